@@ -1,0 +1,139 @@
+"""What the network is trained on: a pair of images and weighted distances.
+
+Contract: an objective turns a noise estimate into (pred, target), both
+[B, H, W, C]; a distance maps such a pair to [B]. Any sum of weighted distances
+goes with any objective.
+"""
+
+from collections.abc import Callable, Mapping
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+from jaxtyping import Float
+from jaxtyping import Int
+
+from sel_jax.diffusion.sde import IRSDE
+
+Image = Float[Array, 'B H W C']
+Distance = Callable[[Array, Array], Array]
+
+
+def optimum(sde, noise_hat, x, clean, mu, t, noise):
+  """Euler mean of x_{t-1} against the optimum x*_{t-1} (arXiv 2404.09735)."""
+  del noise
+  score = sde.score_from_noise(noise_hat, t)
+  return sde.reverse_mean(x, score, mu, t), sde.optimum(x, clean, mu, t)
+
+
+def noise_matching(sde, noise_hat, x, clean, mu, t, noise):
+  """e_hat against e (arXiv 2006.11239 eq. 14)."""
+  del sde, x, clean, mu, t
+  return noise_hat, noise
+
+
+def score_matching(sde, noise_hat, x, clean, mu, t, noise):
+  """s_t-weighted score: lambda * score against its true value.
+
+  Without the weight lambda the score is of order 1/s_t, out of any image's
+  range; a distance by density would see nothing of it.
+  """
+  del x, clean, mu
+  pair = (sde.score_from_noise(e, t) for e in (noise_hat, noise))
+  return tuple(sde.scale * score for score in pair)
+
+
+def clean_matching(sde, noise_hat, x, clean, mu, t, noise):
+  """x0_hat against x_0."""
+  del noise
+  return sde.clean_from_noise(x, noise_hat, mu, t), clean
+
+
+OBJECTIVES = {
+  'optimum': optimum,
+  'noise': noise_matching,
+  'score': score_matching,
+  'clean': clean_matching,
+}
+
+
+def objective_pair(
+  name: str,
+  sde: IRSDE,
+  noise_hat: Image,
+  x: Image,
+  clean: Image,
+  mu: Image,
+  t: Int[Array, ' B'],
+  noise: Image,
+) -> tuple[Image, Image]:
+  """(pred, target) of the objective `name`.
+
+  Args:
+    name: a row of `OBJECTIVES`.
+    sde: the diffusion.
+    noise_hat: the network's estimate of `noise`.
+    x: perturbed image x_t.
+    clean: x_0.
+    mu: the low-light image.
+    t: times 1..T.
+    noise: e, the noise in `x`.
+
+  Raises:
+    ValueError: for an unknown name.
+  """
+  if name not in OBJECTIVES:
+    raise ValueError(
+      f'unknown objective {name!r}; choose one of {list(OBJECTIVES)}'
+    )
+  return OBJECTIVES[name](sde, noise_hat, x, clean, mu, t, noise)
+
+
+def l1(pred: Image, target: Image) -> Float[Array, ' B']:
+  """Mean absolute error of each image."""
+  return jnp.mean(jnp.abs(pred - target), axis=(1, 2, 3))
+
+
+def l2(pred: Image, target: Image) -> Float[Array, ' B']:
+  """Mean squared error of each image."""
+  return jnp.mean(jnp.square(pred - target), axis=(1, 2, 3))
+
+
+def charbonnier(
+  pred: Image, target: Image, *, eps: float = 1e-3
+) -> Float[Array, ' B']:
+  """Mean of sqrt(d^2 + eps^2), a smooth L1 (Lai et al., arXiv 1710.01992)."""
+  squares = jnp.square(pred - target) + eps**2
+  return jnp.mean(jnp.sqrt(squares), axis=(1, 2, 3))
+
+
+PIXEL_DISTANCES: dict[str, Distance] = {
+  'l1': l1,
+  'l2': l2,
+  'charbonnier': charbonnier,
+}
+
+
+def weighted_distances(
+  pred: Image,
+  target: Image,
+  distances: Mapping[str, tuple[float, Distance]],
+) -> tuple[Float[Array, ' B'], dict[str, Float[Array, ' B']]]:
+  """Sum of weighted distances and its terms.
+
+  Args:
+    pred: prediction.
+    target: shape of `pred`.
+    distances: name -> (weight, distance).
+
+  Returns:
+    The weighted sum, and each distance before its weight, by name.
+
+  Raises:
+    ValueError: if there is no distance.
+  """
+  if not distances:
+    raise ValueError('no distance to train on: give at least one weight > 0')
+  terms = {name: d(pred, target) for name, (_, d) in distances.items()}
+  weighted = [distances[name][0] * value for name, value in terms.items()]
+  return jax.tree.reduce(jnp.add, weighted), terms

@@ -1,0 +1,145 @@
+"""The spatial density stated readably: the oracle of every faster form.
+
+Contract: one function computes the density of one patch; `vmap` takes it over
+positions, channels and batch. Memory is L*L for every pixel, so this is for
+small images, tests and notebooks; training uses `fused`.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from sel_jax.entropy import bandwidth as bandwidths
+from sel_jax.entropy import neighborhood
+from sel_jax.entropy.kernels import bin_mass
+from sel_jax.entropy.spec import EntropySpec
+
+Array = jax.Array
+
+
+def coordinates(
+  image: Array, weights: Array, *, spec: EntropySpec
+) -> tuple[Array, Array]:
+  """The two-dimensional sample (u, v) of every pixel, in bin units.
+
+    u = (L - 1) (x - low) / (high - low),     v = mean of u over the 3x3 ring
+
+  Args:
+    image: [B, H, W, C] intensities.
+    weights: [3, 3] neighbour weights.
+    spec: levels, value_range, clip, border, neighbor_normalization.
+
+  Returns:
+    u and v, both [B, H, W, C].
+  """
+  low, high = spec.value_range
+  if spec.clip:
+    image = jnp.clip(image, low, high)
+  u = (image - low) * ((spec.levels - 1) / (high - low))
+  v = neighborhood.neighbor_mean(
+    u,
+    weights,
+    normalization=spec.neighbor_normalization,
+    border=spec.border,
+  )
+  return u, v
+
+
+def axis_masses(
+  samples: Array, index: Array, bandwidth: Array | float, *, spec: EntropySpec
+) -> tuple[Array, Array]:
+  """Masses a_i(u) and b_j(v) of the two axes for one array of samples.
+
+  The published normaliser 2 / h belongs to the product of the two, so it is
+  given to the first.
+
+  Args:
+    samples: any shape, bin units.
+    index: bin numbers, broadcastable against `samples`.
+    bandwidth: h in bin units, broadcastable against `samples`.
+    spec: levels, kernel, mass.
+
+  Returns:
+    (factor for the first axis, factor for the second), broadcast shape.
+  """
+  mass = 'raw' if spec.mass == 'reference' else spec.mass
+  second = bin_mass(
+    samples,
+    index,
+    levels=spec.levels,
+    bandwidth=bandwidth,
+    kernel=spec.kernel,
+    mass=mass,
+  )
+  first = second * (2 / bandwidth) if spec.mass == 'reference' else second
+  return first, second
+
+
+def patch_density(
+  u: Array,
+  v: Array,
+  inside: Array,
+  *,
+  bandwidth: Array | float,
+  spec: EntropySpec,
+) -> Array:
+  """Joint density of one patch.
+
+    p(i, j) = 1/|W| sum_{q in W} a_i(u_q) b_j(v_q)
+
+  Args:
+    u: [w, w] own values in bin units.
+    v: [w, w] neighbour means in bin units.
+    inside: [w, w], 1 for pixels that exist and 0 beyond the border.
+    bandwidth: h in bin units, a scalar.
+    spec: levels, kernel, mass, border.
+
+  Returns:
+    [L, L]; the first axis is the own value's bin i.
+  """
+  index = jnp.arange(spec.levels, dtype=u.dtype)[None, :]
+  a, _ = axis_masses(u.reshape(-1, 1), index, bandwidth, spec=spec)
+  _, b = axis_masses(v.reshape(-1, 1), index, bandwidth, spec=spec)
+  present = inside.reshape(-1)
+  count = present.size if spec.border == 'zero' else jnp.sum(present)
+  total = jnp.einsum('qi,qj,q->ij', a, b, present, precision='highest')
+  return total / count
+
+
+def local_density(
+  image: Array,
+  *,
+  spec: EntropySpec,
+  neighbor_weights: Array | None = None,
+  window: int = 3,
+  bandwidth: Array | float | None = None,
+) -> Array:
+  """Joint density around every pixel, arXiv 2404.09735 section 3.
+
+  Args:
+    image: [B, H, W, C] intensities.
+    spec: which density.
+    neighbor_weights: [3, 3]; uniform if left out.
+    window: odd side of the window.
+    bandwidth: h in bin units, a scalar or [B, 1, 1, 1], to override the
+      spec's; needed where two images must share an automatic one.
+
+  Returns:
+    [B, H, W, C, L, L], L*L values for every pixel: mind the memory.
+  """
+  if neighbor_weights is None:
+    neighbor_weights = neighborhood.uniform_weights(image.dtype)
+  u, v = coordinates(image, neighbor_weights, spec=spec)
+  if bandwidth is None:
+    bandwidth = bandwidths.resolve_bandwidth(spec.bandwidth, u)
+  h = jnp.broadcast_to(jnp.ravel(jnp.asarray(bandwidth, u.dtype)), u.shape[:1])
+
+  def channel_density(u, v, h):  # [H, W] -> [H, W, L, L]
+    patches_u, inside = neighborhood.extract_patches(u, window)
+    patches_v, _ = neighborhood.extract_patches(v, window)
+    one = functools.partial(patch_density, bandwidth=h, spec=spec)
+    return jax.vmap(jax.vmap(one))(patches_u, patches_v, inside)
+
+  over_channels = jax.vmap(channel_density, in_axes=(2, 2, None), out_axes=2)
+  return jax.vmap(over_channels)(u, v, h)

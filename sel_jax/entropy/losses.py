@@ -1,0 +1,160 @@
+"""Spatial entropy of images and the training loss built on it.
+
+Contract: images are [B, H, W, C] floats, RGB in [0, 1] unless the spec's range
+says otherwise; results are per image, the caller reduces. Values and gradients
+are finite for every finite image.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array
+from jaxtyping import Float
+from jaxtyping import Key
+
+from sel_jax.entropy import bandwidth as bandwidths
+from sel_jax.entropy import density
+from sel_jax.entropy import divergences
+from sel_jax.entropy import fused
+from sel_jax.entropy import neighborhood
+from sel_jax.entropy.spec import EntropySpec
+
+
+def _checked(image: Array, name: str) -> Array:
+  if image.ndim != 4 or 0 in image.shape:
+    raise ValueError(
+      f'{name} must be a non-empty [B, H, W, C] image, not shape {image.shape}'
+    )
+  if not jnp.issubdtype(image.dtype, jnp.floating):
+    raise ValueError(
+      f'{name} must be floating point in [0, 1], not {image.dtype}: divide '
+      'integer images by their largest value first'
+    )
+  # Half precision cannot hold densities: compute in float32.
+  return image if image.dtype == jnp.float64 else image.astype(jnp.float32)
+
+
+def _masses(u, v, bandwidth, spec):
+  """Both axes' masses as [L, B, C, H, W]."""
+  index = jnp.arange(spec.levels, dtype=u.dtype).reshape(-1, 1, 1, 1, 1)
+  h = bandwidth if isinstance(bandwidth, float | int) else bandwidth[None]
+
+  def planes(samples):
+    return jnp.transpose(samples, (0, 3, 1, 2))[None]
+
+  first, _ = density.axis_masses(planes(u), index, h, spec=spec)
+  _, second = density.axis_masses(planes(v), index, h, spec=spec)
+  return first, second
+
+
+# Cached so that equal specs give the same function, hence one compilation.
+@functools.cache
+def _entropy_term(eps: float):
+  return functools.partial(divergences.entropy_term, eps=eps)
+
+
+@functools.cache
+def _distance_term(distance: str, eps: float, swap: bool):
+  term = functools.partial(divergences.DIVERGENCES[distance].term, eps=eps)
+  return (lambda p, q: term(q, p)) if swap else term
+
+
+def spatial_entropy_loss(
+  pred: Float[Array, 'B H W C'],
+  target: Float[Array, 'B H W C'],
+  *,
+  spec: EntropySpec,
+  key: Key[Array, ''] | None = None,
+  neighbor_weights: Float[Array, '3 3'] | None = None,
+) -> Float[Array, ' B']:
+  """Distance between the spatial densities of two images.
+
+    mean over windows, pixels, channels of D(p_W, q_W),   arXiv 2404.09735
+
+  with p the density of `pred` and q that of `target`. Memory is linear in
+  pixels and in the number of levels; no [L, L] density is ever held.
+
+  Args:
+    pred: prediction, any float type; computed in float32 or float64.
+    target: shape of `pred`. Differentiable too, at no cost when not asked for.
+    spec: which density and which distance.
+    key: draws the neighbour weights when the spec's are random. The same draw
+      serves prediction, target and the whole batch.
+    neighbor_weights: given weights, instead of a draw; the centre is ignored.
+
+  Returns:
+    Distances, in nats or, for Hellinger, in [0, 1].
+
+  Raises:
+    ValueError: if the shapes differ, an image is not a float [B, H, W, C], or
+      the weights are random and there is neither key nor weights.
+  """
+  if pred.shape != target.shape:
+    raise ValueError(
+      f'pred and target differ in shape: {pred.shape} and {target.shape}'
+    )
+  pred, target = _checked(pred, 'pred'), _checked(target, 'target')
+  dtype = jnp.promote_types(pred.dtype, target.dtype)
+  pred, target = pred.astype(dtype), target.astype(dtype)
+  if neighbor_weights is None:
+    neighbor_weights = neighborhood.draw_weights(
+      spec.neighbor_weights, key, dtype
+    )
+  u_q, v_q = density.coordinates(target, neighbor_weights, spec=spec)
+  u_p, v_p = density.coordinates(pred, neighbor_weights, spec=spec)
+  h = bandwidths.resolve_bandwidth(spec.bandwidth, u_q)
+  a_p, b_p = _masses(u_p, v_p, h, spec)
+  a_q, b_q = _masses(u_q, v_q, h, spec)
+  swap = spec.distance == 'cross' and spec.cross_order == 'prediction'
+  total = fused.sum_over_bins(
+    _distance_term(spec.distance, spec.eps, swap),
+    spec.windows,
+    spec.border,
+    (a_p, a_q),
+    (b_p, b_q),
+  )
+  distance = divergences.DIVERGENCES[spec.distance].finish(total)
+  return jnp.mean(distance, axis=(0, 2, 3, 4))
+
+
+def entropy_map(
+  image: Float[Array, 'B H W C'],
+  *,
+  spec: EntropySpec,
+  neighbor_weights: Float[Array, '3 3'] | None = None,
+) -> Float[Array, 'B H W C']:
+  """Spatial entropy -sum p ln p around every pixel, mean over the windows.
+
+  Args:
+    image: intensities, any float type.
+    spec: which density.
+    neighbor_weights: [3, 3]; uniform if left out, whatever the spec draws.
+
+  Returns:
+    Nats; at most 2 ln L.
+
+  Raises:
+    ValueError: if the image is not a float [B, H, W, C].
+  """
+  image = _checked(image, 'image')
+  if neighbor_weights is None:
+    neighbor_weights = neighborhood.uniform_weights(image.dtype)
+  u, v = density.coordinates(image, neighbor_weights, spec=spec)
+  h = bandwidths.resolve_bandwidth(spec.bandwidth, u)
+  first, second = _masses(u, v, h, spec)
+  total = fused.sum_over_bins(
+    _entropy_term(spec.eps), spec.windows, spec.border, (first,), (second,)
+  )
+  return jnp.transpose(jnp.mean(total, axis=0), (0, 2, 3, 1))
+
+
+def spatial_entropy(
+  image: Float[Array, 'B H W C'],
+  *,
+  spec: EntropySpec,
+  neighbor_weights: Float[Array, '3 3'] | None = None,
+) -> Float[Array, ' B']:
+  """Spatial entropy of each image: the mean of `entropy_map`, in nats."""
+  maps = entropy_map(image, spec=spec, neighbor_weights=neighbor_weights)
+  return jnp.mean(maps, axis=(1, 2, 3))

@@ -1,0 +1,145 @@
+"""Patches of an image and the weighted mean of each pixel's neighbours.
+
+Contract: images are [B, H, W, C]; pixels beyond the border are marked by a mask
+and never read as black unless the spec's border says 'zero'.
+"""
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+def extract_patches(image: Array, size: int) -> tuple[Array, Array]:
+  """The window around every pixel, by a vmapped slice.
+
+  Args:
+    image: [H, W].
+    size: odd window size w.
+
+  Returns:
+    Patches [H, W, w, w], zero beyond the border, and the mask [H, W, w, w] of
+    pixels that exist (1.0) or not (0.0).
+  """
+  half = size // 2
+  padded = jnp.pad(image, half)
+  inside = jnp.pad(jnp.ones_like(image), half)
+
+  def patch_at(source, y, x):
+    return jax.lax.dynamic_slice(source, (y, x), (size, size))
+
+  over_columns = jax.vmap(patch_at, in_axes=(None, None, 0))
+  over_pixels = jax.vmap(over_columns, in_axes=(None, 0, None))
+  rows, columns = (jnp.arange(n) for n in image.shape)
+  return over_pixels(padded, rows, columns), over_pixels(inside, rows, columns)
+
+
+def shifted_sums(image: Array, weights: Array) -> Array:
+  """Correlates [B, H, W, C] with a small 2-D filter, zeros beyond the border.
+
+  A sum of shifted copies: exact, without a grouped convolution, and its
+  gradient is again such a sum.
+
+  Args:
+    image: [B, H, W, C].
+    weights: [h, w], both odd.
+
+  Returns:
+    [B, H, W, C].
+  """
+  rows, columns = weights.shape
+  height, width = image.shape[1:3]
+  padded = jnp.pad(
+    image, ((0, 0), (rows // 2,) * 2, (columns // 2,) * 2, (0, 0))
+  )
+  total = jnp.zeros_like(image)
+  for y in range(rows):
+    for x in range(columns):
+      part = padded[:, y : y + height, x : x + width]
+      total = total + weights[y, x] * part
+  return total
+
+
+def uniform_weights(dtype=jnp.float32) -> Array:
+  """Equal weights of the eight neighbours: [3, 3], the centre 0, sum 1."""
+  return jnp.full((3, 3), 1 / 8, dtype).at[1, 1].set(0)
+
+
+def positive_weights(key: Array, dtype=jnp.float32) -> Array:
+  """Random weights, uniform on the simplex of the eight neighbours.
+
+  Args:
+    key: typed PRNG key.
+    dtype: of the result.
+
+  Returns:
+    [3, 3], non-negative, the centre 0, sum 1.
+  """
+  draws = jax.random.exponential(key, (3, 3), dtype) + 1e-6
+  draws = draws.at[1, 1].set(0)
+  return draws / jnp.sum(draws)
+
+
+def reference_weights(key: Array, dtype=jnp.float32) -> Array:
+  """The release's draw: [3, 3] standard normal, not normalised (see
+  `neighbor_mean`, which divides by the signed sum)."""
+  return jax.random.normal(key, (3, 3), dtype)
+
+
+def draw_weights(name: str, key: Array | None, dtype=jnp.float32) -> Array:
+  """Neighbour weights by the name in `EntropySpec.neighbor_weights`.
+
+  Raises:
+    ValueError: if the weights are random and there is no key.
+  """
+  if name == 'uniform':
+    return uniform_weights(dtype)
+  if key is None:
+    raise ValueError(
+      f'neighbor_weights={name!r} are random: pass key=, or neighbor_weights=, '
+      "or use EntropySpec(neighbor_weights='uniform')"
+    )
+  draw = {'positive': positive_weights, 'reference': reference_weights}[name]
+  return draw(key, dtype)
+
+
+def neighbor_mean(
+  image: Array,
+  weights: Array,
+  *,
+  normalization: str = 'channel',
+  border: str = 'valid',
+) -> Array:
+  """Weighted mean of each pixel's eight neighbours, without the pixel itself.
+
+    v = sum_k w_k x_k / sum_k w_k,     k over the 3x3 ring
+
+  Args:
+    image: [B, H, W, C].
+    weights: [3, 3]; the centre is ignored, any scale.
+    normalization: 'channel', or 'image' to divide by the sum over all channels
+      as the release does.
+    border: 'valid' averages over the neighbours that exist; 'zero' counts
+      pixels beyond the border as black.
+
+  Returns:
+    [B, H, W, C]; a pixel without any neighbour keeps its own value.
+
+  Raises:
+    ValueError: if `weights` is not [3, 3].
+  """
+  if weights.shape != (3, 3):
+    raise ValueError(f'neighbour weights must be (3, 3), not {weights.shape}')
+  ring = weights.astype(image.dtype).at[1, 1].set(0)
+  total = jnp.sum(ring)
+  if normalization == 'image':
+    total = total * image.shape[-1]
+  mean = shifted_sums(image, ring / total)
+  if border == 'zero':
+    return mean
+  # The share of the weight that lies inside, by magnitude: the same as dividing
+  # by the inside weights' sum when they are positive, and never 0 by sign.
+  share = jnp.abs(ring) / jnp.sum(jnp.abs(ring))
+  inside = shifted_sums(jnp.ones_like(image[:1, :, :, :1]), share)
+  exists = inside > 1e-6
+  return jnp.where(exists, mean / jnp.where(exists, inside, 1), image)

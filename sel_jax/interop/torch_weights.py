@@ -1,0 +1,161 @@
+"""Names and layouts of the published PyTorch weights, and ours.
+
+Contract: a state dict is {PyTorch name: NumPy array}; every tensor of it is
+used exactly once, or the error names it. No PyTorch is needed.
+"""
+
+from collections.abc import Mapping
+import re
+
+import numpy as np
+
+StateDict = Mapping[str, np.ndarray]
+
+_NAF_BLOCK = {
+  'mlp.1': 'time',
+  'conv1': 'expand',
+  'conv2': 'depthwise',
+  'conv3': 'project',
+  'sca.1': 'attention',
+  'conv4': 'ffn_expand',
+  'conv5': 'ffn_project',
+  'norm1': 'norm_attention',
+  'norm2': 'norm_ffn',
+}
+
+_UNET_BLOCK = {
+  'mlp.1': 'time',
+  'block1.proj': 'conv_1.conv',
+  'block2.proj': 'conv_2.conv',
+  'res_conv': 'shortcut',
+  'fn.fn.to_qkv': 'qkv',
+  'fn.fn.to_out.0': 'out',
+  'fn.fn.to_out.1': 'norm_out',
+  'fn.norm': 'norm_in',
+}
+
+_LEAF = {'weight': 'kernel', 'g': 'gain'}
+
+
+def _leaf(path: str, value: np.ndarray) -> np.ndarray:
+  """PyTorch's layout to ours, by the name of the parameter and its rank."""
+  name = path.rsplit('.', 1)[-1]
+  if name != 'kernel':
+    return value.reshape(-1)  # [C] or [1, C, 1, 1]
+  if value.ndim == 2:
+    return value.T  # [O, I] -> [I, O]
+  if value.shape[2:] == (1, 1):
+    return value[:, :, 0, 0].T  # a 1x1 convolution is a dense layer
+  return value.transpose(2, 3, 1, 0)  # [O, I, h, w] -> [h, w, I, O]
+
+
+def _insert(tree: dict, path: str, value: np.ndarray) -> None:
+  *parents, name = path.split('.')
+  for parent in parents:
+    tree = tree.setdefault(parent, {})
+  tree[name] = value
+
+
+def _naf_path(name: str) -> tuple[str, int | None]:
+  """Our path of a NAFNet tensor, and its index in a stage's stack."""
+  stem, leaf = name.rsplit('.', 1)
+  leaf = _LEAF.get(leaf, leaf)
+  simple = {
+    'time_mlp.1': 'time_in',
+    'time_mlp.3': 'time_out',
+    'intro': 'intro.conv',
+    'ending': 'ending.conv',
+  }
+  if stem in simple:
+    return f'{simple[stem]}.{leaf}', None
+  if m := re.fullmatch(r'downs\.(\d+)', stem):
+    return f'down_{m[1]}.conv.{leaf}', None
+  if m := re.fullmatch(r'ups\.(\d+)\.0', stem):
+    return f'up_{m[1]}.{leaf}', None
+  pattern = r'(?:(encoder|decoder)s\.(\d+)|middle_blks)\.(\d+)(?:\.(.+))?'
+  m = re.fullmatch(pattern, stem)
+  if not m or (m[4] and m[4] not in _NAF_BLOCK):
+    raise ValueError(f'{name!r} is not a tensor of ConditionalNAFNet')
+  stage = f'{m[1]}_{m[2]}' if m[1] else 'middle'
+  inner = f'{_NAF_BLOCK[m[4]]}.' if m[4] else ''
+  return f'{stage}.blocks.{inner}{leaf}', int(m[3])
+
+
+def nafnet_params(state: StateDict) -> dict:
+  """Parameters of `ConditionalNAFNet` from the release's tensors.
+
+  Args:
+    state: PyTorch name -> array, without a `module.` prefix.
+
+  Returns:
+    Nested parameters; equal blocks of a stage stacked on axis 0.
+
+  Raises:
+    ValueError: if a tensor is not one of the network's, or a block is missing.
+  """
+  tree: dict = {}
+  stacks: dict[str, dict[int, np.ndarray]] = {}
+  for name, value in state.items():
+    path, index = _naf_path(name)
+    value = _leaf(path, np.asarray(value))
+    if index is None:
+      _insert(tree, path, value)
+    else:
+      stacks.setdefault(path, {})[index] = value
+  for path, blocks in stacks.items():
+    missing = set(range(len(blocks))) - set(blocks)
+    if missing:
+      raise ValueError(f'{path}: block {min(missing)} of the stage is missing')
+    _insert(tree, path, np.stack([blocks[n] for n in range(len(blocks))]))
+  return tree
+
+
+def _unet_path(name: str, depth: int) -> str:
+  stem, leaf = name.rsplit('.', 1)
+  leaf = _LEAF.get(leaf, leaf)
+  simple = {
+    'time_mlp.1': 'time_in',
+    'time_mlp.3': 'time_out',
+    'init_conv': 'intro.conv',
+    'final_conv': 'ending.conv',
+  }
+  if stem in simple:
+    return f'{simple[stem]}.{leaf}'
+  if m := re.fullmatch(r'(mid_(?:block\d|attn)|final_res_block)\.(.+)', stem):
+    ours = {
+      'mid_block1': 'middle_block_1',
+      'mid_block2': 'middle_block_2',
+      'mid_attn': 'middle_attention',
+      'final_res_block': 'final_block',
+    }
+    if m[1] in ours and m[2] in _UNET_BLOCK:
+      return f'{ours[m[1]]}.{_UNET_BLOCK[m[2]]}.{leaf}'
+  if m := re.fullmatch(r'(down|up)s\.(\d+)\.(\d)(?:\.(.+))?', stem):
+    # The release stores the way up from the bottom; we number by resolution.
+    level = int(m[2]) if m[1] == 'down' else depth - 1 - int(m[2])
+    if m[3] == '3' and m[4] in (None, '1'):
+      return f'{m[1]}_{level}_conv.conv.{leaf}'
+    part = {'0': 'block_1', '1': 'block_2', '2': 'attention'}.get(m[3])
+    if part and m[4] in _UNET_BLOCK:
+      return f'{m[1]}_{level}_{part}.{_UNET_BLOCK[m[4]]}.{leaf}'
+  raise ValueError(f'{name!r} is not a tensor of ConditionalUNet')
+
+
+def unet_params(state: StateDict) -> dict:
+  """Parameters of `ConditionalUNet` from the release's tensors.
+
+  Args:
+    state: PyTorch name -> array, without a `module.` prefix.
+
+  Returns:
+    Nested parameters.
+
+  Raises:
+    ValueError: if a tensor is not one of the network's.
+  """
+  levels = {m[1] for n in state if (m := re.match(r'downs\.(\d+)\.', n))}
+  tree: dict = {}
+  for name, value in state.items():
+    path = _unet_path(name, len(levels))
+    _insert(tree, path, _leaf(path, np.asarray(value)))
+  return tree

@@ -1,0 +1,164 @@
+"""Layers shared by the networks.
+
+Contract: activations are [B, H, W, C]; parameters are float32 whatever the
+compute type; names and shapes are what `interop.torch_weights` maps.
+"""
+
+import math
+from typing import Any
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+Dtype = Any
+
+# PyTorch's default for linear and convolution weights: uniform +-1/sqrt(fan_in)
+kernel_init = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
+
+
+def sinusoidal_embedding(t: Array, size: int) -> Array:
+  """Sine then cosine features of the time.
+
+    [sin(t w_k), cos(t w_k)],     w_k = 10000^(-k / (size/2 - 1))
+
+  Args:
+    t: [B] times.
+    size: even number of features, at least 4.
+
+  Returns:
+    [B, size].
+  """
+  half = size // 2
+  decay = math.log(10000) / (half - 1)
+  frequencies = jnp.exp(-decay * jnp.arange(half, dtype=jnp.float32))
+  angles = t.astype(jnp.float32)[:, None] * frequencies[None, :]
+  return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
+
+
+def simple_gate(x: Array) -> Array:
+  """Product of the two halves of the channels (arXiv 2204.04676)."""
+  first, second = jnp.split(x, 2, axis=-1)
+  return first * second
+
+
+def pixel_shuffle(x: Array) -> Array:
+  """[B, H, W, 4C] -> [B, 2H, 2W, C], channels in PyTorch's order."""
+  b, h, w, c = x.shape
+  x = x.reshape(b, h, w, c // 4, 2, 2)
+  return x.transpose(0, 1, 4, 2, 5, 3).reshape(b, 2 * h, 2 * w, c // 4)
+
+
+class ChannelNorm(nn.Module):
+  """Layer norm over the channels with a gain and no bias, eps 1e-5."""
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    gain = self.param('gain', nn.initializers.ones, (x.shape[-1],))
+    wide = x.astype(jnp.float32)
+    mean = jnp.mean(wide, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(wide - mean), axis=-1, keepdims=True)
+    normal = (wide - mean) * jax.lax.rsqrt(variance + 1e-5)
+    return (normal * gain.reshape(1, 1, 1, -1)).astype(x.dtype)
+
+
+def _shifted_depthwise(x: Array, kernel: Array) -> Array:
+  height, width = x.shape[1:3]
+  padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  total = jnp.zeros_like(x)
+  for row in range(3):
+    for column in range(3):
+      part = padded[:, row : row + height, column : column + width]
+      total = total + part * kernel[row, column].reshape(1, 1, 1, -1)
+  return total
+
+
+class DepthwiseConv(nn.Module):
+  """3x3 depthwise convolution with zero padding.
+
+  Attributes:
+    form: 'shift' sums nine shifted products, 'conv' is a grouped convolution,
+      'auto' takes the first on a CPU, where the second is tens of times slower.
+  """
+
+  form: str = 'auto'
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    channels = x.shape[-1]
+    kernel = self.param('kernel', kernel_init, (3, 3, 1, channels))
+    bias = self.param('bias', nn.initializers.zeros, (channels,))
+    kernel = kernel.astype(x.dtype)
+    form = self.form
+    if form == 'auto':
+      form = 'shift' if jax.default_backend() == 'cpu' else 'conv'
+    if form == 'shift':
+      y = _shifted_depthwise(x, kernel[:, :, 0])
+    else:
+      y = jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (1, 1),
+        'SAME',
+        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+        feature_group_count=channels,
+      )
+    return y + bias.astype(x.dtype).reshape(1, 1, 1, -1)
+
+
+class Conv(nn.Module):
+  """Square convolution, zero padding of half the kernel, PyTorch's layout.
+
+  Attributes:
+    features: output channels.
+    size: side of the kernel.
+    stride: in both directions.
+    bias: whether there is one.
+    padding: zeros on each side; half the kernel if left out.
+    dtype: compute type.
+  """
+
+  features: int
+  size: int = 3
+  stride: int = 1
+  bias: bool = True
+  padding: int | None = None
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    pad = self.size // 2 if self.padding is None else self.padding
+    return nn.Conv(
+      self.features,
+      (self.size, self.size),
+      strides=self.stride,
+      padding=[(pad, pad)] * 2,
+      use_bias=self.bias,
+      kernel_init=kernel_init,
+      dtype=self.dtype,
+      name='conv',
+    )(x)
+
+
+class Dense(nn.Module):
+  """Linear map of the channels: PyTorch's Linear, or a 1x1 convolution."""
+
+  features: int
+  bias: bool = True
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    kernel = self.param('kernel', kernel_init, (x.shape[-1], self.features))
+    y = jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype))
+    if not self.bias:
+      return y
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    return y + bias.astype(self.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
+
+
+def time_batch(t: Array, batch: int) -> Array:
+  """Times as [B], from a scalar or [B]."""
+  t = jnp.asarray(t)
+  return jnp.broadcast_to(t.reshape(-1), (batch,))

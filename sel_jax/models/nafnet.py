@@ -1,0 +1,155 @@
+"""ConditionalNAFNet: the noise estimator of Refusion.
+
+Contract: (x_t, mu, t) -> e_hat, images [B, H, W, 3] of any size, t [B] or a
+scalar. Source: NAFNet, arXiv 2204.04676; Refusion, arXiv 2304.08291.
+"""
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from sel_jax.models import layers
+
+Array = jax.Array
+
+
+class NAFBlock(nn.Module):
+  """Gated convolution with channel attention, then a gated feed-forward.
+
+  Attributes:
+    depthwise: form of the depthwise convolution, see `layers.DepthwiseConv`.
+    dtype: compute type.
+  """
+
+  depthwise: str = 'auto'
+  dtype: layers.Dtype = jnp.float32
+
+  def _dense(self, features, name):
+    return layers.Dense(features, dtype=self.dtype, name=name)
+
+  @nn.compact
+  def __call__(self, x: Array, time: Array) -> Array:
+    channels = x.shape[-1]
+    modulation = self._dense(4 * channels, 'time')(layers.simple_gate(time))
+    modulation = modulation[:, None, None, :]
+    shift_a, scale_a, shift_f, scale_f = jnp.split(modulation, 4, axis=-1)
+
+    y = layers.ChannelNorm(name='norm_attention')(x)
+    y = y * (1 + scale_a) + shift_a
+    y = self._dense(2 * channels, 'expand')(y)
+    y = layers.DepthwiseConv(self.depthwise, name='depthwise')(y)
+    y = layers.simple_gate(y)
+    pooled = jnp.mean(y, axis=(1, 2), keepdims=True, dtype=jnp.float32)
+    y = y * self._dense(channels, 'attention')(pooled.astype(y.dtype))
+    y = self._dense(channels, 'project')(y)
+    x = x + y * self._gain('beta', channels).astype(y.dtype)
+
+    y = layers.ChannelNorm(name='norm_ffn')(x)
+    y = y * (1 + scale_f) + shift_f
+    y = layers.simple_gate(self._dense(2 * channels, 'ffn_expand')(y))
+    y = self._dense(channels, 'ffn_project')(y)
+    return x + y * self._gain('gamma', channels).astype(y.dtype)
+
+  def _gain(self, name, channels):
+    gain = self.param(name, nn.initializers.zeros, (channels,))
+    return gain.reshape(1, 1, 1, -1)
+
+
+class Stage(nn.Module):
+  """`blocks` equal NAF blocks as one scan: parameters stacked on axis 0.
+
+  Attributes:
+    blocks: how many; none is the identity.
+    depthwise: see `layers.DepthwiseConv`.
+    remat: recompute activations in the backward pass.
+    dtype: compute type.
+  """
+
+  blocks: int
+  depthwise: str = 'auto'
+  remat: bool = False
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Array, time: Array) -> Array:
+    if not self.blocks:
+      return x
+    block = nn.remat(NAFBlock, prevent_cse=False) if self.remat else NAFBlock
+    body = block(self.depthwise, self.dtype, name='blocks')
+    scan = nn.scan(
+      lambda module, carry, _: (module(carry, time), None),
+      variable_axes={'params': 0},
+      split_rngs={'params': True},
+      length=self.blocks,
+    )
+    return scan(body, x, None)[0]
+
+
+class ConditionalNAFNet(nn.Module):
+  """U-shaped NAFNet on concat(x_t - mu, mu) and the time.
+
+  Attributes:
+    width: channels at full resolution.
+    enc: blocks of each encoder level; its length is the depth.
+    middle: blocks at the bottom.
+    dec: blocks of each decoder level, as many levels as `enc`.
+    depthwise: form of the depthwise convolution: 'auto', 'shift', 'conv'.
+    remat: recompute activations in the backward pass: less memory, slower.
+    dtype: compute type; parameters and the result are float32.
+  """
+
+  width: int = 64
+  enc: tuple[int, ...] = (1, 1, 1, 1, 28)
+  middle: int = 1
+  dec: tuple[int, ...] = (1, 1, 1, 1, 1)
+  depthwise: str = 'auto'
+  remat: bool = False
+  dtype: layers.Dtype = jnp.float32
+
+  def __post_init__(self):
+    super().__post_init__()
+    if len(self.enc) != len(self.dec):
+      raise ValueError(
+        f'enc {self.enc} and dec {self.dec} must have as many levels'
+      )
+    if self.width < 4 or self.width % 2:
+      raise ValueError(f'width={self.width}: must be even and at least 4')
+
+  def _stage(self, blocks, name):
+    return Stage(blocks, self.depthwise, self.remat, self.dtype, name=name)
+
+  @nn.compact
+  def __call__(self, x: Array, mu: Array, t: Array) -> Array:
+    batch, height, width, channels = x.shape
+    t = layers.sinusoidal_embedding(layers.time_batch(t, batch), self.width)
+    t = layers.Dense(8 * self.width, dtype=self.dtype, name='time_in')(t)
+    t = layers.simple_gate(t)
+    t = layers.Dense(4 * self.width, dtype=self.dtype, name='time_out')(t)
+
+    multiple = 2 ** len(self.enc)
+    y = jnp.concatenate([x - mu, mu], axis=-1)
+    pads = ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0))
+    y = jnp.pad(y, pads)
+    y = layers.Conv(self.width, dtype=self.dtype, name='intro')(y)
+
+    skips = []
+    for level, blocks in enumerate(self.enc):
+      y = self._stage(blocks, f'encoder_{level}')(y, t)
+      skips.append(y)
+      y = layers.Conv(
+        2 * y.shape[-1],
+        size=2,
+        stride=2,
+        padding=0,
+        dtype=self.dtype,
+        name=f'down_{level}',
+      )(y)
+    y = self._stage(self.middle, 'middle')(y, t)
+    for level, blocks in enumerate(self.dec):
+      up = layers.Dense(
+        2 * y.shape[-1], bias=False, dtype=self.dtype, name=f'up_{level}'
+      )
+      y = layers.pixel_shuffle(up(y)) + skips.pop()
+      y = self._stage(blocks, f'decoder_{level}')(y, t)
+    y = layers.Conv(channels, dtype=self.dtype, name='ending')(y)
+    return y[:, :height, :width].astype(jnp.float32)

@@ -1,0 +1,147 @@
+"""ConditionalUNet: the noise estimator of IR-SDE.
+
+Contract: (x_t, mu, t) -> e_hat, images [B, H, W, 3] of any size, t [B] or a
+scalar. Source: IR-SDE, arXiv 2301.11699; linear attention, arXiv 1812.01243.
+"""
+
+from flax import linen as nn
+import jax
+import jax.numpy as jnp
+
+from sel_jax.models import layers
+
+Array = jax.Array
+
+
+class ResBlock(nn.Module):
+  """Two convolutions, the first modulated by the time, and a shortcut."""
+
+  features: int
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Array, time: Array) -> Array:
+    def conv(name):
+      return layers.Conv(
+        self.features, bias=False, dtype=self.dtype, name=name
+      )
+
+    modulation = layers.Dense(
+      2 * self.features, dtype=self.dtype, name='time'
+    )(nn.silu(time))[:, None, None, :]
+    scale, shift = jnp.split(modulation, 2, axis=-1)
+    y = nn.silu(conv('conv_1')(x) * (1 + scale) + shift)
+    y = nn.silu(conv('conv_2')(y))
+    if x.shape[-1] != self.features:
+      x = layers.Dense(
+        self.features, bias=False, dtype=self.dtype, name='shortcut'
+      )(x)
+    return x + y
+
+
+class LinearAttention(nn.Module):
+  """Residual attention whose cost is linear in pixels.
+
+    out = (softmax_n(k) v^T / n) softmax_d(q) / sqrt(d)
+  """
+
+  heads: int = 4
+  head_size: int = 32
+  dtype: layers.Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    batch, height, width, channels = x.shape
+    hidden = self.heads * self.head_size
+    y = layers.ChannelNorm(name='norm_in')(x)
+    qkv = layers.Dense(3 * hidden, bias=False, dtype=self.dtype, name='qkv')(y)
+    qkv = qkv.reshape(batch, height * width, 3, self.heads, self.head_size)
+    q, k, v = (qkv[:, :, n].astype(jnp.float32) for n in range(3))
+    q = nn.softmax(q, axis=-1) * self.head_size**-0.5
+    k = nn.softmax(k, axis=1)
+    context = jnp.einsum('bnhd,bnhe->bhde', k, v / (height * width))
+    y = jnp.einsum('bhde,bnhd->bnhe', context, q)
+    y = y.reshape(batch, height, width, hidden)
+    y = layers.Dense(channels, dtype=self.dtype, name='out')(y)
+    return x + layers.ChannelNorm(name='norm_out')(y)
+
+
+class ConditionalUNet(nn.Module):
+  """U-Net with linear attention on concat(x_t - mu, mu) and the time.
+
+  Attributes:
+    width: channels at full resolution.
+    depth: levels.
+    dtype: compute type; parameters and the result are float32.
+  """
+
+  width: int = 64
+  depth: int = 4
+  dtype: layers.Dtype = jnp.float32
+
+  def _conv(self, features, name, **options):
+    return layers.Conv(features, dtype=self.dtype, name=name, **options)
+
+  def _blocks(self, features, name):
+    """Two residual blocks and an attention."""
+    return (
+      ResBlock(features, self.dtype, name=f'{name}_block_1'),
+      ResBlock(features, self.dtype, name=f'{name}_block_2'),
+      LinearAttention(dtype=self.dtype, name=f'{name}_attention'),
+    )
+
+  def _encode(self, y, t):
+    skips = []
+    for level in range(self.depth):
+      features = self.width * 2**level
+      first, second, attention = self._blocks(features, f'down_{level}')
+      y = first(y, t)
+      skips.append(y)
+      y = attention(second(y, t))
+      skips.append(y)
+      if level < self.depth - 1:
+        down = self._conv(
+          2 * features, f'down_{level}_conv', size=4, stride=2, padding=1
+        )
+      else:
+        down = self._conv(2 * features, f'down_{level}_conv', bias=False)
+      y = down(y)
+    return y, skips
+
+  def _decode(self, y, t, skips):
+    for level in reversed(range(self.depth)):
+      features = self.width * 2 ** (level + 1)
+      first, second, attention = self._blocks(features, f'up_{level}')
+      y = first(jnp.concatenate([y, skips.pop()], axis=-1), t)
+      y = second(jnp.concatenate([y, skips.pop()], axis=-1), t)
+      y = attention(y)
+      if level:
+        y = jnp.repeat(jnp.repeat(y, 2, axis=1), 2, axis=2)
+      y = self._conv(features // 2, f'up_{level}_conv', bias=bool(level))(y)
+    return y
+
+  @nn.compact
+  def __call__(self, x: Array, mu: Array, t: Array) -> Array:
+    batch, height, width, channels = x.shape
+    t = layers.sinusoidal_embedding(layers.time_batch(t, batch), self.width)
+    t = layers.Dense(4 * self.width, dtype=self.dtype, name='time_in')(t)
+    t = nn.gelu(t, approximate=False)
+    t = layers.Dense(4 * self.width, dtype=self.dtype, name='time_out')(t)
+
+    multiple = 2**self.depth
+    y = jnp.concatenate([x - mu, mu], axis=-1)
+    pads = ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0))
+    y = jnp.pad(y, pads, mode='reflect')
+    y = self._conv(self.width, 'intro', size=7, bias=False)(y)
+    intro = y
+
+    y, skips = self._encode(y, t)
+    features = self.width * 2**self.depth
+    first, second, attention = self._blocks(features, 'middle')
+    y = second(attention(first(y, t)), t)
+    y = self._decode(y, t, skips)
+
+    y = jnp.concatenate([y, intro], axis=-1)
+    y = ResBlock(self.width, self.dtype, name='final_block')(y, t)
+    y = self._conv(channels, 'ending')(y)
+    return y[:, :height, :width].astype(jnp.float32)
