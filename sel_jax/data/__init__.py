@@ -1,1 +1,1 @@
-
+"""Photographs: files, pairs, degradations, training batches."""

@@ -7,6 +7,7 @@ from sel_jax.diffusion.objectives import objective_pair
 from sel_jax.diffusion.objectives import OBJECTIVES
 from sel_jax.diffusion.objectives import PIXEL_DISTANCES
 from sel_jax.diffusion.objectives import weighted_distances
+from sel_jax.diffusion.predictions import PREDICTIONS
 from sel_jax.diffusion.samplers import sample
 from sel_jax.diffusion.samplers import SAMPLERS
 from sel_jax.diffusion.samplers import time_grid

@@ -47,7 +47,7 @@ class SDESpec:
       raise ValueError(f'SDESpec.eps={self.eps}: must lie in (0, 1)')
 
 
-def _at(values: Array, t: Array, like: Array) -> Array:
+def at_time(values: Array, t: Array, like: Array) -> Array:
   """values[t], shaped to broadcast against a batch of images."""
   picked = values[t]
   return picked.reshape(picked.shape + (1,) * (like.ndim - picked.ndim))
@@ -100,11 +100,11 @@ class IRSDE:
 
   def marginal_mean(self, clean: Array, mu: Array, t: Array) -> Array:
     """E[x_t] = mu + a_t (x_0 - mu)."""
-    return mu + _at(self.decay, t, clean) * (clean - mu)
+    return mu + at_time(self.decay, t, clean) * (clean - mu)
 
   def perturb(self, clean: Array, mu: Array, t: Array, noise: Array) -> Array:
     """x_t = mu + a_t (x_0 - mu) + s_t e; images [B, H, W, C], t [B]."""
-    std = _at(self.marginal_std, t, clean)
+    std = at_time(self.marginal_std, t, clean)
     return self.marginal_mean(clean, mu, t) + std * noise
 
   def prior(self, mu: Array, noise: Array) -> Array:
@@ -113,46 +113,46 @@ class IRSDE:
 
   def score_from_noise(self, noise: Array, t: Array) -> Array:
     """-e / s_t."""
-    return -noise / _at(self.marginal_std, t, noise)
+    return -noise / at_time(self.marginal_std, t, noise)
 
   def noise_from_clean(
     self, x: Array, clean: Array, mu: Array, t: Array
   ) -> Array:
     """e = (x_t - E[x_t]) / s_t."""
     mean = self.marginal_mean(clean, mu, t)
-    return (x - mean) / _at(self.marginal_std, t, x)
+    return (x - mean) / at_time(self.marginal_std, t, x)
 
   def clean_from_noise(
     self, x: Array, noise: Array, mu: Array, t: Array
   ) -> Array:
     """x0_hat = mu + (x_t - mu - s_t e) / a_t."""
-    std = _at(self.marginal_std, t, x)
-    return mu + (x - mu - std * noise) / _at(self.decay, t, x)
+    std = at_time(self.marginal_std, t, x)
+    return mu + (x - mu - std * noise) / at_time(self.decay, t, x)
 
   def drift(self, x: Array, mu: Array, t: Array) -> Array:
     """theta_t (mu - x) dt."""
-    return _at(self.thetas, t, x) * (mu - x) * self.dt
+    return at_time(self.thetas, t, x) * (mu - x) * self.dt
 
   def reverse_mean(self, x: Array, score: Array, mu: Array, t: Array) -> Array:
     """Euler mean of the reverse SDE, x - [theta (mu - x) - sigma^2 score] dt.
 
     Source: IR-SDE, arXiv 2301.11699 eq. 8.
     """
-    variance = _at(self.sigmas**2, t, x)
+    variance = at_time(self.sigmas**2, t, x)
     return x - (self.drift(x, mu, t) - variance * score * self.dt)
 
   def reverse_ode_step(
     self, x: Array, score: Array, mu: Array, t: Array
   ) -> Array:
     """Euler step of the probability-flow ODE: half the score's pull."""
-    variance = _at(self.sigmas**2, t, x)
+    variance = at_time(self.sigmas**2, t, x)
     return x - (self.drift(x, mu, t) - 0.5 * variance * score * self.dt)
 
   def reverse_sde_step(
     self, x: Array, score: Array, mu: Array, t: Array, noise: Array
   ) -> Array:
     """`reverse_mean` minus the dispersion sigma_t sqrt(dt) z."""
-    dispersion = _at(self.sigmas, t, x) * jnp.sqrt(self.dt) * noise
+    dispersion = at_time(self.sigmas, t, x) * jnp.sqrt(self.dt) * noise
     return self.reverse_mean(x, score, mu, t) - dispersion
 
   def _bridge(self, t: Array, like: Array) -> tuple[Array, Array, Array]:
@@ -172,8 +172,8 @@ class IRSDE:
     Source: IR-SDE, arXiv 2301.11699 eq. 14.
     """
     one_a, one_c, one_b = self._bridge(t, x)
-    a = _at(jnp.exp(-self.thetas * self.dt), t, x)
-    c = _at(self.decay, t - 1, x)
+    a = at_time(jnp.exp(-self.thetas * self.dt), t, x)
+    c = at_time(self.decay, t - 1, x)
     return mu + (a * one_c * (x - mu) + c * one_a * (clean - mu)) / one_b
 
   def posterior_std(self, t: Array, like: Array) -> Array:
@@ -213,11 +213,11 @@ class DenoisingSDE(IRSDE):
     self, x: Array, noise: Array, mu: Array, t: Array
   ) -> Array:
     """x0_hat = x_t - s_t e."""
-    return x - _at(self.marginal_std, t, x) * noise
+    return x - at_time(self.marginal_std, t, x) * noise
 
   def _pull(self, x: Array, score: Array, t: Array, share: float) -> Array:
-    variance = _at(self.sigmas**2, t, x)
-    a = _at(self.decay, t, x)
+    variance = at_time(self.sigmas**2, t, x)
+    a = at_time(self.decay, t, x)
     return 0.5 * variance * (share + a * a) * score * self.dt
 
   def reverse_mean(self, x: Array, score: Array, mu: Array, t: Array) -> Array:

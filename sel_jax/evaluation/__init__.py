@@ -1,1 +1,1 @@
-
+"""How good the restored photographs are."""

@@ -1,1 +1,4 @@
+"""Restoring photographs with a trained model."""
 
+from sel_jax.inference.enhancer import Enhancer
+from sel_jax.inference.restorer import Restorer

@@ -1,1 +1,3 @@
+"""Training: state, step, devices, logs, loop."""
 
+from sel_jax.training.loop import train

@@ -1,0 +1,61 @@
+"""LOL-v1 and data sets of the same form; presets for smaller machines.
+
+lol.py        the paper's setting: ConditionalNAFNet 288 M, 500 k steps of batch
+              8, 128x128 crops. Not yet run in full here.
+lol.py:small  a network for a laptop.
+lol.py:tiny   a few steps of a toy network, for tests.
+
+Run:      python -m experiments.train --config=configs/lol.py \
+              --config.data.root=/data/LOL --workdir=runs/lol
+"""
+
+import ml_collections
+
+from configs import default
+
+
+def _paper(config: ml_collections.ConfigDict) -> None:
+  del config  # the base is the paper's setting
+
+
+def _small(config: ml_collections.ConfigDict) -> None:
+  config.data.update(crop=64)
+  config.model.update(
+    width=16,
+    enc=(1, 1, 1, 1),
+    middle=1,
+    dec=(1, 1, 1, 1),
+    predicts='clean',
+  )
+  config.loss.update(l1=1.0)
+  config.entropy.update(levels=8, value_range=(0.0, 1.0))
+  config.optim.update(lr=1e-3, final_lr=1e-5, warmup=50, ema_decay=0.995)
+  config.train.update(
+    steps=3000, log_every=50, eval_every=500, save_every=100
+  )
+  config.eval.update(steps=10, images=5)
+
+
+def _tiny(config: ml_collections.ConfigDict) -> None:
+  config.data.update(batch_size=8, crop=16, held_out=1)
+  config.model.update(width=4, enc=(1,), middle=1, dec=(1,), predicts='clean')
+  config.sde.update(steps=10)
+  config.entropy.update(levels=4)
+  config.optim.update(lr=1e-3, final_lr=1e-5)
+  config.train.update(steps=4, log_every=1, eval_every=4, save_every=2)
+  config.eval.update(steps=2, images=1)
+
+
+_PRESETS = {'': _paper, 'small': _small, 'tiny': _tiny}
+
+
+def get_config(preset: str = '') -> ml_collections.ConfigDict:
+  """The paper's setting, or a smaller one by name."""
+  if preset not in _PRESETS:
+    names = [name for name in _PRESETS if name]
+    raise ValueError(
+      f'lol.py:{preset}: no such preset; choose one of {names}, or none'
+    )
+  config = default.get_config()
+  _PRESETS[preset](config)
+  return config

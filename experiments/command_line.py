@@ -1,0 +1,48 @@
+"""What every command line does alike: logging, cache, errors.
+
+Contract: an error that a person can act on is one line on stderr and exit
+status 2; anything else is a bug and shows its traceback.
+"""
+
+from collections.abc import Callable
+import logging
+import os
+from pathlib import Path
+import sys
+
+import jax
+
+from sel_jax.errors import InputError
+
+
+def set_up() -> None:
+  """Plain log lines, libraries quiet, compiled programs kept on disk."""
+  logging.basicConfig(
+    level=logging.INFO, format='%(message)s', stream=sys.stderr, force=True
+  )
+  # Libraries' remarks on their own workings; ours are under 'sel_jax'.
+  logging.getLogger().setLevel(logging.ERROR)
+  logging.getLogger('absl').setLevel(logging.ERROR)
+  logging.getLogger('sel_jax').setLevel(logging.INFO)
+  if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+    cache = str(Path(home) / 'sel_jax' / 'xla')
+    jax.config.update('jax_compilation_cache_dir', cache)
+
+
+def fail(message: object) -> int:
+  """Prints 'error: ...' on one line and returns the exit status."""
+  print('error:', ' '.join(str(message).split()), file=sys.stderr)
+  return 2
+
+
+def run(main: Callable[[], int | None]) -> None:
+  """Runs a main and exits: 0, its own status, or 2 after an error."""
+  set_up()
+  try:
+    status = main() or 0
+  except (InputError, ArithmeticError) as error:
+    status = fail(error)
+  except KeyboardInterrupt:
+    status = 130
+  sys.exit(status)

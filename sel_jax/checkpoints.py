@@ -1,0 +1,239 @@
+"""The only file that knows Orbax: save, keep, find and restore.
+
+Contract: a checkpoint holds three items: 'train' (what a run needs to go on),
+'ema' (what is evaluated) and 'meta' (resolved configuration, code version and a
+checksum of each item). It is complete or absent; a damaged one is passed over,
+with a word, for the newest sound one.
+"""
+
+from collections.abc import Mapping
+import logging
+from pathlib import Path
+from typing import Any
+import zlib
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy as keep_policy
+
+import sel_jax
+from sel_jax.errors import InputError
+
+FOLDER = 'checkpoints'
+METRIC = 'psnr'
+
+_log = logging.getLogger(__name__)
+
+
+def _checksum(tree: Any) -> int:
+  """CRC-32 over names, shapes and bytes of every leaf."""
+  total = 0
+  for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+    leaf = np.ascontiguousarray(leaf)
+    header = f'{jax.tree_util.keystr(path)}{leaf.shape}{leaf.dtype}'
+    total = zlib.crc32(header.encode(), total)
+    total = zlib.crc32(leaf.view(np.uint8).reshape(-1), total)
+  return total
+
+
+def _metric(metrics: Mapping[str, float]) -> float:
+  return metrics[METRIC]
+
+
+class Checkpoints:
+  """Checkpoints of one run, in WORKDIR/checkpoints.
+
+  Keeps the last `keep` and the best by validation PSNR.
+  """
+
+  def __init__(self, workdir: str | Path, *, keep: int = 2):
+    self.directory = Path(workdir).absolute() / FOLDER
+    policy = keep_policy.AnyPreservationPolicy(
+      [
+        keep_policy.LatestN(keep),
+        keep_policy.BestN(
+          get_metric_fn=_metric, n=1, keep_checkpoints_without_metrics=False
+        ),
+      ]
+    )
+    # Without best_fn Orbax writes no metrics and would delete the best.
+    options = ocp.CheckpointManagerOptions(
+      best_fn=_metric, best_mode='max', preservation_policy=policy
+    )
+    try:
+      self._manager = ocp.CheckpointManager(
+        self.directory,
+        options=options,
+        item_handlers={
+          'train': ocp.StandardCheckpointHandler(),
+          'ema': ocp.StandardCheckpointHandler(),
+          'meta': ocp.JsonCheckpointHandler(),
+        },
+      )
+    except OSError as error:
+      raise InputError(
+        f'{self.directory}: cannot write there ({error.strerror}); choose '
+        'another --workdir'
+      ) from error
+
+  @classmethod
+  def open(cls, workdir: str | Path) -> 'Checkpoints':
+    """Opens an existing run's checkpoints to read from them.
+
+    Raises:
+      InputError: if there is none in `workdir`.
+    """
+    folder = Path(workdir) / FOLDER
+    steps = [p for p in folder.glob('*') if p.name.isdigit()]
+    if not steps:
+      raise InputError(
+        f'{workdir}: no checkpoint in it; give the --workdir of a training run'
+      )
+    return cls(workdir)
+
+  def steps(self) -> list[int]:
+    """Complete checkpoints, oldest first."""
+    return sorted(self._manager.all_steps())
+
+  def best_step(self) -> int | None:
+    """Step with the highest validation PSNR, if any was validated."""
+    scored = [s for s in self.steps() if self._manager.metrics(s)]
+    if not scored:
+      return None
+    return max(scored, key=lambda s: _metric(self._manager.metrics(s)))
+
+  def save(
+    self,
+    step: int,
+    train: Any,
+    ema: Any,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, float] | None = None,
+  ) -> None:
+    """Starts writing a checkpoint; `close` or the next save waits for it.
+
+    Args:
+      step: updates done.
+      train: parameters, optimizer state, step: any pytree of arrays.
+      ema: the averaged parameters.
+      config: the resolved configuration, JSON-like.
+      metrics: validation results with 'psnr', if there are any.
+    """
+    # Host copies: the next step may donate the device's buffers.
+    items = {'train': jax.device_get(train), 'ema': jax.device_get(ema)}
+    meta = {
+      'config': config,
+      'version': sel_jax.__version__,
+      'checksums': {name: _checksum(tree) for name, tree in items.items()},
+    }
+    saves = {n: ocp.args.StandardSave(tree) for n, tree in items.items()}
+    self._manager.save(
+      step,
+      args=ocp.args.Composite(**saves, meta=ocp.args.JsonSave(meta)),
+      metrics=dict(metrics) if metrics else None,
+      force=True,
+    )
+
+  def _meta(self, step: int) -> dict[str, Any]:
+    args = ocp.args.Composite(meta=ocp.args.JsonRestore())
+    return self._manager.restore(step, args=args)['meta']
+
+  def _check_shapes(self, step: int, name: str, like: Any) -> None:
+    """Raises InputError if the item was written by another model."""
+    stored = self._manager.item_metadata(step)[name]
+    tree = getattr(stored, 'tree', stored)
+    found = {
+      jax.tree_util.keystr(p, simple=True, separator='/'): tuple(leaf.shape)
+      for p, leaf in jax.tree_util.tree_leaves_with_path(tree)
+    }
+    wanted = {
+      jax.tree_util.keystr(p, simple=True, separator='/'): tuple(leaf.shape)
+      for p, leaf in jax.tree_util.tree_leaves_with_path(like)
+    }
+    for path in sorted(found.keys() | wanted.keys()):
+      if found.get(path) != wanted.get(path):
+        raise InputError(
+          f'{self.directory}: the checkpoint is of another model: {path} is '
+          f'{found.get(path)} there and {wanted.get(path)} here; use another '
+          '--workdir, or the configuration that it was trained with'
+        )
+
+  def _item(self, step: int, name: str, like: Any, checksums) -> Any:
+    abstract = jax.tree.map(
+      lambda x: ocp.utils.to_shape_dtype_struct(np.empty(x.shape, x.dtype)),
+      like,
+    )
+    args = ocp.args.Composite(**{name: ocp.args.StandardRestore(abstract)})
+    tree = self._manager.restore(step, args=args)[name]
+    tree = jax.tree.map(np.asarray, tree)
+    if _checksum(tree) != checksums[name]:
+      raise ValueError(f"checksum of item '{name}' does not match")
+    return tree
+
+  def restore(self, step: int, **like: Any) -> tuple[dict, dict[str, Any]]:
+    """Restores items of one checkpoint and verifies their checksums.
+
+    Args:
+      step: one of `steps()`.
+      **like: item name -> pytree of the same structure and shapes.
+
+    Returns:
+      Items by name, as NumPy; and the 'meta' item.
+
+    Raises:
+      InputError: if it is damaged, or of another model.
+    """
+    try:
+      meta = self._meta(step)
+      for name, tree in like.items():
+        self._check_shapes(step, name, tree)
+      items = {
+        name: self._item(step, name, tree, meta['checksums'])
+        for name, tree in like.items()
+      }
+    except InputError:
+      raise
+    except Exception as error:  # whatever Orbax or TensorStore met in the files
+      reason = str(error).splitlines()[0][:200]
+      raise DamagedCheckpoint(
+        f'{self.directory / str(step)}: damaged ({reason}); delete it'
+      ) from error
+    return items, meta
+
+  def restore_latest(self, **like: Any) -> tuple[int, dict, dict[str, Any]]:
+    """The newest sound checkpoint; see `restore`.
+
+    Returns:
+      Its step, items and meta.
+
+    Raises:
+      InputError: if no checkpoint is sound.
+    """
+    steps = self.steps()
+    for step in reversed(steps):
+      try:
+        return step, *self.restore(step, **like)
+      except DamagedCheckpoint as error:
+        _log.warning('%s; trying an older one', error)
+    raise InputError(
+      f'{self.directory}: no sound checkpoint among {steps}; delete the folder '
+      'to start again'
+    )
+
+  def config(self, step: int) -> dict[str, Any]:
+    """The configuration that a checkpoint was trained with.
+
+    Raises:
+      InputError: if it cannot be read.
+    """
+    return self.restore(step)[1]['config']
+
+  def close(self) -> None:
+    """Waits for the writing in progress."""
+    self._manager.wait_until_finished()
+    self._manager.close()
+
+
+class DamagedCheckpoint(InputError):
+  """A checkpoint that is incomplete or whose bytes have changed."""

@@ -1,0 +1,162 @@
+"""Image files in and out.
+
+Contract: inside, an image is RGB [H, W, 3], uint8 or uint16 as the file holds
+it, upright by its EXIF orientation; `to_float` maps it to float32 in [0, 1].
+Every failure is an `InputError` that names the file.
+"""
+
+import os
+from pathlib import Path
+import tempfile
+
+import cv2
+import numpy as np
+from PIL import Image
+from PIL import UnidentifiedImageError
+
+from sel_jax.errors import InputError
+
+EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
+
+_EXIF_ORIENTATION = 0x0112
+_TIFF_BITS = 258
+# EXIF orientation -> (quarter turns counter-clockwise, then mirror columns).
+_ORIENT = {
+  1: (0, False),
+  2: (0, True),
+  3: (2, False),
+  4: (2, True),
+  5: (3, True),
+  6: (3, False),
+  7: (1, True),
+  8: (1, False),
+}
+
+
+def is_image(path: Path) -> bool:
+  """Whether the file's name ends like an image's."""
+  return path.suffix.lower() in EXTENSIONS
+
+
+def _orient(image: np.ndarray, orientation: int) -> np.ndarray:
+  turns, mirror = _ORIENT.get(orientation, (0, False))
+  image = np.rot90(image, turns)
+  return np.ascontiguousarray(image[:, ::-1] if mirror else image)
+
+
+def _is_16_bit(opened: Image.Image, path: Path) -> bool:
+  if opened.mode.startswith('I') or opened.mode == 'F':
+    return True
+  if opened.format == 'PNG':  # Pillow reads 16-bit RGB as 8-bit without a word
+    with open(path, 'rb') as file:
+      return file.read(25)[24] == 16
+  if opened.format == 'TIFF':
+    return max(opened.tag_v2.get(_TIFF_BITS, (8,))) > 8
+  return False
+
+
+def _read_16_bit(path: Path) -> np.ndarray:
+  raw = np.fromfile(path, np.uint8)
+  flags = cv2.IMREAD_UNCHANGED
+  image = cv2.imdecode(raw, flags)
+  if image is None or image.dtype != np.uint16:
+    kind = 'nothing' if image is None else str(image.dtype)
+    raise InputError(
+      f'{path}: holds {kind}, not 8-bit or 16-bit samples; save it as 16-bit '
+      'PNG or TIFF'
+    )
+  if image.ndim == 2:
+    return np.repeat(image[:, :, None], 3, axis=2)
+  return image[:, :, 2::-1]  # BGR or BGRA to RGB
+
+
+def read_image(path: str | os.PathLike) -> np.ndarray:
+  """Reads a photograph.
+
+  Gray, palette and CMYK images become RGB; an alpha channel is dropped.
+
+  Args:
+    path: PNG, JPEG, WebP, BMP or TIFF, 8 or 16 bits a sample.
+
+  Returns:
+    [H, W, 3] uint8 or uint16, upright.
+
+  Raises:
+    InputError: if the file is missing, unreadable, truncated or no image.
+  """
+  path = Path(path)
+  try:
+    with Image.open(path) as opened:
+      orientation = opened.getexif().get(_EXIF_ORIENTATION, 1)
+      if _is_16_bit(opened, path):
+        return _orient(_read_16_bit(path), orientation)
+      if 'transparency' in opened.info:
+        opened = opened.convert('RGBA')
+      image = np.asarray(opened.convert('RGB'))
+  except FileNotFoundError as error:
+    raise InputError(f'{path}: no such file; check the path') from error
+  except UnidentifiedImageError as error:
+    raise InputError(
+      f'{path}: not an image that can be read; give PNG, JPEG, WebP, BMP or '
+      'TIFF'
+    ) from error
+  except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
+    if isinstance(e, InputError):
+      raise
+    raise InputError(
+      f'{path}: broken or truncated ({e}); replace or remove the file'
+    ) from e
+  return _orient(image, orientation)
+
+
+def to_float(image: np.ndarray) -> np.ndarray:
+  """uint8 or uint16 samples to float32 in [0, 1]."""
+  return image.astype(np.float32) / np.iinfo(image.dtype).max
+
+
+def to_uint8(image: np.ndarray) -> np.ndarray:
+  """Float intensities to uint8, rounded, clamped to [0, 1] first."""
+  return np.rint(np.clip(np.asarray(image), 0, 1) * 255).astype(np.uint8)
+
+
+def ensure_directory(path: str | os.PathLike) -> Path:
+  """Makes a folder and checks that files can be written to it.
+
+  Raises:
+    InputError: if it cannot be made or written to.
+  """
+  path = Path(path)
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path):
+      pass
+  except OSError as error:
+    raise InputError(
+      f'{path}: cannot write there ({error.strerror}); choose another folder'
+    ) from error
+  return path
+
+
+def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
+  """Writes [H, W, 3] as 8 bits a sample, whole or not at all.
+
+  Args:
+    path: the ending chooses the format; JPEG and WebP at quality 95.
+    image: float in [0, 1], or uint8.
+
+  Raises:
+    InputError: for an unknown ending, or if the file cannot be written.
+  """
+  path = Path(path)
+  if not is_image(path):
+    raise InputError(f'{path}: unknown image format; use {list(EXTENSIONS)}')
+  pixels = image if image.dtype == np.uint8 else to_uint8(image)
+  part = path.with_name(f'.{path.stem}.{os.getpid()}.part{path.suffix}')
+  try:
+    Image.fromarray(pixels).save(part, quality=95)
+    os.replace(part, path)
+  except OSError as error:
+    part.unlink(missing_ok=True)
+    raise InputError(
+      f'{path}: cannot be written ({error.strerror}); choose another folder'
+    ) from error

@@ -1,0 +1,54 @@
+"""The built-in sample set: no download, a few photographs, many exposures.
+
+Contract: photographs that ship inside scikit-image and scikit-learn, darkened
+by `degradations.darken`; the same numbers on every machine. For a first run and
+for tests: too small to learn general restoration from.
+"""
+
+from collections.abc import Callable
+import functools
+
+import numpy as np
+import skimage.data
+from sklearn.datasets import load_sample_image
+
+from sel_jax.data import degradations
+from sel_jax.data import images
+from sel_jax.errors import InputError
+
+PHOTOGRAPHS: dict[str, dict[str, Callable[[], np.ndarray]]] = {
+  'train': {
+    'astronaut': skimage.data.astronaut,
+    'coffee': skimage.data.coffee,
+    'motorcycle': lambda: skimage.data.stereo_motorcycle()[0],
+    'rocket': skimage.data.rocket,
+    'china': lambda: load_sample_image('china.jpg'),
+  },
+  'val': {'flower': lambda: load_sample_image('flower.jpg')},
+  'test': {'chelsea': skimage.data.chelsea},
+}
+
+# Exposures of each photograph.
+EXPOSURES = {'train': 6, 'val': 2, 'test': 2}
+
+
+@functools.cache
+def sample_pairs(
+  split: str,
+) -> tuple[tuple[str, np.ndarray, np.ndarray], ...]:
+  """(name, low, target) of a split, images [H, W, 3] uint8.
+
+  Raises:
+    InputError: for an unknown split.
+  """
+  if split not in PHOTOGRAPHS:
+    raise InputError(f'split {split!r}: choose one of {list(PHOTOGRAPHS)}')
+  pairs = []
+  for number, (name, load) in enumerate(sorted(PHOTOGRAPHS[split].items())):
+    target = np.ascontiguousarray(load())
+    for exposure in range(EXPOSURES[split]):
+      seed = (list(PHOTOGRAPHS).index(split), number, exposure)
+      rng = np.random.default_rng(seed)
+      low = degradations.darken(rng, images.to_float(target))
+      pairs.append((f'{name}_{exposure}', images.to_uint8(low), target))
+  return tuple(pairs)

@@ -1,0 +1,173 @@
+"""Pairs of low-light and well-exposed photographs in folders.
+
+Contract: a `Pair` names two files of the same scene and size; `find_pairs`
+looks at names only, `read_pair` at pixels.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import os
+from pathlib import Path
+import re
+
+import numpy as np
+
+from sel_jax.data import images
+from sel_jax.errors import InputError
+
+SPLITS = ('train', 'val', 'test')
+
+# Known layouts, relative to the root: split -> (low folder, target folder).
+LAYOUTS: dict[str, dict[str, tuple[str, str]]] = {
+  'plain': {s: (f'{s}/low', f'{s}/high') for s in SPLITS},
+  'LOL-v1': {
+    'train': ('our485/low', 'our485/high'),
+    'test': ('eval15/low', 'eval15/high'),
+  },
+  'LOL-v2': {
+    'train': ('Train/Low', 'Train/Normal'),
+    'test': ('Test/Low', 'Test/Normal'),
+  },
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+  """Two photographs of one scene: paths of the low and the target image."""
+
+  name: str
+  low: Path
+  target: Path
+
+
+def _natural(name: str) -> list:
+  return [int(s) if s.isdigit() else s for s in re.split(r'(\d+)', name)]
+
+
+def _key(path: Path) -> str:
+  """What pairs two files: the stem, without LOL-v2's low/normal prefix."""
+  return re.sub(r'^(low|normal|high)(?=\d)', '', path.stem)
+
+
+def list_images(folder: Path) -> list[Path]:
+  """Image files of a folder, in natural order of their names."""
+  paths = (p for p in folder.iterdir() if p.is_file() and images.is_image(p))
+  return sorted(paths, key=lambda p: (_natural(p.name), p.name))
+
+
+def _by_key(folder: Path) -> dict[str, Path]:
+  found: dict[str, Path] = {}
+  for path in list_images(folder):
+    if _key(path) in found:
+      raise InputError(
+        f"pairs: '{path}' and '{found[_key(path)].name}' have one name; remove "
+        'one of them'
+      )
+    found[_key(path)] = path
+  return found
+
+
+def _pair_folders(
+  low: Path, target: Path, exclude: Sequence[str]
+) -> list[Pair]:
+  for folder in (low, target):
+    if not folder.is_dir():
+      raise InputError(f'{folder}: no such folder; make it or check data.root')
+  lows, targets = _by_key(low), _by_key(target)
+  for mine, others, other in ((lows, targets, target), (targets, lows, low)):
+    for key, path in mine.items():
+      if key not in others and key not in exclude:
+        raise InputError(
+          f"pairs: '{path}' has no partner in '{other}'; add it or list {key} "
+          'in config.data.exclude'
+        )
+  pairs = [
+    Pair(k, lows[k], targets[k]) for k in lows if k in targets
+  ]
+  pairs = [p for p in pairs if p.name not in exclude]
+  if not pairs:
+    raise InputError(
+      f"{low}: no image files in it ({', '.join(images.EXTENSIONS)})"
+    )
+  return pairs
+
+
+def layout_of(root: str | os.PathLike) -> str:
+  """Name of the layout in `LAYOUTS` that the folder has.
+
+  Raises:
+    InputError: if the folder is missing or has none of them.
+  """
+  root = Path(root)
+  if not root.is_dir():
+    raise InputError(
+      f'{root}: no such folder; set config.data.root (or --data) to the data set'
+    )
+  for name, splits in LAYOUTS.items():
+    if any((root / low).is_dir() for low, _ in splits.values()):
+      return name
+  raise InputError(
+    f'{root}: none of the known layouts in it; it should hold train/low and '
+    'train/high, or our485/low and our485/high, or Train/Low and Train/Normal'
+  )
+
+
+def find_pairs(
+  root: str | os.PathLike,
+  split: str,
+  *,
+  exclude: Sequence[str] = (),
+  held_out: int = 15,
+) -> list[Pair]:
+  """Pairs of one split, in natural order.
+
+  A layout without a validation folder gives the last `held_out` pairs of its
+  train folder to 'val' and the rest to 'train': never the test images.
+
+  Args:
+    root: folder in one of the `LAYOUTS`.
+    split: 'train', 'val' or 'test'.
+    exclude: names (file name without ending) to leave out.
+    held_out: size of a validation split that has no folder of its own.
+
+  Returns:
+    At least one pair.
+
+  Raises:
+    InputError: for a missing or empty folder, or a file without a partner.
+  """
+  if split not in SPLITS:
+    raise InputError(f'split {split!r}: choose one of {list(SPLITS)}')
+  root = Path(root)
+  folders = LAYOUTS[layout_of(root)]
+  own = folders.get(split)
+  if own is not None and (split != 'val' or (root / own[0]).is_dir()):
+    pairs = _pair_folders(root / own[0], root / own[1], exclude)
+    has_val = 'val' in folders and (root / folders['val'][0]).is_dir()
+    if split != 'train' or has_val:
+      return pairs
+  else:
+    low, target = folders['train']
+    pairs = _pair_folders(root / low, root / target, exclude)
+  if len(pairs) <= held_out:
+    raise InputError(
+      f'{root}: {len(pairs)} training pairs are too few to hold out {held_out} '
+      'for validation; lower config.data.held_out or add a val folder'
+    )
+  return pairs[-held_out:] if split == 'val' else pairs[:-held_out]
+
+
+def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+  """Pixels of a pair: low and target, [H, W, 3], uint8 or uint16 each.
+
+  Raises:
+    InputError: if a file is broken or the sizes differ.
+  """
+  low, target = images.read_image(pair.low), images.read_image(pair.target)
+  if low.shape != target.shape:
+    sizes = [f'{x.shape[1]}x{x.shape[0]}' for x in (low, target)]
+    raise InputError(
+      f"pairs: '{pair.low}' is {sizes[0]} but '{pair.target}' is {sizes[1]}; "
+      f'make them equal or list {pair.name} in config.data.exclude'
+    )
+  return low, target

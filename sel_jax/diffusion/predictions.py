@@ -1,0 +1,38 @@
+"""What the network's output stands for, and the noise estimate it implies.
+
+Contract: (sde, output, x_t, mu, t) -> e_hat, images [B, H, W, C]; everything
+downstream sees e_hat alone. All three are one model of y = x - mu in other
+coordinates; they differ in which error the network's own error becomes.
+"""
+
+import jax
+
+from sel_jax.diffusion.sde import at_time
+from sel_jax.diffusion.sde import IRSDE
+
+Array = jax.Array
+
+
+def noise(sde: IRSDE, output: Array, x: Array, mu: Array, t: Array) -> Array:
+  """The output is e_hat (IR-SDE); its error reaches x0_hat times s_t / a_t."""
+  del sde, x, mu, t
+  return output
+
+
+def clean(sde: IRSDE, output: Array, x: Array, mu: Array, t: Array) -> Array:
+  """The output is x0_hat - mu: no amplification at large t."""
+  return sde.noise_from_clean(x, mu + output, mu, t)
+
+
+def velocity(sde: IRSDE, output: Array, x: Array, mu: Array, t: Array) -> Array:
+  """The output is v = a_t e - (s_t / lambda) (x_0 - mu) / lambda.
+
+  Source: arXiv 2202.00512 appendix D, for the variance-preserving y / lambda;
+  then e = (s_t / lambda) y_t / lambda + a_t v. Well scaled at every t.
+  """
+  decay = at_time(sde.decay, t, x)
+  std = at_time(sde.marginal_std, t, x)
+  return std * (x - mu) / sde.scale**2 + decay * output
+
+
+PREDICTIONS = {'noise': noise, 'clean': clean, 'velocity': velocity}

@@ -1,0 +1,96 @@
+"""Image quality against a ground truth.
+
+Contract: images are uint8 RGB [H, W, 3] of one size, as a saved file would hold
+them; higher is better. Names say which variant is meant.
+"""
+
+import math
+
+import numpy as np
+from skimage.metrics import structural_similarity
+
+# ITU-R BT.601 luma, the gray of the GT-mean protocol.
+_GRAY = np.array([0.299, 0.587, 0.114])
+_SSIM_SIDE = 11
+
+
+def _check(image: np.ndarray, truth: np.ndarray) -> None:
+  if image.shape != truth.shape or image.ndim != 3:
+    raise ValueError(f'shapes differ: {image.shape} and {truth.shape}')
+  if image.dtype != np.uint8 or truth.dtype != np.uint8:
+    raise ValueError(f'uint8 is needed, not {image.dtype} and {truth.dtype}')
+
+
+def psnr(image: np.ndarray, truth: np.ndarray) -> float:
+  """Peak signal-to-noise ratio in dB over all pixels and channels.
+
+    10 log10(255^2 / mean (a - b)^2)
+
+  Args:
+    image: [H, W, 3] uint8.
+    truth: the same shape.
+
+  Returns:
+    dB; infinite for equal images.
+
+  Raises:
+    ValueError: if shapes or types differ.
+  """
+  _check(image, truth)
+  error = np.mean((image.astype(np.float64) - truth.astype(np.float64)) ** 2)
+  return 10 * math.log10(255**2 / error) if error else math.inf
+
+
+def ssim(image: np.ndarray, truth: np.ndarray) -> float:
+  """Structural similarity, RGB mean, Gaussian 11x11 with sigma 1.5, valid area.
+
+  Source: Wang et al. 2004, K1 = 0.01, K2 = 0.03, population covariance.
+
+  Args:
+    image: [H, W, 3] uint8.
+    truth: the same shape.
+
+  Returns:
+    At most 1; NaN if a side is below 11 pixels.
+
+  Raises:
+    ValueError: if shapes or types differ.
+  """
+  _check(image, truth)
+  if min(image.shape[:2]) < _SSIM_SIDE:
+    return math.nan
+  value = structural_similarity(
+    image,
+    truth,
+    channel_axis=2,
+    data_range=255,
+    gaussian_weights=True,
+    sigma=1.5,
+    use_sample_covariance=False,
+  )
+  return float(value)
+
+
+def match_gt_mean(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
+  """Rescales an output so that its mean gray is the ground truth's.
+
+  The "GT-mean" protocol of several papers: it uses the answer, is worth 2 to
+  5 dB, and is only ever reported beside the plain figure.
+
+  Args:
+    image: [H, W, 3] uint8.
+    truth: the same shape.
+
+  Returns:
+    [H, W, 3] uint8.
+
+  Raises:
+    ValueError: if shapes or types differ.
+  """
+  _check(image, truth)
+  mean = (image @ _GRAY).mean()
+  ratio = (truth @ _GRAY).mean() / mean if mean else 1.0
+  return np.rint(np.clip(image * ratio, 0, 255)).astype(np.uint8)
+
+
+METRICS = {'psnr': psnr, 'ssim': ssim}

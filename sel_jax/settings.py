@@ -1,0 +1,124 @@
+"""Sections of a configuration as frozen dataclasses.
+
+Contract: plain values with the paper's defaults and no ConfigDict in sight;
+`build` reads sections into these and checks them.
+"""
+
+import dataclasses
+
+OPTIMIZERS = ('adamw', 'adam', 'lion')
+LR_SCHEDULES = ('cosine', 'multistep', 'constant')
+DTYPES = ('float32', 'bfloat16')
+DEPTHWISE = ('auto', 'shift', 'conv')
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelSpec:
+  """Section `model`: which network, and what its output stands for.
+
+  `enc`, `middle`, `dec`, `depthwise`, `remat` belong to 'nafnet', `depth` to
+  'unet'; `predicts` is a row of `diffusion.PREDICTIONS`.
+  """
+
+  name: str = 'nafnet'
+  width: int = 64
+  enc: tuple[int, ...] = (1, 1, 1, 1, 28)
+  middle: int = 1
+  dec: tuple[int, ...] = (1, 1, 1, 1, 1)
+  depth: int = 4
+  depthwise: str = 'auto'
+  remat: bool = False
+  dtype: str = 'float32'
+  predicts: str = 'noise'
+
+
+@dataclasses.dataclass(frozen=True)
+class LossSpec:
+  """Section `loss`: the objective and a weight for each distance; 0 is off."""
+
+  objective: str = 'optimum'
+  entropy: float = 1.0
+  l1: float = 0.0
+  l2: float = 0.0
+  charbonnier: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimSpec:
+  """Section `optim`.
+
+  Attributes:
+    name: 'adamw', 'adam' or 'lion'.
+    lr: peak learning rate.
+    final_lr: where the cosine ends.
+    schedule: 'cosine', 'multistep' or 'constant'.
+    warmup: steps of linear growth from zero.
+    milestones: steps at which 'multistep' multiplies by `gamma`.
+    gamma: see `milestones`.
+    weight_decay: decoupled, for adamw and lion.
+    b1: first moment's decay.
+    b2: second moment's decay.
+    clip_norm: largest global norm of the gradient; 0 is off.
+    ema_decay: of the parameters' moving average.
+  """
+
+  name: str = 'adamw'
+  lr: float = 1e-4
+  final_lr: float = 1e-6
+  schedule: str = 'cosine'
+  warmup: int = 0
+  milestones: tuple[int, ...] = (200_000, 400_000)
+  gamma: float = 0.5
+  weight_decay: float = 0.0
+  b1: float = 0.9
+  b2: float = 0.99
+  clip_norm: float = 1.0
+  ema_decay: float = 0.9995
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSpec:
+  """Section `train`: how long, and how often to look and to save."""
+
+  steps: int = 500_000
+  log_every: int = 100
+  eval_every: int = 5_000
+  save_every: int = 1_000
+  keep: int = 2
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalSpec:
+  """Section `eval`: the sampler, the same wherever an image is restored.
+
+  Attributes:
+    sampler: a row of `diffusion.SAMPLERS`.
+    steps: network calls, 1..T.
+    clip: keep x0_hat in [0, 1].
+    seed: of the sampler's noise.
+    images: validation images used during training; 0 is all.
+  """
+
+  sampler: str = 'posterior'
+  steps: int = 100
+  clip: bool = True
+  seed: int = 0
+  images: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class CropSpec:
+  """Part of section `data`: what a training batch looks like."""
+
+  batch_size: int = 8
+  crop: int = 128
+  flip: bool = True
+  rotate: bool = True
+  shrink: float = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class SDEKind:
+  """Part of section `sde`: a row of `diffusion.SDES`."""
+
+  kind: str = 'ir'

@@ -1,0 +1,39 @@
+"""What a training run carries from step to step.
+
+Contract: a pytree of arrays only; everything needed to go on exactly.
+"""
+
+from typing import Any
+
+from flax import struct
+import jax
+import jax.numpy as jnp
+import optax
+
+
+@struct.dataclass
+class TrainState:
+  """State of a run after `step` updates.
+
+  Attributes:
+    step: updates done, scalar int32.
+    params: float32 parameters.
+    ema: their exponential moving average, what is evaluated and shipped.
+    opt_state: the optimizer's.
+  """
+
+  step: jax.Array
+  params: Any
+  ema: Any
+  opt_state: Any
+
+  @classmethod
+  def create(cls, params, tx: optax.GradientTransformation) -> 'TrainState':
+    """State before the first step; `params` is copied for the average."""
+    params = jax.tree.map(jnp.asarray, params)
+    return cls(
+      step=jnp.zeros((), jnp.int32),
+      params=params,
+      ema=jax.tree.map(jnp.copy, params),
+      opt_state=tx.init(params),
+    )
