@@ -12,6 +12,7 @@ import tempfile
 import cv2
 import numpy as np
 from PIL import Image
+from PIL import ImageOps
 from PIL import UnidentifiedImageError
 
 from sel_jax.errors import InputError
@@ -87,12 +88,14 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
   path = Path(path)
   try:
     with Image.open(path) as opened:
-      orientation = opened.getexif().get(_EXIF_ORIENTATION, 1)
       if _is_16_bit(opened, path):
-        return _orient(_read_16_bit(path), orientation)
+        image = _read_16_bit(path)
+        if opened.format == 'TIFF':  # OpenCV has turned it already
+          return np.ascontiguousarray(image)
+        return _orient(image, opened.getexif().get(_EXIF_ORIENTATION, 1))
       if 'transparency' in opened.info:
         opened = opened.convert('RGBA')
-      image = np.asarray(opened.convert('RGB'))
+      return np.array(ImageOps.exif_transpose(opened).convert('RGB'))
   except FileNotFoundError as error:
     raise InputError(f'{path}: no such file; check the path') from error
   except UnidentifiedImageError as error:
@@ -106,7 +109,6 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     raise InputError(
       f'{path}: broken or truncated ({e}); replace or remove the file'
     ) from e
-  return _orient(image, orientation)
 
 
 def to_float(image: np.ndarray) -> np.ndarray:

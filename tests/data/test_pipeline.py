@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+
+from sel_jax.data import degradations
+from sel_jax.data import pipeline
+from sel_jax.data.augmentations import augment_pair
+from sel_jax.data.augmentations import Augmentation
+from sel_jax.errors import InputError
+
+
+def _photos(count=5, side=20):
+  rng = np.random.default_rng(0)
+  photos = []
+  for n in range(count):
+    low = rng.integers(0, 100, (side, side + 3, 3), dtype=np.uint8)
+    photos.append(pipeline.Photo(str(n), low, low + np.uint8(100)))
+  return photos
+
+
+def _data(seed=0, batch_size=3, crop=8, **options):
+  return pipeline.TrainingData(
+    _photos(),
+    seed=seed,
+    batch_size=batch_size,
+    augmentation=Augmentation(crop, **options),
+  )
+
+
+def test_a_batch_is_a_function_of_seed_and_step():
+  first, second = _data(), _data()
+  late = second.batch(7)  # out of order, on a fresh object
+  for step in range(8):
+    batch = first.batch(step)
+  for key in batch:
+    np.testing.assert_array_equal(batch[key], late[key])
+  assert batch['low'].shape == (3, 8, 8, 3)
+  assert batch['low'].dtype == np.float32
+  np.testing.assert_array_equal(batch['index'], [0, 1, 2])
+  other = _data(seed=1).batch(7)
+  assert not np.array_equal(other['low'], batch['low'])
+
+
+def test_prefetched_batches_are_the_same():
+  data = _data()
+  found = list(data.batches(4, 9))
+  assert [step for step, _ in found] == [4, 5, 6, 7, 8]
+  for step, batch in found:
+    np.testing.assert_array_equal(batch['low'], data.batch(step)['low'])
+  assert list(data.batches(3, 3)) == []
+
+
+def test_every_pair_is_seen_once_an_epoch():
+  data = _data(batch_size=1)
+  for epoch in range(3):
+    order = [data._photo(epoch * 5 + n).name for n in range(5)]
+    assert sorted(order) == list('01234')
+
+
+def test_both_images_of_a_pair_get_the_same_transform():
+  photo = _photos(1, 40)[0]
+  for seed in range(30):
+    rng = np.random.default_rng(seed)
+    low, target = augment_pair(
+      rng, photo.low, photo.target, Augmentation(16, shrink=0.5)
+    )
+    np.testing.assert_allclose(target - low, 100 / 255, atol=1e-5)
+    assert 0 <= low.min() and target.max() <= 1
+
+
+def test_flips_and_turns_cover_all_eight_views():
+  photo = _photos(1, 16)[0]
+  square = photo.low[:16, :16]
+  seen = {
+    augment_pair(
+      np.random.default_rng(s), square, square, Augmentation(16, shrink=0)
+    )[0].tobytes()
+    for s in range(100)
+  }
+  assert len(seen) == 8
+  fixed = augment_pair(
+    np.random.default_rng(0),
+    square,
+    square,
+    Augmentation(16, flip=False, rotate=False, shrink=0),
+  )[0]
+  np.testing.assert_allclose(fixed, square / 255, atol=1e-6)
+
+
+def test_a_photograph_smaller_than_the_crop_is_named():
+  with pytest.raises(InputError, match=r'0: 23x20 is smaller than the crop'):
+    _data(crop=21)
+
+
+def test_shrinking_is_skipped_where_the_photograph_is_too_small():
+  photo = _photos(1, 20)[0]
+  low, _ = augment_pair(
+    np.random.default_rng(0), photo.low, photo.target, Augmentation(18, shrink=1)
+  )
+  assert low.shape == (18, 18, 3)
+
+
+def test_srgb_curve_inverts_itself():
+  x = np.linspace(0, 1, 101)
+  linear = degradations.srgb_to_linear(x)
+  np.testing.assert_allclose(degradations.linear_to_srgb(linear), x, atol=1e-6)
+  assert linear[50] == pytest.approx(0.214, abs=1e-3)
+
+
+def test_darkening_has_the_statistics_of_its_model():
+  model = degradations.LowLight(
+    exposure=(0.0999, 0.1), white_balance=0.0, levels=65536
+  )
+  image = np.full((200, 200, 3), 0.8, np.float32)
+  dark = degradations.darken(np.random.default_rng(0), image, model)
+  light = degradations.srgb_to_linear(dark)
+  expected = degradations.srgb_to_linear(0.8) * 0.1
+  assert light.mean() == pytest.approx(expected, rel=0.01)
+  electrons = expected * model.full_well
+  std = np.sqrt(electrons + model.read_noise**2) / model.full_well
+  assert light.std() == pytest.approx(std, rel=0.03)
+  again = degradations.darken(np.random.default_rng(0), image, model)
+  np.testing.assert_array_equal(dark, again)
+  assert dark.dtype == np.float32

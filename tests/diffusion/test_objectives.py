@@ -1,0 +1,79 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sel_jax.diffusion import IRSDE
+from sel_jax.diffusion import objective_pair
+from sel_jax.diffusion import OBJECTIVES
+from sel_jax.diffusion import PIXEL_DISTANCES
+from sel_jax.diffusion import PREDICTIONS
+from sel_jax.diffusion import SDESpec
+from sel_jax.diffusion import weighted_distances
+
+
+def _draw(seed=0, shape=(4, 5, 4, 3)):
+  keys = jax.random.split(jax.random.key(seed), 3)
+  clean, mu = (jax.random.uniform(k, shape) for k in keys[:2])
+  noise = jax.random.normal(keys[2], shape)
+  return clean, mu, noise, jnp.asarray([1, 30, 60, 99])
+
+
+@pytest.mark.parametrize('name', OBJECTIVES)
+def test_the_true_noise_is_optimal(name):
+  """The pair agrees at e_hat = e, exactly or up to Euler's error."""
+  sde = IRSDE.create(SDESpec())
+  clean, mu, noise, t = _draw()
+  x = sde.perturb(clean, mu, t, noise)
+  pred, target = objective_pair(name, sde, noise, x, clean, mu, t, noise)
+  assert pred.shape == target.shape == clean.shape
+  close = 0.02 if name == 'optimum' else 1e-4
+  # t = 1: one Euler step over a fast change of scale is the worst case.
+  np.testing.assert_allclose(pred[1:], target[1:], atol=close)
+  worse, _ = objective_pair(name, sde, noise + 1, x, clean, mu, t, noise)
+  error = lambda p: float(jnp.abs(p - target)[1:].mean())
+  assert error(worse) > 3 * error(pred)
+
+
+@pytest.mark.parametrize('name', PREDICTIONS)
+def test_predictions_are_one_model_in_other_coordinates(name):
+  sde = IRSDE.create(SDESpec())
+  clean, mu, noise, t = _draw(1)
+  x = sde.perturb(clean, mu, t, noise)
+  decay = sde.decay[t].reshape(-1, 1, 1, 1)
+  std = sde.marginal_std[t].reshape(-1, 1, 1, 1)
+  output = {
+    'noise': noise,
+    'clean': clean - mu,
+    'velocity': decay * noise - std * (clean - mu) / sde.scale**2,
+  }[name]
+  found = PREDICTIONS[name](sde, output, x, mu, t)
+  np.testing.assert_allclose(found, noise, atol=2e-4)
+
+
+def test_distances_have_their_definitions():
+  pred, target = jnp.zeros((2, 2, 2, 1)), jnp.ones((2, 2, 2, 1))
+  pred = pred.at[1].set(3.0)
+  for name, expected in (('l1', [1, 2]), ('l2', [1, 4])):
+    np.testing.assert_allclose(PIXEL_DISTANCES[name](pred, target), expected)
+  np.testing.assert_allclose(
+    PIXEL_DISTANCES['charbonnier'](pred, target), [1, 2], rtol=1e-5
+  )
+  for name, distance in PIXEL_DISTANCES.items():
+    slope = jax.grad(lambda x, d=distance: d(x, target).sum())(target)
+    assert np.isfinite(slope).all(), name
+
+
+def test_weighted_sum_and_its_terms():
+  pred, target = jnp.zeros((2, 2, 2, 1)), jnp.full((2, 2, 2, 1), 2.0)
+  chosen = {n: (w, PIXEL_DISTANCES[n]) for n, w in (('l1', 0.5), ('l2', 2.0))}
+  total, terms = weighted_distances(pred, target, chosen)
+  np.testing.assert_allclose(total, 0.5 * 2 + 2 * 4)
+  assert set(terms) == {'l1', 'l2'}
+  with pytest.raises(ValueError, match='no distance'):
+    weighted_distances(pred, target, {})
+
+
+def test_unknown_objective_is_refused():
+  with pytest.raises(ValueError, match="unknown objective 'magic'"):
+    objective_pair('magic', *[None] * 7)

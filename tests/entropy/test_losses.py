@@ -1,0 +1,429 @@
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from conftest import nhwc
+from sel_jax import entropy
+from sel_jax.entropy import DISTANCES
+from sel_jax.entropy import EntropySpec
+from sel_jax.entropy import fused
+from sel_jax.entropy import KERNELS
+
+
+def _images(shape=(2, 7, 6, 3), dtype=np.float32, seed=0):
+  rng = np.random.default_rng(seed)
+  pred = rng.uniform(-0.2, 1.2, shape)
+  target = np.clip(pred + rng.normal(0, 0.1, shape), 0, 1)
+  return jnp.asarray(pred, dtype), jnp.asarray(target, dtype)
+
+
+def _oracle(pred, target, *, spec, weights):
+  """The loss straight from the definition, with all L*L bins in memory."""
+  densities = functools.partial(
+    entropy.local_density, spec=spec, neighbor_weights=weights
+  )
+  swap = spec.distance == 'cross' and spec.cross_order == 'prediction'
+  u, _ = entropy.density.coordinates(target, weights, spec=spec)
+  h = entropy.bandwidth.resolve_bandwidth(spec.bandwidth, u)
+  total = 0.0
+  for window in spec.windows:
+    p = densities(pred, window=window, bandwidth=h)
+    q = densities(target, window=window, bandwidth=h)
+    p, q = (q, p) if swap else (p, q)
+    distance = entropy.divergence(
+      spec.distance, p, q, axis=(-2, -1), eps=spec.eps
+    )
+    total = total + jnp.mean(distance, axis=(1, 2, 3))
+  return total / len(spec.windows)
+
+
+def _reference_cases(numbers):
+  for key in numbers:
+    parts = key.split('/')
+    if len(parts) == 4 and parts[3] == 'value':
+      yield parts[0], int(parts[1][1:]), parts[2]
+
+
+def _weights(numbers, name):
+  if name == 'none':
+    return jnp.ones((3, 3), jnp.float64)
+  return jnp.asarray(numbers[f'w_{name}'][0, 0])
+
+
+def test_reference_distances_and_gradients(golden, x64):
+  numbers = golden('kde')
+  x, y = (jnp.asarray(nhwc(numbers[k])) for k in 'xy')
+  compared = 0
+  for name, levels, distance in _reference_cases(numbers):
+    spec = EntropySpec.reference(
+      distance, levels, bandwidth=float(numbers['bandwidth'])
+    )
+    loss = functools.partial(
+      entropy.spatial_entropy_loss,
+      target=y,
+      spec=spec,
+      neighbor_weights=_weights(numbers, name),
+    )
+    both = jax.jit(jax.value_and_grad(lambda x, f=loss: f(x).mean()))
+    value, gradient = both(x)
+    assert np.isfinite(value) and np.isfinite(gradient).all()
+    for found, key in ((value, 'value'), (nhwc_inverse(gradient), 'grad_x')):
+      expected = numbers[f'{name}/L{levels}/{distance}/{key}']
+      sound = np.isfinite(expected)  # a NaN there is the reference's own
+      compared += int(sound.sum())
+      np.testing.assert_allclose(
+        np.asarray(found)[sound], expected[sound], rtol=1e-10, atol=1e-10
+      )
+  assert compared > 1000
+
+
+def nhwc_inverse(array):
+  return np.moveaxis(np.asarray(array), -1, -3)
+
+
+def test_reference_spatial_entropy(golden, x64):
+  numbers = golden('kde')
+  x = jnp.asarray(nhwc(numbers['x']))
+  for key, expected in numbers.items():
+    if not key.endswith('/spatial_entropy_x'):
+      continue
+    name, levels, _ = key.split('/')
+    spec = EntropySpec.reference(
+      levels=int(levels[1:]), bandwidth=float(numbers['bandwidth'])
+    )
+    found = entropy.spatial_entropy(
+      x, spec=spec, neighbor_weights=_weights(numbers, name)
+    )
+    np.testing.assert_allclose(found.mean(), expected, rtol=1e-10)
+
+
+@pytest.mark.parametrize('key', ['p_full', 'p_h0.25', 'p_h1.0'])
+def test_reference_density(golden, key, x64):
+  numbers = golden('kde')
+  levels = int(numbers['p_full_L'])
+  h = float(numbers['bandwidth']) if key == 'p_full' else float(key[3:])
+  spec = EntropySpec.reference(levels=levels, bandwidth=h)
+  expected = numbers[key]
+  x = jnp.asarray(nhwc(numbers['x'])[: len(expected)])
+  errors = []
+  for name in ('none', 'uniform', 'normal'):  # the file does not say which
+    found = [
+      entropy.local_density(
+        x, spec=spec, neighbor_weights=_weights(numbers, name), window=w
+      )
+      for w in spec.windows
+    ]
+    # The reference counts the neighbour's bin first, windows along the width.
+    side = [np.transpose(p, (0, 5, 4, 3, 1, 2)) for p in found]
+    stack = np.concatenate(side, axis=-1).reshape(expected.shape)
+    errors.append(np.abs(stack - expected).max())
+  assert min(errors) < 1e-10
+
+
+VARIANTS = {
+  'default': {},
+  'reference': {
+    f.name: getattr(EntropySpec.reference(), f.name)
+    for f in dataclasses.fields(EntropySpec)
+    if f.name not in ('distance', 'levels', 'kernel')
+  },
+  'point': {'mass': 'point', 'border': 'zero', 'bandwidth': 1.3},
+  'rule': {'bandwidth': 'silverman', 'windows': (3,)},
+  'published order': {'cross_order': 'prediction', 'windows': (1, 7)},
+}
+
+
+@pytest.mark.parametrize('variant', VARIANTS)
+@pytest.mark.parametrize('distance', DISTANCES)
+def test_fused_equals_the_oracle(distance, variant, x64):
+  spec = EntropySpec(
+    **{'levels': 6, 'kernel': 'sech', **VARIANTS[variant], 'distance': distance}
+  )
+  pred, target = _images(dtype=np.float64)
+  weights = entropy.positive_weights(jax.random.key(3), jnp.float64)
+
+  def fast(pred, target):
+    values = entropy.spatial_entropy_loss(
+      pred, target, spec=spec, neighbor_weights=weights
+    )
+    return jnp.sum(values * jnp.asarray([1.0, 3.0])), values
+
+  def slow(pred, target):
+    values = _oracle(pred, target, spec=spec, weights=weights)
+    return jnp.sum(values * jnp.asarray([1.0, 3.0])), values
+
+  gradients, values = jax.jit(jax.grad(fast, (0, 1), has_aux=True))(
+    pred, target
+  )
+  expected, oracle = jax.jit(jax.grad(slow, (0, 1), has_aux=True))(
+    pred, target
+  )
+  np.testing.assert_allclose(values, oracle, rtol=1e-10, atol=1e-12)
+  for found, true in zip(gradients, expected, strict=True):
+    np.testing.assert_allclose(found, true, rtol=1e-8, atol=1e-12)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _value_and_slope(loss, pred, target):
+  value, pull = jax.vjp(lambda x: loss(x, target), pred)
+  return value, pull(jnp.ones_like(value))[0]
+
+
+@pytest.mark.parametrize('kernel', KERNELS)
+@pytest.mark.parametrize('distance', DISTANCES)
+def test_single_precision_is_close_to_the_oracle(distance, kernel, x64):
+  spec = EntropySpec(levels=8, kernel=kernel, distance=distance)
+  weights = entropy.uniform_weights(jnp.float64)
+  pred, target = _images(dtype=np.float64)
+  oracle = functools.partial(_oracle, spec=spec, weights=weights)
+  exact, slope = _value_and_slope(oracle, pred, target)
+  loss = functools.partial(
+    entropy.spatial_entropy_loss,
+    spec=spec,
+    neighbor_weights=weights.astype(jnp.float32),
+  )
+  pred, target = pred.astype(jnp.float32), target.astype(jnp.float32)
+  value, gradient = _value_and_slope(loss, pred, target)
+  np.testing.assert_allclose(value, exact, rtol=1e-5, atol=1e-5)
+  error = np.linalg.norm(gradient - slope) / np.linalg.norm(slope)
+  assert error < 1e-4
+
+
+@pytest.mark.parametrize('distance', DISTANCES)
+def test_gradient_matches_finite_differences(distance, x64):
+  spec = EntropySpec(levels=5, distance=distance, neighbor_weights='uniform')
+  pred, target = _images((1, 4, 5, 1), np.float64)
+  direction = jnp.asarray(
+    np.random.default_rng(1).normal(size=pred.shape), jnp.float64
+  )
+
+  @jax.jit
+  def along(step):
+    return entropy.spatial_entropy_loss(
+      pred + step * direction, target, spec=spec
+    ).sum()
+
+  slope = (along(1e-5) - along(-1e-5)) / 2e-5
+  found = jax.grad(along)(0.0)
+  assert float(found) == pytest.approx(float(slope), rel=1e-6)
+
+
+@functools.cache
+def _hard_images():
+  shape = (1, 4, 3, 1)
+  rng = np.random.default_rng(5)
+  random = rng.uniform(0, 1, shape)
+  kinds = {
+    'zero': np.zeros(shape),
+    'one': np.ones(shape),
+    'constant': np.full(shape, 0.37),
+    'out of range': rng.normal(0, 30, shape),
+    'random': random,
+    'dark': random * 1e-3,
+  }
+  pairs = [(a, b) for a in kinds for b in kinds]
+  sides = (np.concatenate([kinds[pair[n]] for pair in pairs]) for n in (0, 1))
+  return pairs, *(jnp.asarray(side, jnp.float32) for side in sides)
+
+
+def _assert_finite(spec, **options):
+  """Value and gradient on every pair of hard images, in one program."""
+  pairs, pred, target = _hard_images()
+  loss = functools.partial(entropy.spatial_entropy_loss, spec=spec, **options)
+  value, gradient = _value_and_slope(loss, pred, target)
+  for pair, v, g in zip(pairs, value, gradient, strict=True):
+    assert np.isfinite(v), (spec, pair)
+    assert np.isfinite(g).all(), (spec, pair)
+
+
+@pytest.mark.parametrize('bandwidth', [0.05, 0.5, 8.0])
+@pytest.mark.parametrize('levels', [4, 8, 32, 64, 256])
+@pytest.mark.parametrize('distance', DISTANCES)
+def test_value_and_gradient_are_finite(distance, levels, bandwidth):
+  _assert_finite(
+    EntropySpec(
+      levels=levels,
+      bandwidth=bandwidth,
+      distance=distance,
+      neighbor_weights='uniform',
+      windows=(3,),
+    )
+  )
+
+
+@pytest.mark.parametrize('kernel', [k for k in KERNELS if k != 'logistic'])
+@pytest.mark.parametrize('distance', DISTANCES)
+def test_every_kernel_is_finite(distance, kernel):
+  _assert_finite(
+    EntropySpec(
+      levels=32,
+      bandwidth=0.05,
+      kernel=kernel,
+      distance=distance,
+      neighbor_weights='uniform',
+      windows=(1,),
+    )
+  )
+
+
+@pytest.mark.parametrize('distance', DISTANCES)
+def test_reference_spec_is_finite_in_single_precision(distance):
+  spec = EntropySpec.reference(distance, 32)
+  _assert_finite(spec, neighbor_weights=entropy.uniform_weights())
+
+
+def test_half_precision_inputs_are_computed_in_single():
+  pred, target = _images()
+  spec = EntropySpec(levels=8, neighbor_weights='uniform')
+  half = entropy.spatial_entropy_loss(
+    pred.astype(jnp.bfloat16), target.astype(jnp.bfloat16), spec=spec
+  )
+  assert half.dtype == jnp.float32
+  full = entropy.spatial_entropy_loss(
+    pred.astype(jnp.bfloat16).astype(jnp.float32),
+    target.astype(jnp.bfloat16).astype(jnp.float32),
+    spec=spec,
+  )
+  np.testing.assert_array_equal(half, full)
+
+
+@pytest.mark.parametrize('distance', ['relative', 'hellinger', 'jensen_shannon'])
+def test_distance_is_zero_at_equality_and_grows_with_noise(distance):
+  spec = EntropySpec(levels=16, distance=distance, neighbor_weights='uniform')
+  _, target = _images((1, 12, 12, 3))
+  noise = np.random.default_rng(2).normal(size=target.shape).astype(np.float32)
+  values = [
+    float(entropy.spatial_entropy_loss(target + s * noise, target, spec=spec)[0])
+    for s in (0.0, 0.02, 0.08, 0.3)
+  ]
+  assert values[0] == pytest.approx(0, abs=1e-6)
+  assert values == sorted(values) and values[1] > 1e-5
+  limit = {'hellinger': 1, 'jensen_shannon': np.log(2)}.get(distance, np.inf)
+  assert values[-1] <= limit
+
+
+def test_cross_entropy_is_least_at_the_target_only_in_our_order(x64):
+  _, target = _images((1, 8, 8, 1), np.float64)
+
+  def slope(order):
+    spec = EntropySpec(
+      levels=8,
+      distance='cross',
+      cross_order=order,
+      neighbor_weights='uniform',
+      eps=0.0,
+      windows=(1,),
+    )
+    loss = functools.partial(
+      entropy.spatial_entropy_loss, target=target, spec=spec
+    )
+    return float(jnp.abs(jax.grad(lambda x: loss(x).sum())(target)).max())
+
+  assert slope('target') < 1e-12
+  assert slope('prediction') > 1e-6
+
+
+def test_density_sums_to_one_for_every_bandwidth():
+  image, _ = _images((1, 5, 4, 2))
+  for h in (0.05, 0.25, 1.0, 8.0):
+    p = entropy.local_density(
+      image, spec=EntropySpec(levels=8, bandwidth=h), window=5
+    )
+    assert p.shape == (1, 5, 4, 2, 8, 8)
+    np.testing.assert_allclose(p.sum((-2, -1)), 1, atol=1e-5)
+
+
+def test_entropy_map_is_bounded_and_low_on_flat_images():
+  noisy, _ = _images((1, 9, 8, 3))
+  spec = EntropySpec(levels=8)
+  high = entropy.entropy_map(noisy, spec=spec)
+  low = entropy.entropy_map(jnp.full_like(noisy, 0.5), spec=spec)
+  assert high.shape == noisy.shape
+  assert float(high.max()) <= 2 * np.log(8) + 1e-5
+  assert float(high.mean()) > float(low.mean()) >= 0
+  np.testing.assert_allclose(
+    entropy.spatial_entropy(noisy, spec=spec), high.mean((1, 2, 3)), rtol=1e-6
+  )
+
+
+def _largest_array(jaxpr):
+  """Elements of the largest array anywhere in a program."""
+  largest = 0
+  for equation in jaxpr.eqns:
+    for variable in equation.outvars:
+      largest = max(largest, int(np.prod(variable.aval.shape)))
+    for inner in jax.tree.leaves(
+      list(equation.params.values()),
+      is_leaf=lambda x: hasattr(x, 'eqns') or hasattr(x, 'jaxpr'),
+    ):
+      inner = getattr(inner, 'jaxpr', inner)
+      if hasattr(inner, 'eqns'):
+        largest = max(largest, _largest_array(inner))
+  return largest
+
+
+def test_no_array_holds_all_bins_of_all_pixels():
+  levels, shape = 64, (1, 32, 32, 3)
+  spec = EntropySpec(levels=levels, neighbor_weights='uniform')
+  image = jnp.zeros(shape)
+  loss = lambda x: entropy.spatial_entropy_loss(x, image, spec=spec).sum()
+  program = jax.make_jaxpr(jax.value_and_grad(loss))(image)
+  largest = _largest_array(program.jaxpr)
+  pixels = int(np.prod(shape))
+  assert largest >= levels * pixels  # the walk does look inside
+  assert largest <= 4 * levels * pixels
+
+
+@pytest.mark.parametrize('chunk', [1, 10**9])
+def test_the_size_of_a_chunk_changes_nothing(chunk, monkeypatch):
+  monkeypatch.setattr(fused, '_CPU_CHUNK', chunk)
+  monkeypatch.setattr(fused, '_ACCELERATOR_CHUNK', chunk)
+  pred, target = _images()
+  spec = EntropySpec(levels=6, neighbor_weights='uniform')
+  weights = entropy.uniform_weights()
+  value = entropy.spatial_entropy_loss(pred, target, spec=spec)
+  np.testing.assert_allclose(
+    value, _oracle(pred, target, spec=spec, weights=weights), rtol=1e-5
+  )
+
+
+def test_random_weights_need_a_key_and_follow_it():
+  pred, target = _images()
+  spec = EntropySpec(levels=6)
+  loss = functools.partial(
+    entropy.spatial_entropy_loss, pred, target, spec=spec
+  )
+  with pytest.raises(ValueError, match='pass key='):
+    loss()
+  first, again, other = (loss(key=jax.random.key(s)) for s in (0, 0, 1))
+  np.testing.assert_array_equal(first, again)
+  assert np.any(np.asarray(first) != np.asarray(other))
+
+
+def test_bad_arguments_are_named():
+  spec = EntropySpec(neighbor_weights='uniform')
+  image = jnp.zeros((1, 4, 4, 3))
+  with pytest.raises(ValueError, match=r'\(1, 4, 4, 3\) and \(1, 5, 4, 3\)'):
+    entropy.spatial_entropy_loss(image, jnp.zeros((1, 5, 4, 3)), spec=spec)
+  with pytest.raises(ValueError, match='floating point'):
+    integers = jnp.zeros((1, 4, 4, 3), jnp.uint8)
+    entropy.spatial_entropy_loss(integers, integers, spec=spec)
+  with pytest.raises(ValueError, match='B, H, W, C'):
+    entropy.spatial_entropy(image[0], spec=spec)
+  for field, value in (
+    ('kernel', 'boxcar'),
+    ('distance', 'euclid'),
+    ('levels', 1),
+    ('bandwidth', 0.0),
+    ('bandwidth', 'wide'),
+    ('windows', (2,)),
+    ('windows', ()),
+    ('value_range', (1.0, 0.0)),
+    ('eps', -1.0),
+  ):
+    with pytest.raises(ValueError, match=f'EntropySpec.{field}'):
+      EntropySpec(**{field: value})

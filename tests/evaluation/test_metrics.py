@@ -1,0 +1,104 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+
+from sel_jax.data import pipeline
+from sel_jax.data.pipeline import DataSpec
+from sel_jax.data.pipeline import Photos
+from sel_jax.errors import InputError
+from sel_jax.evaluation import evaluator
+from sel_jax.evaluation import metrics
+from sel_jax.evaluation import report
+
+
+def _images(seed=0, shape=(20, 24, 3)):
+  rng = np.random.default_rng(seed)
+  return (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
+
+
+def test_metrics_match_the_reference(golden):
+  numbers = golden('metrics')
+  compared = 0
+  for key, image in numbers.items():
+    if key.startswith('b'):
+      n = key[1:]
+      for name, metric in metrics.METRICS.items():
+        expected = float(numbers[f'{name}{n}'])
+        found = metric(image, numbers['a'])
+        assert found == pytest.approx(expected, rel=1e-5)
+        compared += 1
+  assert compared >= 2
+
+
+def test_psnr_agrees_with_scikit_image():
+  a, b = _images()
+  assert metrics.psnr(a, b) == pytest.approx(peak_signal_noise_ratio(b, a))
+  assert metrics.psnr(a, a) == math.inf
+
+
+def test_ssim_is_one_at_equality_and_undefined_on_tiny_images():
+  a, b = _images()
+  assert metrics.ssim(a, a) == pytest.approx(1)
+  assert metrics.ssim(a, b) < 0.2
+  assert math.isnan(metrics.ssim(a[:10], b[:10]))
+
+
+def test_gt_mean_repairs_brightness_alone():
+  truth = np.full((12, 12, 3), 200, np.uint8)
+  truth[:6] = 100
+  dark = truth // 2
+  np.testing.assert_array_equal(metrics.match_gt_mean(dark, truth), truth)
+  black = np.zeros_like(truth)
+  np.testing.assert_array_equal(metrics.match_gt_mean(black, truth), black)
+
+
+def test_wrong_types_and_shapes_are_refused():
+  a, b = _images()
+  with pytest.raises(ValueError, match='shapes differ'):
+    metrics.psnr(a, b[:5])
+  with pytest.raises(ValueError, match='uint8 is needed'):
+    metrics.ssim(a / 255.0, b)
+
+
+def test_low_against_high_of_lol(lol):
+  """The field's check value: the untouched input has 7.773 dB."""
+  photos = Photos(DataSpec(root=str(lol)), 'test')
+  rows = evaluator.evaluate(lambda low: low, photos)
+  assert len(rows) == 15
+  mean = report.summarize(rows)['psnr']['mean']
+  assert mean == pytest.approx(7.773, abs=5e-4)
+
+
+def test_evaluation_measures_and_reports_every_image(tmp_path):
+  low, high = _images()
+  photos = [pipeline.Photo(n, low, high) for n in ('first', 'second', 'third')]
+  seen = []
+  rows = evaluator.evaluate(
+    lambda x: x, photos, on_image=lambda name, *_: seen.append(name)
+  )
+  assert seen == [row['name'] for row in rows] == ['first', 'second', 'third']
+  assert rows[0]['psnr'] == metrics.psnr(low, high)
+  assert rows[0]['psnr_gt_mean'] == metrics.psnr(
+    metrics.match_gt_mean(low, high), high
+  )
+  table = report.format_table(rows, 'a heading')
+  for part in ('a heading', 'first', 'third', 'mean', 'std', 'GT-mean'):
+    assert part in table
+  rows[0]['ssim'] = math.nan
+  path = tmp_path / 'out.json'
+  report.write_json(path, {'images': rows, 'summary': report.summarize(rows)})
+  stored = json.loads(path.read_text())
+  assert stored['images'][0]['ssim'] is None
+  assert stored['summary']['ssim']['mean'] == pytest.approx(rows[1]['ssim'])
+  with pytest.raises(InputError, match='nowhere'):
+    report.write_json(tmp_path / 'nowhere' / 'a.json', {})
+
+
+def test_a_limit_spreads_over_the_split():
+  low, high = _images()
+  photos = [pipeline.Photo(str(n), low, high) for n in range(9)]
+  rows = evaluator.evaluate(lambda x: x, photos, limit=3)
+  assert [row['name'] for row in rows] == ['0', '4', '8']

@@ -1,0 +1,298 @@
+"""The commands as people run them, in fresh processes."""
+
+import json
+import os
+from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from sel_jax.data import images
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(module, *args, **options):
+  env = dict(os.environ, JAX_PLATFORMS='cpu', PYTHONWARNINGS='default')
+  return subprocess.run(
+    [sys.executable, '-m', f'experiments.{module}', *map(str, args)],
+    cwd=ROOT,
+    env=env,
+    capture_output=True,
+    text=True,
+    **options,
+  )
+
+
+def _train_args(root, workdir, **overrides):
+  settings = {'data.root': root, **overrides}
+  return (
+    '--config=configs/lol.py:tiny',
+    f'--workdir={workdir}',
+    *(f'--config.{k}={v}' for k, v in settings.items()),
+  )
+
+
+def make_pairs(root, splits=('train', 'val', 'test'), count=3, size=(21, 30)):
+  rng = np.random.default_rng(0)
+  for split in splits:
+    for side in ('low', 'high'):
+      (root / split / side).mkdir(parents=True, exist_ok=True)
+    for n in range(count):
+      high = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
+      images.write_image(root / split / 'high' / f'{n}.png', high)
+      images.write_image(root / split / 'low' / f'{n}.png', high // 8)
+  return root
+
+
+@pytest.fixture(scope='module')
+def pairs(tmp_path_factory):
+  return make_pairs(tmp_path_factory.mktemp('pairs'))
+
+
+@pytest.fixture(scope='module')
+def trained(pairs, tmp_path_factory):
+  """A finished tiny run."""
+  workdir = tmp_path_factory.mktemp('runs') / 'tiny'
+  done = run('train', *_train_args(pairs, workdir))
+  assert done.returncode == 0, done.stderr
+  return workdir
+
+
+def _final_bytes(workdir):
+  """Everything that the last checkpoint restores to, as one bytes object."""
+  code = (
+    'import sys, jax\n'
+    'from sel_jax.checkpoints import Checkpoints\n'
+    'reader = Checkpoints.open(sys.argv[1])\n'
+    'step = reader.steps()[-1]\n'
+    'print(step, sorted(reader.restore(step)[1]["checksums"].items()))\n'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code, str(workdir)],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr
+  return done.stdout
+
+
+def test_training_leaves_checkpoints_log_and_picture(trained):
+  log = [json.loads(s) for s in (trained / 'log.jsonl').read_text().splitlines()]
+  assert [line['step'] for line in log] == [1, 2, 3, 4, 4]
+  assert {'loss', 'entropy', 'grad_norm', 'lr'} <= set(log[0])
+  assert log[-1]['val/psnr'] > 0
+  picture = images.read_image(trained / 'enhanced.png')
+  assert picture.shape == (21, 90, 3)
+  assert list((trained / 'tensorboard').glob('events*'))
+
+
+def test_a_finished_run_is_left_as_it_is(pairs, trained):
+  before = _final_bytes(trained)
+  log = (trained / 'log.jsonl').read_text()
+  done = run('train', *_train_args(pairs, trained))
+  assert done.returncode == 0, done.stderr
+  assert _final_bytes(trained) == before
+  assert (trained / 'log.jsonl').read_text() == log
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_run_ends_bitwise_equal(pairs, tmp_path, number):
+  steps = {'train.steps': 30, 'train.save_every': 3, 'train.eval_every': 30}
+  whole = run('train', *_train_args(pairs, tmp_path / 'whole', **steps))
+  assert whole.returncode == 0, whole.stderr
+  args = _train_args(pairs, tmp_path / 'cut', **steps)
+  command = [sys.executable, '-m', 'experiments.train', *args]
+  log = tmp_path / 'cut' / 'log.jsonl'
+  with open(tmp_path / 'stderr', 'w') as stderr:
+    process = subprocess.Popen(
+      command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=stderr
+    )
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+      if log.exists() and log.read_text().count('\n') >= 8:
+        process.send_signal(number)
+        break
+      time.sleep(0.01)
+    status = process.wait(60)
+  assert status == (0 if number == signal.SIGTERM else -number)
+  again = run('train', *args)
+  assert again.returncode == 0, again.stderr
+  assert _final_bytes(tmp_path / 'cut') == _final_bytes(tmp_path / 'whole')
+  seen = [json.loads(line)['step'] for line in log.read_text().splitlines()]
+  assert seen == [*range(1, 31), 30]
+
+
+def test_evaluate_prints_a_table_and_writes_json(pairs, trained, tmp_path):
+  out = tmp_path / 'figures.json'
+  done = run(
+    'evaluate',
+    f'--checkpoint={trained}',
+    f'--data={pairs}',
+    '--split=test',
+    '--sampler=ode',
+    '--steps=3',
+    f'--json={out}',
+    f'--output={tmp_path / "images"}',
+  )
+  assert done.returncode == 0, done.stderr
+  assert 'GT-mean' in done.stdout and 'mean' in done.stdout
+  figures = json.loads(out.read_text())
+  assert figures['protocol']['images'] == 3
+  assert figures['protocol']['sampler'] == 'ode'
+  assert figures['protocol']['steps'] == 3
+  assert len(figures['images']) == 3
+  assert len(list((tmp_path / 'images').iterdir())) == 3
+
+
+def test_enhance_keeps_names_and_sizes_and_repeats_itself(trained, tmp_path):
+  folder = tmp_path / 'photos'
+  folder.mkdir()
+  rng = np.random.default_rng(0)
+  for name, size in (('a.png', (1, 1)), ('b.jpg', (33, 50)), ('c.webp', (5, 70))):
+    image = rng.integers(0, 40, (*size, 3), dtype=np.uint8)
+    images.write_image(folder / name, image)
+  outputs = []
+  for n in range(2):
+    output = tmp_path / f'out{n}'
+    done = run(
+      'enhance', folder, f'--checkpoint={trained}', f'--output={output}'
+    )
+    assert done.returncode == 0, done.stderr
+    names = sorted(p.name for p in output.iterdir())
+    assert names == ['a.png', 'b.jpg', 'c.webp']
+    outputs.append([images.read_image(output / name) for name in names])
+  for name, one, two in zip(names, *outputs, strict=True):
+    assert one.shape == images.read_image(folder / name).shape
+    np.testing.assert_array_equal(one, two)
+
+
+def test_enhance_goes_on_after_a_broken_photograph(trained, tmp_path):
+  good, bad = tmp_path / 'good.png', tmp_path / 'bad.png'
+  images.write_image(good, np.full((9, 9, 3), 20, np.uint8))
+  bad.write_bytes(good.read_bytes()[:50])
+  output = tmp_path / 'out'
+  done = run(
+    'enhance', bad, good, f'--checkpoint={trained}', f'--output={output}'
+  )
+  assert done.returncode == 2
+  assert 'error: ' in done.stderr and 'bad.png' in done.stderr
+  assert [p.name for p in output.iterdir()] == ['good.png']
+
+
+def _refused(done, *parts):
+  assert done.returncode == 2, (done.returncode, done.stderr)
+  assert 'Traceback' not in done.stderr
+  last = done.stderr.strip().splitlines()[-1]
+  assert last.startswith('error: ')
+  for part in parts:
+    assert part in last, last
+
+
+def _swap_in(root, path, image):
+  (root / path).unlink()
+  images.write_image(root / path, image)
+
+
+def _one_row(size):
+  return np.zeros((*size, 3), np.uint8)
+
+
+BAD_DATA = {
+  'low without high': (
+    lambda r: (r / 'train/high/1.png').unlink(),
+    ('low/1.png', 'no partner', 'config.data.exclude'),
+  ),
+  'unequal sizes': (
+    lambda r: _swap_in(r, 'train/low/1.png', _one_row((21, 31))),
+    ('31x21', '30x21'),
+  ),
+  'smaller than the crop': (
+    lambda r: [
+      _swap_in(r, f'train/{s}/1.png', _one_row((9, 30))) for s in ('low', 'high')
+    ],
+    ('1: 30x9 is smaller than the crop of 16', 'config.data.crop'),
+  ),
+  'truncated file': (
+    lambda r: (r / 'train/low/1.png').write_bytes(b'\x89PNG\r\n\x1a\n1234'),
+    ('low/1.png',),
+  ),
+  'empty folder': (
+    lambda r: [p.unlink() for p in (r / 'train').glob('*/*.png')],
+    ('train/low', 'no image files'),
+  ),
+}
+
+
+@pytest.mark.parametrize('case', BAD_DATA)
+def test_bad_data_is_one_clear_sentence(case, tmp_path):
+  spoil, parts = BAD_DATA[case]
+  root = make_pairs(tmp_path / 'data')
+  spoil(root)
+  done = run('train', *_train_args(root, tmp_path / 'run'))
+  _refused(done, *parts)
+  assert not (tmp_path / 'run').exists()
+
+
+BAD_FLAGS = {
+  '--config.optim.lrr=1': ('lr',),
+  '--config.optim.lr=fast': ('config.optim.lr', 'fast'),
+  '--config.loss.objective=magic': ('config.loss.objective', 'optimum'),
+  '--config.data.root=/nowhere': ('/nowhere', 'no such folder'),
+  '--config=configs/none.py': ('configs/none.py',),
+  '--config=configs/lol.py:huge': ('huge', 'small', 'tiny'),
+  '--config.train.steps=0': ('config.train.steps',),
+}
+
+
+@pytest.mark.parametrize('flag', BAD_FLAGS)
+def test_bad_flags_are_one_clear_sentence(flag, pairs, tmp_path):
+  args = _train_args(pairs, tmp_path / 'run')
+  if flag.startswith('--config='):
+    args = (flag, *args[1:2])
+  else:
+    args = (*args, flag)
+  _refused(run('train', *args), *BAD_FLAGS[flag])
+  assert not (tmp_path / 'run').exists()
+
+
+def test_odd_calls_of_train_are_explained(pairs, tmp_path):
+  _refused(run('train'), '--config', '--workdir')
+  _refused(run('train', 'configs/lol.py'), 'configs/lol.py')
+  file = tmp_path / 'file'
+  file.write_text('')
+  done = run('train', *_train_args(pairs, file / 'run'))
+  _refused(done, 'file', 'cannot write there')
+
+
+def test_a_run_of_another_model_is_not_overwritten(pairs, trained):
+  before = _final_bytes(trained)
+  done = run('train', *_train_args(pairs, trained, **{'model.width': 6}))
+  _refused(done, 'another model', '--workdir')
+  assert _final_bytes(trained) == before
+
+
+def test_bad_calls_of_evaluate_and_enhance(pairs, trained, tmp_path):
+  photo = tmp_path / 'a.png'
+  images.write_image(photo, np.zeros((4, 4, 3), np.uint8))
+  here = f'--checkpoint={trained}'
+  _refused(
+    run('evaluate', f'--checkpoint={tmp_path}', f'--data={pairs}'),
+    str(tmp_path),
+    'no checkpoint',
+  )
+  _refused(run('evaluate', here, '--data=/nowhere'), '/nowhere')
+  _refused(run('evaluate', here, f'--data={pairs}', '--split=dev'), "'dev'")
+  _refused(run('enhance', photo, here, '--steps=99'), 'steps=99', '1 to 10')
+  _refused(run('enhance', photo, here, '--sampler=x'), 'posterior')
+  _refused(run('enhance', tmp_path / 'no.png', here), 'no.png')
+  _refused(
+    run('enhance', photo, here, f'--output={tmp_path}'), 'would be overwritten'
+  )
+  _refused(run('enhance', photo, here, f'--output={photo}/x'), 'cannot write')
+  assert images.read_image(photo).max() == 0

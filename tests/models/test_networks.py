@@ -1,0 +1,164 @@
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from conftest import nhwc
+from sel_jax.interop import torch_weights
+from sel_jax.models import ConditionalNAFNet
+from sel_jax.models import ConditionalUNet
+from sel_jax.models import count_params
+from sel_jax.models import init_params
+from sel_jax.models import layers
+
+
+def _nafnet(cfg):
+  return ConditionalNAFNet(
+    cfg['width'],
+    tuple(cfg['enc_blk_nums']),
+    cfg['middle_blk_num'],
+    tuple(cfg['dec_blk_nums']),
+  )
+
+
+def _unet(cfg):
+  return ConditionalUNet(cfg['nf'], cfg['depth'])
+
+
+CASES = {
+  'nafnet': (_nafnet, torch_weights.nafnet_params),
+  'unet': (_unet, torch_weights.unet_params),
+}
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_output_matches_the_reference(golden, name):
+  make, convert = CASES[name]
+  numbers = golden(name)
+  model = make(json.loads(str(numbers['cfg'])))
+  state = {
+    k.removeprefix('params/'): v
+    for k, v in numbers.items()
+    if k.startswith('params/')
+  }
+  params = convert(state)
+  shapes = jax.tree.map(np.shape, init_params(model, jax.random.key(0)))
+  assert jax.tree.map(np.shape, params) == shapes
+  assert count_params(params) == sum(v.size for v in state.values())
+  found = jax.jit(model.apply)(
+    {'params': params},
+    nhwc(numbers['x']),
+    nhwc(numbers['cond']),
+    jnp.asarray(numbers['t']),
+  )
+  np.testing.assert_allclose(found, nhwc(numbers['out']), atol=1e-5)
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_foreign_tensors_are_named(name):
+  with pytest.raises(ValueError, match=r"'encoders.0.0.conv9.weight'"):
+    CASES[name][1]({'encoders.0.0.conv9.weight': np.zeros((1, 1))})
+
+
+SMALL = {
+  'nafnet': ConditionalNAFNet(4, (1, 2), 1, (1, 1)),
+  'unet': ConditionalUNet(4, 2),
+}
+
+
+@pytest.mark.parametrize('name', SMALL)
+def test_any_size_and_any_time(name):
+  model = SMALL[name]
+  params = init_params(model, jax.random.key(1))
+  apply = jax.jit(lambda x, t: model.apply({'params': params}, x, x * 0.5, t))
+  for shape in ((1, 1, 1, 3), (2, 5, 3, 3), (1, 16, 12, 3)):
+    x = jax.random.uniform(jax.random.key(0), shape)
+    out = apply(x, jnp.full(shape[0], 7))
+    assert out.shape == shape and np.isfinite(out).all()
+    np.testing.assert_allclose(out, apply(x, jnp.asarray(7)), atol=1e-6)
+
+
+def test_fast_initialisation_draws_what_flax_draws():
+  model = ConditionalNAFNet(8, (2,), 1, (1,))
+  x, t = jnp.zeros((1, 4, 4, 3)), jnp.zeros(1, jnp.int32)
+  slow = jax.jit(model.init)(jax.random.key(0), x, x, t)['params']
+  fast = init_params(model, jax.random.key(0))
+  assert jax.tree.structure(slow) == jax.tree.structure(fast)
+  for (path, a), b in zip(
+    jax.tree_util.tree_leaves_with_path(slow), jax.tree.leaves(fast), strict=True
+  ):
+    assert a.shape == b.shape, path
+    bound = np.abs(a).max()
+    assert np.abs(b).max() <= bound * 1.3 + 1e-9, path
+    if a.size > 100 and bound > 0:
+      assert np.std(b) == pytest.approx(np.std(a), rel=0.25), path
+  again = init_params(model, jax.random.key(0))
+  other = init_params(model, jax.random.key(1))
+  same = jax.tree.map(np.array_equal, fast, again)
+  assert all(jax.tree.leaves(same))
+  assert not np.array_equal(
+    fast['intro']['conv']['kernel'], other['intro']['conv']['kernel']
+  )
+
+
+def test_depthwise_forms_agree_in_value_and_gradient():
+  x = jax.random.normal(jax.random.key(0), (2, 5, 6, 4))
+  shift, conv = (layers.DepthwiseConv(form) for form in ('shift', 'conv'))
+  params = shift.init(jax.random.key(1), x)
+
+  def loss(layer):
+    return jax.value_and_grad(
+      lambda p, x: jnp.sum(layer.apply(p, x) ** 2), argnums=(0, 1)
+    )(params, x)
+
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4),
+    loss(shift),
+    loss(conv),
+  )
+
+
+def test_rematerialisation_changes_no_gradient():
+  plain = ConditionalNAFNet(4, (2,), 1, (1,))
+  remat = ConditionalNAFNet(4, (2,), 1, (1,), remat=True)
+  params = init_params(plain, jax.random.key(0))
+  x = jax.random.uniform(jax.random.key(1), (1, 4, 4, 3))
+
+  def gradient(model):
+    return jax.jit(
+      jax.grad(lambda p: jnp.sum(model.apply({'params': p}, x, x, 3) ** 2))
+    )(params)
+
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5),
+    gradient(plain),
+    gradient(remat),
+  )
+
+
+def test_half_precision_stays_close_and_keeps_single_precision_parameters():
+  half = ConditionalNAFNet(8, (1,), 1, (1,), dtype=jnp.bfloat16)
+  full = ConditionalNAFNet(8, (1,), 1, (1,))
+  params = init_params(half, jax.random.key(0))
+  assert all(p.dtype == np.float32 for p in jax.tree.leaves(params))
+  x = jax.random.uniform(jax.random.key(1), (1, 8, 8, 3))
+  a, b = (m.apply({'params': params}, x, x, 3) for m in (half, full))
+  assert a.dtype == jnp.float32
+  np.testing.assert_allclose(a, b, atol=0.05)
+
+
+def test_the_papers_network_has_288_million_parameters():
+  model = ConditionalNAFNet()
+  x = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
+  t = jax.ShapeDtypeStruct((1,), jnp.int32)
+  shapes = jax.eval_shape(model.init, jax.random.key(0), x, x, t)['params']
+  assert round(count_params(shapes) / 1e6) == 288
+
+
+def test_sizes_that_do_not_fit_are_refused():
+  with pytest.raises(ValueError, match='as many levels'):
+    ConditionalNAFNet(8, (1, 1), 1, (1,))
+  with pytest.raises(ValueError, match='width=3'):
+    ConditionalNAFNet(3)

@@ -1,0 +1,107 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from sel_jax.checkpoints import Checkpoints
+from sel_jax.checkpoints import DamagedCheckpoint
+from sel_jax.errors import InputError
+from sel_jax.training.loop import _train_item
+from sel_jax.training.state import TrainState
+
+CONFIG = {'model': {'width': 4}, 'list': [1, 2.5, 'three', None]}
+
+
+def _state(step, seed=0, side=64):
+  rng = np.random.default_rng(seed)
+  params = {
+    'a': rng.normal(size=(side, side)).astype(np.float32),
+    'b': {'c': np.float32(rng.normal(size=3))},
+  }
+  state = TrainState.create(params, optax.adamw(1e-3))
+  return jax.device_get(state.replace(step=jnp.asarray(step, jnp.int32)))
+
+
+def _save(checkpoints, step, metrics=None, **options):
+  state = _state(step, seed=step, **options)
+  checkpoints.save(step, _train_item(state), state.ema, CONFIG, metrics)
+  return state
+
+
+def _like(**options):
+  state = _state(0, **options)
+  return {'train': _train_item(state), 'ema': state.ema}
+
+
+def _assert_equal(a, b):
+  assert jax.tree.structure(a) == jax.tree.structure(b)
+  jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_what_was_saved_comes_back(tmp_path):
+  checkpoints = Checkpoints(tmp_path)
+  state = _save(checkpoints, 3)
+  checkpoints.close()
+  reader = Checkpoints.open(tmp_path)
+  step, items, meta = reader.restore_latest(**_like())
+  reader.close()
+  assert step == 3 and meta['config'] == CONFIG
+  _assert_equal(items, {'train': _train_item(state), 'ema': state.ema})
+
+
+def test_the_last_and_the_best_are_kept(tmp_path):
+  checkpoints = Checkpoints(tmp_path, keep=2)
+  scores = {1: 12.0, 3: 9.0, 5: 10.0}
+  for step in range(1, 7):
+    psnr = scores.get(step)
+    _save(checkpoints, step, {'psnr': psnr, 'ssim': 0.5} if psnr else None)
+  checkpoints.close()
+  reader = Checkpoints(tmp_path)
+  assert reader.steps() == [1, 5, 6]
+  assert reader.best_step() == 1
+  reader.close()
+
+
+def _damage(folder):
+  files = [p for p in folder.rglob('*') if p.is_file() and 'd' in p.parts]
+  largest = max(files, key=lambda p: p.stat().st_size)
+  data = bytearray(largest.read_bytes())
+  data[len(data) // 2] ^= 1
+  largest.write_bytes(data)
+  return largest
+
+
+def test_a_flipped_bit_is_noticed_and_the_older_one_is_taken(tmp_path, caplog):
+  checkpoints = Checkpoints(tmp_path)
+  for step in (1, 2):
+    _save(checkpoints, step)
+  checkpoints.close()
+  _damage(checkpoints.directory / '2' / 'train')
+  reader = Checkpoints.open(tmp_path)
+  with pytest.raises(DamagedCheckpoint, match=r'checkpoints/2: damaged'):
+    reader.restore(2, **_like())
+  step, items, _ = reader.restore_latest(**_like())
+  assert step == 1
+  _assert_equal(items['ema'], _state(1, seed=1).ema)
+  assert 'trying an older one' in caplog.text
+  _damage(checkpoints.directory / '1' / 'ema')
+  with pytest.raises(InputError, match='no sound checkpoint'):
+    reader.restore_latest(**_like())
+  reader.close()
+
+
+def test_another_model_is_named_by_its_first_difference(tmp_path):
+  checkpoints = Checkpoints(tmp_path)
+  _save(checkpoints, 1)
+  with pytest.raises(
+    InputError, match=r'another model: .*a is \(64, 64\) there and \(8, 8\)'
+  ):
+    checkpoints.restore_latest(**_like(side=8))
+  checkpoints.close()
+
+
+def test_a_folder_without_checkpoints_is_named(tmp_path):
+  with pytest.raises(InputError, match=r'no checkpoint in it'):
+    Checkpoints.open(tmp_path / 'run')
+  assert not (tmp_path / 'run').exists()

@@ -1,0 +1,172 @@
+import functools
+import json
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from configs import lol
+from sel_jax import build
+from sel_jax.diffusion import DenoisingSDE
+from sel_jax.errors import InputError
+from sel_jax.models import init_params
+from sel_jax.settings import OptimSpec
+from sel_jax.training import optimizers
+from sel_jax.training import parallel
+from sel_jax.training.state import TrainState
+from sel_jax.training.step import draw_times_and_noise
+from sel_jax.training.step import ema_decay
+from sel_jax.training.step import train_step
+
+
+def _batch(size=8, side=8):
+  rng = np.random.default_rng(0)
+  target = rng.uniform(size=(size, side, side, 3)).astype(np.float32)
+  index = np.arange(size, dtype=np.int32)
+  return {'low': target * 0.2, 'target': target, 'index': index}
+
+
+def _losses(steps=3):
+  """Losses of a few steps on whatever devices this process has."""
+  config = lol.get_config('tiny')
+  config.loss.l1 = 1.0
+  method = build.build_method(config)
+  tx = optimizers.build_optimizer(build.optim_spec(config), steps)
+  mesh = parallel.make_mesh()
+  params = init_params(method.model, jax.random.key(0))
+  state = parallel.replicate(TrainState.create(params, tx), mesh)
+  step = functools.partial(train_step, method=method, tx=tx, decay=0.99)
+  run = parallel.parallel_step(step, mesh)
+  losses = []
+  for _ in range(steps):
+    batch = parallel.shard_batch(_batch(), mesh)
+    state, scalars = run(state, batch, jax.random.key(1))
+    losses.append({k: float(v) for k, v in sorted(scalars.items())})
+  assert run._cache_size() == 1  # one compilation
+  return {'devices': mesh.devices.size, 'losses': losses}
+
+
+def _losses_on(devices):
+  env = dict(os.environ, JAX_PLATFORMS='cpu', PYTHONPATH='tests/training:.')
+  env['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={devices}'
+  code = 'import json, test_step; print(json.dumps(test_step._losses()))'
+  done = subprocess.run(
+    [sys.executable, '-c', code], env=env, capture_output=True, text=True
+  )
+  assert done.returncode == 0, done.stderr
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_eight_devices_give_the_losses_of_one():
+  one, eight = _losses(), _losses_on(8)
+  assert (one['devices'], eight['devices']) == (1, 8)
+  for a, b in zip(one['losses'], eight['losses'], strict=True):
+    assert set(a) == {'entropy', 'grad_norm', 'l1', 'loss'}
+    for name in a:
+      assert b[name] == pytest.approx(a[name], abs=1e-5), name
+
+
+def test_one_batch_is_learned_by_heart():
+  """The loss on a fixed batch and fixed noise falls; the average follows."""
+  config = lol.get_config('tiny')
+  config.loss.l1 = 1.0
+  method = build.build_method(config)
+  tx = optax.adam(3e-3)
+  step = jax.jit(
+    functools.partial(train_step, method=method, tx=tx, decay=0.9)
+  )
+  state = TrainState.create(init_params(method.model, jax.random.key(0)), tx)
+  losses = []
+  for _ in range(60):
+    fixed = state.replace(step=jnp.zeros((), jnp.int32))
+    state, scalars = step(fixed, _batch(4), jax.random.key(1))
+    losses.append(float(scalars['loss']))
+  assert losses[-1] < 0.8 * losses[0]
+  assert int(state.step) == 1
+
+
+def test_draws_depend_on_the_example_alone():
+  key = jax.random.key(3)
+  t, noise = draw_times_and_noise(key, jnp.arange(8), (8, 2, 2, 3), 10)
+  again = draw_times_and_noise(key, jnp.arange(4, 8), (4, 2, 2, 3), 10)
+  np.testing.assert_array_equal(t[4:], again[0])
+  np.testing.assert_array_equal(noise[4:], again[1])
+  many, _ = draw_times_and_noise(key, jnp.arange(4000), (4000, 1, 1, 1), 10)
+  counts = np.bincount(many, minlength=11)
+  assert counts[0] == 0 and counts[1:].min() > 300 and len(counts) == 11
+
+
+def test_the_average_starts_fast_and_ends_at_its_limit():
+  assert float(ema_decay(jnp.asarray(0), 0.999)) == pytest.approx(0.1)
+  assert float(ema_decay(jnp.asarray(10**6), 0.999)) == pytest.approx(0.999)
+
+
+@pytest.mark.parametrize('name', ['adamw', 'adam', 'lion'])
+@pytest.mark.parametrize('schedule', ['cosine', 'multistep', 'constant'])
+def test_every_optimizer_with_every_schedule(name, schedule):
+  spec = OptimSpec(
+    name=name, schedule=schedule, lr=0.1, warmup=5, milestones=(10, 20)
+  )
+  tx = optimizers.build_optimizer(spec, 100)
+  params = {'x': jnp.ones(3)}
+  state = tx.init(params)
+  for _ in range(30):
+    updates, state = tx.update(params, state, params)
+    params = optax.apply_updates(params, updates)
+  assert float(jnp.abs(params['x']).max()) < 1
+
+
+def test_learning_rates_follow_their_schedules():
+  rate = optimizers.learning_rate(
+    OptimSpec(lr=1.0, final_lr=0.1, warmup=10), 110
+  )
+  assert float(rate(0)) == 0 and float(rate(10)) == 1
+  assert float(rate(60)) == pytest.approx(0.55)
+  assert float(rate(110)) == pytest.approx(0.1)
+  steps = optimizers.learning_rate(
+    OptimSpec(lr=1.0, schedule='multistep', milestones=(5, 8), gamma=0.5), 10
+  )
+  assert [float(steps(n)) for n in (4, 6, 9)] == [1, 0.5, 0.25]
+
+
+def test_gradients_are_clipped_by_their_norm():
+  grads = {'x': jnp.full(4, 100.0)}
+  for clip, expected in ((1.0, 1.0), (0.0, 200.0)):
+    spec = OptimSpec(name='adam', schedule='constant', clip_norm=clip)
+    tx = optimizers.build_optimizer(spec, 10)
+    state = tx.init(grads)
+    _, state = tx.update(grads, state, grads)
+    adam = next(s for s in jax.tree.leaves(
+      state, is_leaf=lambda s: hasattr(s, 'mu')
+    ) if hasattr(s, 'mu'))  # fmt: skip
+    norm = float(optax.tree.norm(adam.mu)) / (1 - spec.b1)
+    assert norm == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_denoising_diffusion_trains_too():
+  config = lol.get_config('tiny')
+  config.sde.kind = 'denoising'
+  config.model.predicts = 'noise'
+  method = build.build_method(config)
+  assert isinstance(method.sde, DenoisingSDE)
+  tx = optax.adam(1e-3)
+  state = TrainState.create(init_params(method.model, jax.random.key(0)), tx)
+  step = functools.partial(train_step, method=method, tx=tx, decay=0.9)
+  _, scalars = jax.jit(step)(state, _batch(2), jax.random.key(0))
+  assert all(np.isfinite(v) for v in scalars.values())
+
+
+def test_a_batch_must_divide_over_the_devices():
+  mesh = parallel.make_mesh()
+  parallel.check_batch(3 * mesh.devices.size, mesh)
+
+  class Eight:
+    devices = np.zeros(8)
+
+  with pytest.raises(InputError, match=r'batch_size=12 .* 8 devices; use a'):
+    parallel.check_batch(12, Eight)
