@@ -27,12 +27,10 @@ def _small(config: ml_collections.ConfigDict) -> None:
     dec=(1, 1, 1, 1),
     predicts='clean',
   )
-  config.loss.update(l1=1.0)
+  config.loss.update(objective='clean', entropy=0.2, l1=1.0)
   config.entropy.update(levels=8, value_range=(0.0, 1.0))
   config.optim.update(lr=1e-3, final_lr=1e-5, warmup=50, ema_decay=0.995)
-  config.train.update(
-    steps=3000, log_every=50, eval_every=500, save_every=100
-  )
+  config.train.update(steps=2500, log_every=50, eval_every=500, save_every=100)
   config.eval.update(steps=10, images=5)
 
 

@@ -20,7 +20,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.model.update(
     width=16, enc=(1, 1), middle=1, dec=(1, 1), predicts='clean'
   )
-  config.loss.update(l1=1.0)
+  config.loss.update(objective='clean', entropy=0.2, l1=1.0)
   config.entropy.update(levels=8, value_range=(0.0, 1.0))
   config.optim.update(lr=2e-3, final_lr=2e-5, warmup=20, ema_decay=0.99)
   config.train.update(steps=400, log_every=20, eval_every=400, save_every=200)
