@@ -1,6 +1,6 @@
 """Brightens photographs with a trained model: no ground truth, any size.
 
-  python -m experiments.enhance photo.jpg folder/ --checkpoint=runs/lol \
+python -m experiments.enhance photo.jpg folder/ --checkpoint=runs/lol \
       --output=enhanced
 """
 
@@ -57,6 +57,7 @@ def collect(inputs: list[str], output: Path) -> dict[Path, Path]:
 
 
 def main() -> int:
+  """Entry point; returns the exit status."""
   parser = argparse.ArgumentParser(
     prog='experiments.enhance', description=__doc__.splitlines()[0]
   )

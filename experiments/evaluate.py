@@ -1,6 +1,6 @@
 """Measures a trained model on a split of a paired data set.
 
-  python -m experiments.evaluate --checkpoint=runs/lol --data=/data/LOL \
+python -m experiments.evaluate --checkpoint=runs/lol --data=/data/LOL \
       --split=test --json=test.json
 """
 
@@ -48,6 +48,7 @@ def _photos(args, enhancer: Enhancer) -> Photos:
 
 
 def main() -> None:
+  """Entry point."""
   parser = argparse.ArgumentParser(
     prog='experiments.evaluate', description=__doc__.splitlines()[0]
   )

@@ -1,35 +1,56 @@
-"""Trains a model, or goes on where a run of the same folder stopped.
+r"""Trains a model, or goes on where a run of the same folder stopped.
 
-  python -m experiments.train --config=configs/lol.py:small \
-      --config.data.root=/data/LOL --workdir=runs/lol
+python -m experiments.train --config=configs/lol.py:small \
+    --config.data.root=/data/LOL --workdir=runs/lol
+
+Any key of the configuration can be set: --config.optim.lr=3e-4
 """
 
+import re
 import sys
 
 from absl import flags
+import ml_collections
 from ml_collections import config_flags
 
 from experiments import command_line
 from sel_jax import training
-
-_CONFIG = config_flags.DEFINE_config_file(
-  'config', None, 'Experiment, such as configs/lol.py:small.', lock_config=True
-)
-_WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Folder of checkpoints, log and pictures.'
-)
+from sel_jax.errors import InputError
 
 
-def _parse(argv: list[str]) -> str | None:
-  """Parses flags; returns what is wrong with them, if anything is."""
+def _explain(error: Exception) -> str:
+  """What is wrong with the flags, in one line."""
+  text = str(error)
+  if hint := re.search(r'Did you mean "(\w+)" instead of "(\w+)"', text):
+    return f'unknown configuration key {hint[2]!r}: did you mean {hint[1]!r}?'
+  if isinstance(error, AttributeError | KeyError):
+    name = text.strip('"').strip("'")
+    return f'unknown configuration key {name!r}'
+  # A raise inside get_config arrives with a whole traceback: keep its end.
+  return text.strip().splitlines()[-1]
+
+
+def parse(argv: list[str]) -> tuple[ml_collections.ConfigDict, str]:
+  """The resolved configuration and the folder of the run.
+
+  Raises:
+    InputError: for anything that is no flag, key or value of the right type.
+  """
+  values = flags.FlagValues()
+  config = config_flags.DEFINE_config_file(
+    'config', None, 'Experiment.', lock_config=True, flag_values=values
+  )
+  workdir = flags.DEFINE_string(
+    'workdir', None, 'Folder of the run.', flag_values=values
+  )
   try:
-    rest = flags.FLAGS(argv)
+    rest = values(argv)
     if len(rest) > 1:
-      return f'{rest[1]!r} is no flag; give --config=FILE and --workdir=DIR'
-    if _CONFIG.value is None or not _WORKDIR.value:
-      return 'give --config=configs/FILE.py and --workdir=DIR'
-  except OSError as error:
-    return f'{error.filename}: no such configuration; see configs/'
+      raise InputError(f'{rest[1]!r} is no flag; see --help')
+    if config.value is None or not workdir.value:
+      raise InputError('give --config=configs/FILE.py and --workdir=DIR')
+  except InputError:
+    raise
   except (
     flags.Error,
     AttributeError,
@@ -38,15 +59,20 @@ def _parse(argv: list[str]) -> str | None:
     TypeError,
     ValueError,
   ) as error:
-    # A raise inside get_config arrives with a whole traceback: keep the end.
-    return str(error).strip().splitlines()[-1].strip('"\' ')
-  return None
+    raise InputError(_explain(error)) from error
+  # A file that cannot be loaded comes as an object that fails at every use.
+  if not isinstance(config.value, ml_collections.ConfigDict):
+    given = next(a for a in argv if a.startswith('--config'))
+    raise InputError(f'{given}: no such configuration; see configs/')
+  return config.value, workdir.value
 
 
-def main() -> int | None:
-  if problem := _parse(sys.argv):
-    return command_line.fail(problem)
-  training.train(_CONFIG.value, _WORKDIR.value)
+def main() -> None:
+  """Entry point."""
+  if {'--help', '-h'} & set(sys.argv[1:]):
+    print(__doc__)
+    return
+  training.train(*parse(sys.argv))
 
 
 if __name__ == '__main__':

@@ -35,8 +35,8 @@ from sel_jax.settings import EvalSpec
 from sel_jax.settings import LossSpec
 from sel_jax.settings import LR_SCHEDULES
 from sel_jax.settings import ModelSpec
-from sel_jax.settings import OptimSpec
 from sel_jax.settings import OPTIMIZERS
+from sel_jax.settings import OptimSpec
 from sel_jax.settings import SDEKind
 from sel_jax.settings import TrainSpec
 
@@ -250,7 +250,7 @@ class Method:
     return PREDICTIONS[self.predicts](self.sde, output, x, mu, t)
 
   def distances(self, key: Array) -> dict[str, tuple[float, Callable]]:
-    """name -> (weight, distance) of those that are on.
+    """Name -> (weight, distance) of those that are on.
 
     Args:
       key: draws the neighbour weights of the spatial entropy.

@@ -15,7 +15,9 @@ import zlib
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint.checkpoint_managers import preservation_policy as keep_policy
+from orbax.checkpoint.checkpoint_managers import (
+  preservation_policy as keep_policy,
+)
 
 import sel_jax
 from sel_jax.errors import InputError

@@ -5,7 +5,8 @@ so a resumed run sees what the interrupted one would have seen. Photographs are
 decoded once and kept in memory as integers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
 

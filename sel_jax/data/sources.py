@@ -81,13 +81,11 @@ def _pair_folders(
           f"pairs: '{path}' has no partner in '{other}'; add it or list {key} "
           'in config.data.exclude'
         )
-  pairs = [
-    Pair(k, lows[k], targets[k]) for k in lows if k in targets
-  ]
+  pairs = [Pair(k, lows[k], targets[k]) for k in lows if k in targets]
   pairs = [p for p in pairs if p.name not in exclude]
   if not pairs:
     raise InputError(
-      f"{low}: no image files in it ({', '.join(images.EXTENSIONS)})"
+      f'{low}: no image files in it ({", ".join(images.EXTENSIONS)})'
     )
   return pairs
 
@@ -101,7 +99,7 @@ def layout_of(root: str | os.PathLike) -> str:
   root = Path(root)
   if not root.is_dir():
     raise InputError(
-      f'{root}: no such folder; set config.data.root (or --data) to the data set'
+      f'{root}: no such folder; set config.data.root (or --data)'
     )
   for name, splits in LAYOUTS.items():
     if any((root / low).is_dir() for low, _ in splits.values()):

@@ -5,7 +5,8 @@ Contract: an objective turns a noise estimate into (pred, target), both
 goes with any objective.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp

@@ -122,7 +122,7 @@ def time_grid(total: int, steps: int) -> np.ndarray:
 
 
 def per_example_noise(key: Key[Array, ''], shape: tuple[int, ...]):
-  """n -> standard normal [B, H, W, C], one stream for each example.
+  """N -> standard normal [B, H, W, C], one stream for each example.
 
   Example b at draw n depends on (key, n, b) alone, not on the batch's size.
   """

@@ -118,7 +118,7 @@ class IRSDE:
   def noise_from_clean(
     self, x: Array, clean: Array, mu: Array, t: Array
   ) -> Array:
-    """e = (x_t - E[x_t]) / s_t."""
+    """E = (x_t - E[x_t]) / s_t."""
     mean = self.marginal_mean(clean, mu, t)
     return (x - mean) / at_time(self.marginal_std, t, x)
 
@@ -161,7 +161,9 @@ class IRSDE:
     total = self.cumulative[t] * self.dt
     before = self.cumulative[t - 1] * self.dt
     parts = (-jnp.expm1(-2 * x) for x in (unit, before, total))
-    return tuple(p.reshape(p.shape + (1,) * (like.ndim - p.ndim)) for p in parts)
+    return tuple(
+      p.reshape(p.shape + (1,) * (like.ndim - p.ndim)) for p in parts
+    )
 
   def optimum(self, x: Array, clean: Array, mu: Array, t: Array) -> Array:
     """x*_{t-1}, the likeliest state before x_t given x_0.
@@ -177,7 +179,7 @@ class IRSDE:
     return mu + (a * one_c * (x - mu) + c * one_a * (clean - mu)) / one_b
 
   def posterior_std(self, t: Array, like: Array) -> Array:
-    """lambda sqrt((1 - A^2) (1 - C^2) / (1 - B^2)); 0 at t = 1."""
+    """Lambda sqrt((1 - A^2) (1 - C^2) / (1 - B^2)); 0 at t = 1."""
     one_a, one_c, one_b = self._bridge(t, like)
     return self.scale * jnp.sqrt(one_a * one_c / one_b)
 
@@ -204,6 +206,14 @@ class DenoisingSDE(IRSDE):
     """As `IRSDE.create`; the release fixes eps = 0.04 here."""
     return super().create(spec)
 
+  def time_of_noise(self, std: float) -> int:
+    """Time whose noise level s_t is nearest to a photograph's, 1..T.
+
+    Sampling a photograph with noise of deviation `std` (in intensity) starts
+    there: `times=time_grid(sde.time_of_noise(std), steps)`.
+    """
+    return int(jnp.argmin(jnp.abs(self.marginal_std[1:] - std))) + 1
+
   def marginal_mean(self, clean: Array, mu: Array, t: Array) -> Array:
     """E[x_t] = x_0."""
     del mu, t
@@ -221,13 +231,13 @@ class DenoisingSDE(IRSDE):
     return 0.5 * variance * (share + a * a) * score * self.dt
 
   def reverse_mean(self, x: Array, score: Array, mu: Array, t: Array) -> Array:
-    """x + 1/2 sigma^2 (1 + a_t^2) score dt."""
+    """X + 1/2 sigma^2 (1 + a_t^2) score dt."""
     return x + self._pull(x, score, t, 1.0)
 
   def reverse_ode_step(
     self, x: Array, score: Array, mu: Array, t: Array
   ) -> Array:
-    """x + 1/2 sigma^2 a_t^2 score dt."""
+    """X + 1/2 sigma^2 a_t^2 score dt."""
     return x + self._pull(x, score, t, 0.0)
 
   def optimum(self, x: Array, clean: Array, mu: Array, t: Array) -> Array:

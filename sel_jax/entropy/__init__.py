@@ -6,8 +6,8 @@ from sel_jax.entropy.bandwidth import silverman
 from sel_jax.entropy.density import local_density
 from sel_jax.entropy.density import patch_density
 from sel_jax.entropy.divergences import cross_entropy
-from sel_jax.entropy.divergences import DIVERGENCES
 from sel_jax.entropy.divergences import divergence
+from sel_jax.entropy.divergences import DIVERGENCES
 from sel_jax.entropy.divergences import entropy
 from sel_jax.entropy.divergences import hellinger
 from sel_jax.entropy.divergences import jensen_shannon

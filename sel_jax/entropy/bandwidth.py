@@ -15,7 +15,9 @@ MIN_BANDWIDTH = 0.05
 
 def _spread(samples: Array) -> tuple[Array, int]:
   axes = tuple(range(1, samples.ndim))
-  n = samples.shape[1] * samples.shape[2] if samples.ndim > 2 else samples[0].size
+  n = (
+    samples.shape[1] * samples.shape[2] if samples.ndim > 2 else samples[0].size
+  )
   variance = jnp.var(samples, axis=axes, ddof=1 if samples[0].size > 1 else 0)
   positive = variance > 0
   return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1)), 0), n

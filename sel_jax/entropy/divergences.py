@@ -60,9 +60,7 @@ def _hellinger_term(p: Array, q: Array, eps: float) -> Array:
 
 def _jensen_shannon_term(p: Array, q: Array, eps: float) -> Array:
   log_m = safe_log(0.5 * (p + q), eps)
-  return 0.5 * (
-    p * (safe_log(p, eps) - log_m) + q * (safe_log(q, eps) - log_m)
-  )
+  return 0.5 * (p * (safe_log(p, eps) - log_m) + q * (safe_log(q, eps) - log_m))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,11 +146,9 @@ def hellinger(p: Array, q: Array, *, axis=-1) -> Array:
   return divergence('hellinger', p, q, axis=axis)
 
 
-def jensen_shannon(
-  p: Array, q: Array, *, axis=-1, eps: float = 1e-10
-) -> Array:
+def jensen_shannon(p: Array, q: Array, *, axis=-1, eps: float = 1e-10) -> Array:
   """Jensen-Shannon divergence, in [0, ln 2] nats; see `divergence`.
 
-    1/2 sum p ln(p / m) + 1/2 sum q ln(q / m),     m = (p + q) / 2
+  1/2 sum p ln(p / m) + 1/2 sum q ln(q / m),     m = (p + q) / 2
   """
   return divergence('jensen_shannon', p, q, axis=axis, eps=eps)

@@ -7,7 +7,6 @@ are finite for every finite image.
 
 import functools
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 from jaxtyping import Float

@@ -82,7 +82,8 @@ def positive_weights(key: Array, dtype=jnp.float32) -> Array:
 
 def reference_weights(key: Array, dtype=jnp.float32) -> Array:
   """The release's draw: [3, 3] standard normal, not normalised (see
-  `neighbor_mean`, which divides by the signed sum)."""
+  `neighbor_mean`, which divides by the signed sum).
+  """
   return jax.random.normal(key, (3, 3), dtype)
 
 

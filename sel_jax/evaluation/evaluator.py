@@ -4,7 +4,8 @@ Contract: full images, rounded to 8 bits, plain and GT-mean rows side by side;
 the plain mean PSNR alone chooses checkpoints.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from collections.abc import Sequence
 import time
 
 import numpy as np

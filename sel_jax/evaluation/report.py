@@ -24,7 +24,7 @@ _COLUMNS = (
 
 
 def summarize(rows: Sequence[dict]) -> dict[str, dict[str, float]]:
-  """name -> {'mean', 'std'} over the rows, for each metric."""
+  """Name -> {'mean', 'std'} over the rows, for each metric."""
   summary = {}
   for key, _, _ in _COLUMNS:
     values = np.array([row[key] for row in rows], np.float64)
@@ -54,7 +54,9 @@ def format_table(rows: Sequence[dict], heading: str) -> str:
   lines.append('-' * len(lines[1]))
   for part in ('mean', 'std'):
     lines.append(line(part, [summary[k][part] for k in keys]))
-  lines.append('* GT-mean: rescaled by the ground truth, not comparable to plain')
+  lines.append(
+    '* GT-mean: rescaled by the ground truth, not comparable to plain'
+  )
   return '\n'.join(lines)
 
 

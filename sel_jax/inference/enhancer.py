@@ -43,9 +43,7 @@ class Enhancer:
   restore: Any
 
   @classmethod
-  def from_checkpoint(
-    cls, workdir: str | Path, **overrides: Any
-  ) -> 'Enhancer':
+  def from_checkpoint(cls, workdir: str | Path, **overrides: Any) -> 'Enhancer':
     """Loads the best checkpoint by validation, or else the newest sound one.
 
     Args:

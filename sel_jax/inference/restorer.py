@@ -65,5 +65,5 @@ class Restorer:
     return np.clip(np.asarray(result)[0, :height, :width], 0, 1)
 
   def bind(self, params: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """image -> restored image, with these parameters."""
+    """Image -> restored image, with these parameters."""
     return functools.partial(self, jax.device_put(params))

@@ -55,6 +55,7 @@ class ChannelNorm(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
+    """[B, H, W, C] -> the same shape."""
     gain = self.param('gain', nn.initializers.ones, (x.shape[-1],))
     wide = x.astype(jnp.float32)
     mean = jnp.mean(wide, axis=-1, keepdims=True)
@@ -86,6 +87,7 @@ class DepthwiseConv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
+    """[B, H, W, C] -> the same shape."""
     channels = x.shape[-1]
     kernel = self.param('kernel', kernel_init, (3, 3, 1, channels))
     bias = self.param('bias', nn.initializers.zeros, (channels,))
@@ -128,6 +130,7 @@ class Conv(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
+    """[B, H, W, C] -> [B, H', W', features]."""
     pad = self.size // 2 if self.padding is None else self.padding
     return nn.Conv(
       self.features,
@@ -150,6 +153,7 @@ class Dense(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
+    """[..., C] -> [..., features]."""
     kernel = self.param('kernel', kernel_init, (x.shape[-1], self.features))
     y = jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype))
     if not self.bias:

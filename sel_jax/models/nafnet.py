@@ -29,6 +29,7 @@ class NAFBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, time: Array) -> Array:
+    """Images [B, H, W, C] and time features [B, 4w] -> images."""
     channels = x.shape[-1]
     modulation = self._dense(4 * channels, 'time')(layers.simple_gate(time))
     modulation = modulation[:, None, None, :]
@@ -72,6 +73,7 @@ class Stage(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, time: Array) -> Array:
+    """Images [B, H, W, C] and time features [B, 4w] -> images."""
     if not self.blocks:
       return x
     block = nn.remat(NAFBlock, prevent_cse=False) if self.remat else NAFBlock
@@ -120,6 +122,7 @@ class ConditionalNAFNet(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, mu: Array, t: Array) -> Array:
+    """(x_t, mu, t) -> e_hat, float32 [B, H, W, C]."""
     batch, height, width, channels = x.shape
     t = layers.sinusoidal_embedding(layers.time_batch(t, batch), self.width)
     t = layers.Dense(8 * self.width, dtype=self.dtype, name='time_in')(t)

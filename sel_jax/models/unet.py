@@ -21,14 +21,14 @@ class ResBlock(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, time: Array) -> Array:
-    def conv(name):
-      return layers.Conv(
-        self.features, bias=False, dtype=self.dtype, name=name
-      )
+    """Images [B, H, W, C] and time features [B, 4w] -> images."""
 
-    modulation = layers.Dense(
-      2 * self.features, dtype=self.dtype, name='time'
-    )(nn.silu(time))[:, None, None, :]
+    def conv(name):
+      return layers.Conv(self.features, bias=False, dtype=self.dtype, name=name)
+
+    modulation = layers.Dense(2 * self.features, dtype=self.dtype, name='time')(
+      nn.silu(time)
+    )[:, None, None, :]
     scale, shift = jnp.split(modulation, 2, axis=-1)
     y = nn.silu(conv('conv_1')(x) * (1 + scale) + shift)
     y = nn.silu(conv('conv_2')(y))
@@ -42,7 +42,7 @@ class ResBlock(nn.Module):
 class LinearAttention(nn.Module):
   """Residual attention whose cost is linear in pixels.
 
-    out = (softmax_n(k) v^T / n) softmax_d(q) / sqrt(d)
+  out = (softmax_n(k) v^T / n) softmax_d(q) / sqrt(d)
   """
 
   heads: int = 4
@@ -51,6 +51,7 @@ class LinearAttention(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
+    """[B, H, W, C] -> the same shape."""
     batch, height, width, channels = x.shape
     hidden = self.heads * self.head_size
     y = layers.ChannelNorm(name='norm_in')(x)
@@ -122,6 +123,7 @@ class ConditionalUNet(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array, mu: Array, t: Array) -> Array:
+    """(x_t, mu, t) -> e_hat, float32 [B, H, W, C]."""
     batch, height, width, channels = x.shape
     t = layers.sinusoidal_embedding(layers.time_batch(t, batch), self.width)
     t = layers.Dense(4 * self.width, dtype=self.dtype, name='time_in')(t)

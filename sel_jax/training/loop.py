@@ -82,8 +82,8 @@ def check_finite(step: int, values: dict[str, float]) -> None:
   bad = [name for name, value in values.items() if not math.isfinite(value)]
   if bad:
     raise NonFiniteLossError(
-      f'step {step}: {", ".join(bad)} not finite; the last checkpoint is sound: '
-      'lower config.optim.lr or set config.optim.clip_norm, and run again'
+      f'step {step}: {", ".join(bad)} not finite; lower config.optim.lr or '
+      'set config.optim.clip_norm, and run again from the last checkpoint'
     )
 
 
@@ -101,7 +101,11 @@ class _Run:
 
   def save(self, state: TrainState, metrics=None) -> None:
     self.checkpoints.save(
-      int(state.step), _train_item(state), state.ema, self.stored_config, metrics
+      int(state.step),
+      _train_item(state),
+      state.ema,
+      self.stored_config,
+      metrics,
     )
 
   def restore(self, state: TrainState) -> TrainState:
@@ -241,7 +245,7 @@ def _steps(run, state, step_function, data, mesh, key, writers, stop):
       bar.update()
       if stop.asked:
         run.save(state)
-        _log.info('stopped and saved at step %d; run again to go on', done)
+        bar.write(f'stopped and saved at step {done}; run again to go on')
         return state
       if done % spec.eval_every == 0 or done == spec.steps:
         check_finite(done, jax.device_get(scalars))

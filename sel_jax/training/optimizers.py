@@ -62,9 +62,7 @@ def build_optimizer(
     update = optax.adam(rate, b1=spec.b1, b2=spec.b2)
   else:
     make = {'adamw': optax.adamw, 'lion': optax.lion}[spec.name]
-    update = make(
-      rate, b1=spec.b1, b2=spec.b2, weight_decay=spec.weight_decay
-    )
+    update = make(rate, b1=spec.b1, b2=spec.b2, weight_decay=spec.weight_decay)
   if not spec.clip_norm:
     return update
   return optax.chain(optax.clip_by_global_norm(spec.clip_norm), update)

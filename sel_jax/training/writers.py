@@ -41,7 +41,7 @@ class Writers:
     workdir = Path(workdir)
     path = workdir / LOG_NAME
     _drop_after(path, first_step)
-    self._log = open(path, 'a')
+    self._log = open(path, 'a')  # noqa: SIM115, closed by `close`
     self._board = SummaryWriter(
       str(workdir / 'tensorboard'), purge_step=first_step + 1
     )

@@ -86,7 +86,9 @@ def _add_exif_to_png(path, orientation):
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
-@pytest.mark.parametrize('kind', ['8.tif', '8.png', '8.jpg', '16.tif', '16.png'])
+@pytest.mark.parametrize(
+  'kind', ['8.tif', '8.png', '8.jpg', '16.tif', '16.png']
+)
 def test_exif_orientation_is_applied(tmp_path, orientation, kind):
   upright = np.repeat(np.repeat(_photo(2, 3), 16, 0), 16, 1)
   stored, path = _stored(upright, orientation), tmp_path / kind

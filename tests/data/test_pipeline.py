@@ -64,7 +64,7 @@ def test_both_images_of_a_pair_get_the_same_transform():
       rng, photo.low, photo.target, Augmentation(16, shrink=0.5)
     )
     np.testing.assert_allclose(target - low, 100 / 255, atol=1e-5)
-    assert 0 <= low.min() and target.max() <= 1
+    assert low.min() >= 0 and target.max() <= 1
 
 
 def test_flips_and_turns_cover_all_eight_views():
@@ -94,7 +94,10 @@ def test_a_photograph_smaller_than_the_crop_is_named():
 def test_shrinking_is_skipped_where_the_photograph_is_too_small():
   photo = _photos(1, 20)[0]
   low, _ = augment_pair(
-    np.random.default_rng(0), photo.low, photo.target, Augmentation(18, shrink=1)
+    np.random.default_rng(0),
+    photo.low,
+    photo.target,
+    Augmentation(18, shrink=1),
   )
   assert low.shape == (18, 18, 3)
 

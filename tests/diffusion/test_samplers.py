@@ -1,12 +1,12 @@
 import functools
 import json
 
+from conftest import nhwc
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from conftest import nhwc
 from sel_jax.diffusion import DenoisingSDE
 from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion import sample
@@ -149,6 +149,16 @@ def test_denoising_diffusion_removes_its_noise(sampler):
   before = float(jnp.abs(noisy - CLEAN).mean())
   after = float(jnp.abs(result - CLEAN).mean())
   assert after < 0.1 * before
+
+
+def test_denoising_starts_at_the_time_of_its_noise():
+  sde = DenoisingSDE.create()
+  start = sde.time_of_noise(25 / 255)
+  assert float(sde.marginal_std[start]) == pytest.approx(25 / 255, rel=0.05)
+  noisy = CLEAN + 25 / 255 * jax.random.normal(jax.random.key(0), CLEAN.shape)
+  times = time_grid(start, 5)
+  result = sample(_exact(sde), sde, jax.random.key(1), noisy, times=times)
+  np.testing.assert_allclose(result, CLEAN, atol=1e-5)
 
 
 def test_clipping_keeps_the_estimate_in_range():

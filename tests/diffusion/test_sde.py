@@ -1,9 +1,9 @@
+from conftest import nhwc
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from conftest import nhwc
 from sel_jax.diffusion import DenoisingSDE
 from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion import SCHEDULES

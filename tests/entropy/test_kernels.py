@@ -91,9 +91,7 @@ def test_gradient_matches_finite_differences(name, mass, x64):
   index = jnp.asarray([0.0, 4.0, 7.0])
 
   def total(u):
-    parts = bin_mass(
-      u, index, levels=8, bandwidth=0.7, kernel=name, mass=mass
-    )
+    parts = bin_mass(u, index, levels=8, bandwidth=0.7, kernel=name, mass=mass)
     return jnp.sum(parts)
 
   gradient = jax.grad(total)(u)

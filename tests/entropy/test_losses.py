@@ -1,12 +1,12 @@
 import dataclasses
 import functools
 
+from conftest import nhwc
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from conftest import nhwc
 from sel_jax import entropy
 from sel_jax.entropy import DISTANCES
 from sel_jax.entropy import EntropySpec
@@ -159,9 +159,7 @@ def test_fused_equals_the_oracle(distance, variant, x64):
   gradients, values = jax.jit(jax.grad(fast, (0, 1), has_aux=True))(
     pred, target
   )
-  expected, oracle = jax.jit(jax.grad(slow, (0, 1), has_aux=True))(
-    pred, target
-  )
+  expected, oracle = jax.jit(jax.grad(slow, (0, 1), has_aux=True))(pred, target)
   np.testing.assert_allclose(values, oracle, rtol=1e-10, atol=1e-12)
   for found, true in zip(gradients, expected, strict=True):
     np.testing.assert_allclose(found, true, rtol=1e-8, atol=1e-12)
@@ -291,13 +289,17 @@ def test_half_precision_inputs_are_computed_in_single():
   np.testing.assert_array_equal(half, full)
 
 
-@pytest.mark.parametrize('distance', ['relative', 'hellinger', 'jensen_shannon'])
+@pytest.mark.parametrize(
+  'distance', ['relative', 'hellinger', 'jensen_shannon']
+)
 def test_distance_is_zero_at_equality_and_grows_with_noise(distance):
   spec = EntropySpec(levels=16, distance=distance, neighbor_weights='uniform')
   _, target = _images((1, 12, 12, 3))
   noise = np.random.default_rng(2).normal(size=target.shape).astype(np.float32)
   values = [
-    float(entropy.spatial_entropy_loss(target + s * noise, target, spec=spec)[0])
+    float(
+      entropy.spatial_entropy_loss(target + s * noise, target, spec=spec)[0]
+    )
     for s in (0.0, 0.02, 0.08, 0.3)
   ]
   assert values[0] == pytest.approx(0, abs=1e-6)

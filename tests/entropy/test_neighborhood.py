@@ -1,9 +1,9 @@
+from conftest import nhwc
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from conftest import nhwc
 from sel_jax.entropy import extract_patches
 from sel_jax.entropy import neighbor_mean
 from sel_jax.entropy import positive_weights
@@ -17,9 +17,7 @@ def test_patches_are_the_windows_and_their_mask():
   assert patches.shape == inside.shape == (3, 4, 3, 3)
   np.testing.assert_array_equal(patches[1, 1], image[:3, :3])
   np.testing.assert_array_equal(inside[1, 1], np.ones((3, 3)))
-  np.testing.assert_array_equal(
-    inside[0, 0], [[0, 0, 0], [0, 1, 1], [0, 1, 1]]
-  )
+  np.testing.assert_array_equal(inside[0, 0], [[0, 0, 0], [0, 1, 1], [0, 1, 1]])
   assert float(patches[0, 0].sum()) == float(image[:2, :2].sum())
 
 

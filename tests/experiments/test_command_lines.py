@@ -1,7 +1,7 @@
-"""The commands as people run them, in fresh processes."""
+"""The commands as people run them."""
 
+import importlib
 import json
-import os
 from pathlib import Path
 import signal
 import subprocess
@@ -11,21 +11,39 @@ import time
 import numpy as np
 import pytest
 
+from experiments import command_line
+from sel_jax.checkpoints import Checkpoints
 from sel_jax.data import images
 
 ROOT = Path(__file__).parents[2]
 
 
-def run(module, *args, **options):
-  env = dict(os.environ, JAX_PLATFORMS='cpu', PYTHONWARNINGS='default')
+def run_process(module, *args):
+  """A command in a process of its own."""
   return subprocess.run(
     [sys.executable, '-m', f'experiments.{module}', *map(str, args)],
     cwd=ROOT,
-    env=env,
     capture_output=True,
     text=True,
-    **options,
   )
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+  """A command in this process: its exit status and what it printed."""
+
+  def call(module, *args):
+    main = importlib.import_module(f'experiments.{module}').main
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, 'argv', [module, *map(str, args)])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_info:
+      command_line.run(main)
+    printed = capsys.readouterr()
+    status = exit_info.value.code
+    return subprocess.CompletedProcess(args, status, printed.out, printed.err)
+
+  return call
 
 
 def _train_args(root, workdir, **overrides):
@@ -58,32 +76,24 @@ def pairs(tmp_path_factory):
 def trained(pairs, tmp_path_factory):
   """A finished tiny run."""
   workdir = tmp_path_factory.mktemp('runs') / 'tiny'
-  done = run('train', *_train_args(pairs, workdir))
+  done = run_process('train', *_train_args(pairs, workdir))
   assert done.returncode == 0, done.stderr
   return workdir
 
 
-def _final_bytes(workdir):
-  """Everything that the last checkpoint restores to, as one bytes object."""
-  code = (
-    'import sys, jax\n'
-    'from sel_jax.checkpoints import Checkpoints\n'
-    'reader = Checkpoints.open(sys.argv[1])\n'
-    'step = reader.steps()[-1]\n'
-    'print(step, sorted(reader.restore(step)[1]["checksums"].items()))\n'
-  )
-  done = subprocess.run(
-    [sys.executable, '-c', code, str(workdir)],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-  )
-  assert done.returncode == 0, done.stderr
-  return done.stdout
+def _final(workdir):
+  """Step and checksums of the last checkpoint."""
+  reader = Checkpoints.open(workdir)
+  step = reader.steps()[-1]
+  checksums = reader.restore(step)[1]['checksums']
+  reader.close()
+  return step, checksums
 
 
 def test_training_leaves_checkpoints_log_and_picture(trained):
-  log = [json.loads(s) for s in (trained / 'log.jsonl').read_text().splitlines()]
+  log = [
+    json.loads(s) for s in (trained / 'log.jsonl').read_text().splitlines()
+  ]
   assert [line['step'] for line in log] == [1, 2, 3, 4, 4]
   assert {'loss', 'entropy', 'grad_norm', 'lr'} <= set(log[0])
   assert log[-1]['val/psnr'] > 0
@@ -92,19 +102,19 @@ def test_training_leaves_checkpoints_log_and_picture(trained):
   assert list((trained / 'tensorboard').glob('events*'))
 
 
-def test_a_finished_run_is_left_as_it_is(pairs, trained):
-  before = _final_bytes(trained)
+def test_a_finished_run_is_left_as_it_is(run, pairs, trained):
+  before = _final(trained)
   log = (trained / 'log.jsonl').read_text()
   done = run('train', *_train_args(pairs, trained))
   assert done.returncode == 0, done.stderr
-  assert _final_bytes(trained) == before
+  assert _final(trained) == before
   assert (trained / 'log.jsonl').read_text() == log
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_ends_bitwise_equal(pairs, tmp_path, number):
   steps = {'train.steps': 30, 'train.save_every': 3, 'train.eval_every': 30}
-  whole = run('train', *_train_args(pairs, tmp_path / 'whole', **steps))
+  whole = run_process('train', *_train_args(pairs, tmp_path / 'whole', **steps))
   assert whole.returncode == 0, whole.stderr
   args = _train_args(pairs, tmp_path / 'cut', **steps)
   command = [sys.executable, '-m', 'experiments.train', *args]
@@ -121,14 +131,14 @@ def test_an_interrupted_run_ends_bitwise_equal(pairs, tmp_path, number):
       time.sleep(0.01)
     status = process.wait(60)
   assert status == (0 if number == signal.SIGTERM else -number)
-  again = run('train', *args)
+  again = run_process('train', *args)
   assert again.returncode == 0, again.stderr
-  assert _final_bytes(tmp_path / 'cut') == _final_bytes(tmp_path / 'whole')
+  assert _final(tmp_path / 'cut') == _final(tmp_path / 'whole')
   seen = [json.loads(line)['step'] for line in log.read_text().splitlines()]
   assert seen == [*range(1, 31), 30]
 
 
-def test_evaluate_prints_a_table_and_writes_json(pairs, trained, tmp_path):
+def test_evaluate_prints_a_table_and_writes_json(run, pairs, trained, tmp_path):
   out = tmp_path / 'figures.json'
   done = run(
     'evaluate',
@@ -150,11 +160,17 @@ def test_evaluate_prints_a_table_and_writes_json(pairs, trained, tmp_path):
   assert len(list((tmp_path / 'images').iterdir())) == 3
 
 
-def test_enhance_keeps_names_and_sizes_and_repeats_itself(trained, tmp_path):
+def test_enhance_keeps_names_and_sizes_and_repeats_itself(
+  run, trained, tmp_path
+):
   folder = tmp_path / 'photos'
   folder.mkdir()
   rng = np.random.default_rng(0)
-  for name, size in (('a.png', (1, 1)), ('b.jpg', (33, 50)), ('c.webp', (5, 70))):
+  for name, size in (
+    ('a.png', (1, 1)),
+    ('b.jpg', (33, 50)),
+    ('c.webp', (5, 70)),
+  ):
     image = rng.integers(0, 40, (*size, 3), dtype=np.uint8)
     images.write_image(folder / name, image)
   outputs = []
@@ -172,7 +188,7 @@ def test_enhance_keeps_names_and_sizes_and_repeats_itself(trained, tmp_path):
     np.testing.assert_array_equal(one, two)
 
 
-def test_enhance_goes_on_after_a_broken_photograph(trained, tmp_path):
+def test_enhance_goes_on_after_a_broken_photograph(run, trained, tmp_path):
   good, bad = tmp_path / 'good.png', tmp_path / 'bad.png'
   images.write_image(good, np.full((9, 9, 3), 20, np.uint8))
   bad.write_bytes(good.read_bytes()[:50])
@@ -214,7 +230,8 @@ BAD_DATA = {
   ),
   'smaller than the crop': (
     lambda r: [
-      _swap_in(r, f'train/{s}/1.png', _one_row((9, 30))) for s in ('low', 'high')
+      _swap_in(r, f'train/{s}/1.png', _one_row((9, 30)))
+      for s in ('low', 'high')
     ],
     ('1: 30x9 is smaller than the crop of 16', 'config.data.crop'),
   ),
@@ -230,7 +247,7 @@ BAD_DATA = {
 
 
 @pytest.mark.parametrize('case', BAD_DATA)
-def test_bad_data_is_one_clear_sentence(case, tmp_path):
+def test_bad_data_is_one_clear_sentence(run, case, tmp_path):
   spoil, parts = BAD_DATA[case]
   root = make_pairs(tmp_path / 'data')
   spoil(root)
@@ -251,17 +268,15 @@ BAD_FLAGS = {
 
 
 @pytest.mark.parametrize('flag', BAD_FLAGS)
-def test_bad_flags_are_one_clear_sentence(flag, pairs, tmp_path):
+def test_bad_flags_are_one_clear_sentence(run, flag, pairs, tmp_path):
   args = _train_args(pairs, tmp_path / 'run')
-  if flag.startswith('--config='):
-    args = (flag, *args[1:2])
-  else:
-    args = (*args, flag)
+  whole = flag.startswith('--config=')
+  args = (flag, args[1]) if whole else (*args, flag)
   _refused(run('train', *args), *BAD_FLAGS[flag])
   assert not (tmp_path / 'run').exists()
 
 
-def test_odd_calls_of_train_are_explained(pairs, tmp_path):
+def test_odd_calls_of_train_are_explained(run, pairs, tmp_path):
   _refused(run('train'), '--config', '--workdir')
   _refused(run('train', 'configs/lol.py'), 'configs/lol.py')
   file = tmp_path / 'file'
@@ -270,14 +285,14 @@ def test_odd_calls_of_train_are_explained(pairs, tmp_path):
   _refused(done, 'file', 'cannot write there')
 
 
-def test_a_run_of_another_model_is_not_overwritten(pairs, trained):
-  before = _final_bytes(trained)
+def test_a_run_of_another_model_is_not_overwritten(run, pairs, trained):
+  before = _final(trained)
   done = run('train', *_train_args(pairs, trained, **{'model.width': 6}))
   _refused(done, 'another model', '--workdir')
-  assert _final_bytes(trained) == before
+  assert _final(trained) == before
 
 
-def test_bad_calls_of_evaluate_and_enhance(pairs, trained, tmp_path):
+def test_bad_calls_of_evaluate_and_enhance(run, pairs, trained, tmp_path):
   photo = tmp_path / 'a.png'
   images.write_image(photo, np.zeros((4, 4, 3), np.uint8))
   here = f'--checkpoint={trained}'

@@ -1,11 +1,11 @@
 import json
 
+from conftest import nhwc
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from conftest import nhwc
 from sel_jax.interop import torch_weights
 from sel_jax.models import ConditionalNAFNet
 from sel_jax.models import ConditionalUNet
@@ -87,7 +87,9 @@ def test_fast_initialisation_draws_what_flax_draws():
   fast = init_params(model, jax.random.key(0))
   assert jax.tree.structure(slow) == jax.tree.structure(fast)
   for (path, a), b in zip(
-    jax.tree_util.tree_leaves_with_path(slow), jax.tree.leaves(fast), strict=True
+    jax.tree_util.tree_leaves_with_path(slow),
+    jax.tree.leaves(fast),
+    strict=True,
   ):
     assert a.shape == b.shape, path
     bound = np.abs(a).max()

@@ -77,9 +77,7 @@ def test_one_batch_is_learned_by_heart():
   config.loss.l1 = 1.0
   method = build.build_method(config)
   tx = optax.adam(3e-3)
-  step = jax.jit(
-    functools.partial(train_step, method=method, tx=tx, decay=0.9)
-  )
+  step = jax.jit(functools.partial(train_step, method=method, tx=tx, decay=0.9))
   state = TrainState.create(init_params(method.model, jax.random.key(0)), tx)
   losses = []
   for _ in range(60):
