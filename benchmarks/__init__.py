@@ -1,0 +1,1 @@
+"""Measurements that anyone can run: one file a question."""
