@@ -54,6 +54,17 @@ def _weights(numbers, name):
   return jnp.asarray(numbers[f'w_{name}'][0, 0])
 
 
+@functools.partial(jax.jit, static_argnames='spec')
+def _value_and_gradient(x, y, weights, *, spec):
+  def loss(x):
+    values = entropy.spatial_entropy_loss(
+      x, y, spec=spec, neighbor_weights=weights
+    )
+    return values.mean()
+
+  return jax.value_and_grad(loss)(x)
+
+
 def test_reference_distances_and_gradients(golden, x64):
   numbers = golden('kde')
   x, y = (jnp.asarray(nhwc(numbers[k])) for k in 'xy')
@@ -62,14 +73,9 @@ def test_reference_distances_and_gradients(golden, x64):
     spec = EntropySpec.reference(
       distance, levels, bandwidth=float(numbers['bandwidth'])
     )
-    loss = functools.partial(
-      entropy.spatial_entropy_loss,
-      target=y,
-      spec=spec,
-      neighbor_weights=_weights(numbers, name),
+    value, gradient = _value_and_gradient(
+      x, y, _weights(numbers, name), spec=spec
     )
-    both = jax.jit(jax.value_and_grad(lambda x, f=loss: f(x).mean()))
-    value, gradient = both(x)
     assert np.isfinite(value) and np.isfinite(gradient).all()
     for found, key in ((value, 'value'), (nhwc_inverse(gradient), 'grad_x')):
       expected = numbers[f'{name}/L{levels}/{distance}/{key}']
@@ -88,6 +94,7 @@ def nhwc_inverse(array):
 def test_reference_spatial_entropy(golden, x64):
   numbers = golden('kde')
   x = jnp.asarray(nhwc(numbers['x']))
+  measure = jax.jit(entropy.spatial_entropy, static_argnames='spec')
   for key, expected in numbers.items():
     if not key.endswith('/spatial_entropy_x'):
       continue
@@ -95,9 +102,7 @@ def test_reference_spatial_entropy(golden, x64):
     spec = EntropySpec.reference(
       levels=int(levels[1:]), bandwidth=float(numbers['bandwidth'])
     )
-    found = entropy.spatial_entropy(
-      x, spec=spec, neighbor_weights=_weights(numbers, name)
-    )
+    found = measure(x, neighbor_weights=_weights(numbers, name), spec=spec)
     np.testing.assert_allclose(found.mean(), expected, rtol=1e-10)
 
 
@@ -125,20 +130,30 @@ def test_reference_density(golden, key, x64):
 
 
 VARIANTS = {
-  'default': {},
+  'default': {'windows': (3,)},
   'reference': {
     f.name: getattr(EntropySpec.reference(), f.name)
     for f in dataclasses.fields(EntropySpec)
-    if f.name not in ('distance', 'levels', 'kernel')
+    if f.name not in ('distance', 'levels', 'kernel', 'windows')
+  }
+  | {'windows': (5,)},
+  'point': {
+    'mass': 'point',
+    'border': 'zero',
+    'bandwidth': 1.3,
+    'windows': (1,),
   },
-  'point': {'mass': 'point', 'border': 'zero', 'bandwidth': 1.3},
   'rule': {'bandwidth': 'silverman', 'windows': (3,)},
-  'published order': {'cross_order': 'prediction', 'windows': (1, 7)},
 }
 
 
-@pytest.mark.parametrize('variant', VARIANTS)
-@pytest.mark.parametrize('distance', DISTANCES)
+CASES = [(d, v) for d in DISTANCES for v in VARIANTS]
+VARIANTS['three windows'] = {}
+VARIANTS['published order'] = {'cross_order': 'prediction', 'windows': (7,)}
+CASES += [('hellinger', 'three windows'), ('cross', 'published order')]
+
+
+@pytest.mark.parametrize(('distance', 'variant'), CASES)
 def test_fused_equals_the_oracle(distance, variant, x64):
   spec = EntropySpec(
     **{'levels': 6, 'kernel': 'sech', **VARIANTS[variant], 'distance': distance}
@@ -174,7 +189,7 @@ def _value_and_slope(loss, pred, target):
 @pytest.mark.parametrize('kernel', KERNELS)
 @pytest.mark.parametrize('distance', DISTANCES)
 def test_single_precision_is_close_to_the_oracle(distance, kernel, x64):
-  spec = EntropySpec(levels=8, kernel=kernel, distance=distance)
+  spec = EntropySpec(levels=8, kernel=kernel, distance=distance, windows=(3,))
   weights = entropy.uniform_weights(jnp.float64)
   pred, target = _images(dtype=np.float64)
   oracle = functools.partial(_oracle, spec=spec, weights=weights)
