@@ -79,15 +79,15 @@ def spatial_entropy_loss(
     target: shape of `pred`. Differentiable too, at no cost when not asked for.
     spec: which density and which distance.
     key: draws the neighbour weights when the spec's are random. The same draw
-      serves prediction, target and the whole batch.
+      serves prediction, target and the whole batch. Without a key they are
+      uniform.
     neighbor_weights: given weights, instead of a draw; the centre is ignored.
 
   Returns:
     Distances, in nats or, for Hellinger, in [0, 1].
 
   Raises:
-    ValueError: if the shapes differ, an image is not a float [B, H, W, C], or
-      the weights are random and there is neither key nor weights.
+    ValueError: if the shapes differ, or an image is not a float [B, H, W, C].
   """
   if pred.shape != target.shape:
     raise ValueError(

@@ -90,16 +90,10 @@ def reference_weights(key: Array, dtype=jnp.float32) -> Array:
 def draw_weights(name: str, key: Array | None, dtype=jnp.float32) -> Array:
   """Neighbour weights by the name in `EntropySpec.neighbor_weights`.
 
-  Raises:
-    ValueError: if the weights are random and there is no key.
+  Without a key there is no draw, and the weights are uniform.
   """
-  if name == 'uniform':
+  if name == 'uniform' or key is None:
     return uniform_weights(dtype)
-  if key is None:
-    raise ValueError(
-      f'neighbor_weights={name!r} are random: pass key=, or neighbor_weights=, '
-      "or use EntropySpec(neighbor_weights='uniform')"
-    )
   draw = {'positive': positive_weights, 'reference': reference_weights}[name]
   return draw(key, dtype)
 
@@ -127,11 +121,11 @@ def neighbor_mean(
     [B, H, W, C]; a pixel without any neighbour keeps its own value.
 
   Raises:
-    ValueError: if `weights` is not [3, 3].
+    ValueError: if `weights` is not [3, 3], leading ones aside.
   """
-  if weights.shape != (3, 3):
+  if weights.shape[-2:] != (3, 3) or weights.size != 9:
     raise ValueError(f'neighbour weights must be (3, 3), not {weights.shape}')
-  ring = weights.astype(image.dtype).at[1, 1].set(0)
+  ring = weights.reshape(3, 3).astype(image.dtype).at[1, 1].set(0)
   total = jnp.sum(ring)
   if normalization == 'image':
     total = total * image.shape[-1]

@@ -25,6 +25,7 @@ from sel_jax import build
 from sel_jax import models
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.data import images
+from sel_jax.data.pipeline import Photo
 from sel_jax.data.pipeline import Photos
 from sel_jax.data.pipeline import TrainingData
 from sel_jax.evaluation import evaluator
@@ -95,7 +96,7 @@ class _Run:
   workdir: Path
   method: build.Method
   checkpoints: Checkpoints
-  photos: Photos
+  photos: list[Photo]
   restorer: Restorer
   stored_config: dict[str, Any]
 
@@ -143,13 +144,16 @@ class _Run:
 
 
 def _make_run(config, workdir, method) -> _Run:
+  # Decoded at once, so that a broken file is named before the first step and
+  # before anything is written.
+  photos = list(Photos(build.data_spec(config), 'val'))
   workdir = images.ensure_directory(workdir)
   return _Run(
     config=config,
     workdir=workdir,
     method=method,
     checkpoints=Checkpoints(workdir, keep=build.train_spec(config).keep),
-    photos=Photos(build.data_spec(config), 'val'),
+    photos=photos,
     restorer=Restorer(method, build.eval_spec(config)),
     stored_config=json.loads(config.to_json_best_effort()),
   )

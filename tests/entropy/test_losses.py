@@ -408,17 +408,17 @@ def test_the_size_of_a_chunk_changes_nothing(chunk, monkeypatch):
   )
 
 
-def test_random_weights_need_a_key_and_follow_it():
+def test_random_weights_follow_their_key_and_are_uniform_without():
   pred, target = _images()
   spec = EntropySpec(levels=6)
   loss = functools.partial(
     entropy.spatial_entropy_loss, pred, target, spec=spec
   )
-  with pytest.raises(ValueError, match='pass key='):
-    loss()
   first, again, other = (loss(key=jax.random.key(s)) for s in (0, 0, 1))
   np.testing.assert_array_equal(first, again)
   assert np.any(np.asarray(first) != np.asarray(other))
+  uniform = loss(neighbor_weights=entropy.uniform_weights())
+  np.testing.assert_array_equal(loss(), uniform)
 
 
 def test_bad_arguments_are_named():

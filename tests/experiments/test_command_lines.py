@@ -111,12 +111,23 @@ def test_a_finished_run_is_left_as_it_is(run, pairs, trained):
   assert (trained / 'log.jsonl').read_text() == log
 
 
+LONGER = {'train.steps': 30, 'train.save_every': 3, 'train.eval_every': 30}
+
+
+@pytest.fixture(scope='module')
+def uninterrupted(pairs, tmp_path_factory):
+  """A run of 30 steps that nothing disturbed."""
+  workdir = tmp_path_factory.mktemp('runs') / 'whole'
+  done = run_process('train', *_train_args(pairs, workdir, **LONGER))
+  assert done.returncode == 0, done.stderr
+  return workdir
+
+
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_run_ends_bitwise_equal(pairs, tmp_path, number):
-  steps = {'train.steps': 30, 'train.save_every': 3, 'train.eval_every': 30}
-  whole = run_process('train', *_train_args(pairs, tmp_path / 'whole', **steps))
-  assert whole.returncode == 0, whole.stderr
-  args = _train_args(pairs, tmp_path / 'cut', **steps)
+def test_an_interrupted_run_ends_bitwise_equal(
+  pairs, uninterrupted, tmp_path, number
+):
+  args = _train_args(pairs, tmp_path / 'cut', **LONGER)
   command = [sys.executable, '-m', 'experiments.train', *args]
   log = tmp_path / 'cut' / 'log.jsonl'
   with open(tmp_path / 'stderr', 'w') as stderr:
@@ -133,7 +144,7 @@ def test_an_interrupted_run_ends_bitwise_equal(pairs, tmp_path, number):
   assert status == (0 if number == signal.SIGTERM else -number)
   again = run_process('train', *args)
   assert again.returncode == 0, again.stderr
-  assert _final(tmp_path / 'cut') == _final(tmp_path / 'whole')
+  assert _final(tmp_path / 'cut') == _final(uninterrupted)
   seen = [json.loads(line)['step'] for line in log.read_text().splitlines()]
   assert seen == [*range(1, 31), 30]
 
@@ -238,6 +249,10 @@ BAD_DATA = {
   'truncated file': (
     lambda r: (r / 'train/low/1.png').write_bytes(b'\x89PNG\r\n\x1a\n1234'),
     ('low/1.png',),
+  ),
+  'broken validation file': (
+    lambda r: (r / 'val/high/2.png').write_bytes(b''),
+    ('high/2.png',),
   ),
   'empty folder': (
     lambda r: [p.unlink() for p in (r / 'train').glob('*/*.png')],
