@@ -9,11 +9,8 @@ import ml_collections
 from ml_collections import config_dict
 
 
-def get_config() -> ml_collections.ConfigDict:
-  """The paper's setting for a folder of pairs."""
-  config = ml_collections.ConfigDict()
-  config.seed = 0
-  config.data = config_dict.create(
+def _data() -> ml_collections.ConfigDict:
+  return config_dict.create(
     source='folder',
     root='',
     exclude=(),
@@ -24,7 +21,10 @@ def get_config() -> ml_collections.ConfigDict:
     rotate=True,
     shrink=0.2,
   )
-  config.model = config_dict.create(
+
+
+def _model() -> ml_collections.ConfigDict:
+  return config_dict.create(
     name='nafnet',
     width=64,
     enc=(1, 1, 1, 1, 28),
@@ -36,13 +36,10 @@ def get_config() -> ml_collections.ConfigDict:
     dtype='float32',
     predicts='noise',
   )
-  config.sde = config_dict.create(
-    kind='ir', steps=100, max_sigma=50.0, eps=0.005, schedule='cosine'
-  )
-  config.loss = config_dict.create(
-    objective='optimum', entropy=1.0, l1=0.0, l2=0.0, charbonnier=0.0
-  )
-  config.entropy = config_dict.create(
+
+
+def _entropy() -> ml_collections.ConfigDict:
+  return config_dict.create(
     levels=32,
     # A number in bins, or the name of a rule: 'silverman', 'scott'.
     bandwidth=0.5,
@@ -58,7 +55,10 @@ def get_config() -> ml_collections.ConfigDict:
     cross_order='target',
     eps=1e-10,
   )
-  config.optim = config_dict.create(
+
+
+def _optim() -> ml_collections.ConfigDict:
+  return config_dict.create(
     name='adamw',
     lr=1e-4,
     final_lr=1e-6,
@@ -72,6 +72,22 @@ def get_config() -> ml_collections.ConfigDict:
     clip_norm=1.0,
     ema_decay=0.9995,
   )
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The paper's setting for a folder of pairs."""
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+  config.data = _data()
+  config.model = _model()
+  config.sde = config_dict.create(
+    kind='ir', steps=100, max_sigma=50.0, eps=0.005, schedule='cosine'
+  )
+  config.loss = config_dict.create(
+    objective='optimum', entropy=1.0, l1=0.0, l2=0.0, charbonnier=0.0
+  )
+  config.entropy = _entropy()
+  config.optim = _optim()
   config.train = config_dict.create(
     steps=500_000, log_every=100, eval_every=5_000, save_every=1_000, keep=2
   )

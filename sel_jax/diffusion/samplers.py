@@ -136,6 +136,21 @@ def per_example_noise(key: Key[Array, ''], shape: tuple[int, ...]):
   return draw
 
 
+def _checked_times(sde: IRSDE, sampler: str, times) -> np.ndarray:
+  if sampler not in SAMPLERS:
+    raise ValueError(
+      f'unknown sampler {sampler!r}; choose one of {list(SAMPLERS)}'
+    )
+  if times is None:
+    times = time_grid(sde.steps, sde.steps)
+  times = np.asarray(times, np.int32)
+  if times[-1] != 0 or times[0] > sde.steps or np.any(np.diff(times) >= 0):
+    raise ValueError(
+      f'times must decrease from at most T={sde.steps} to 0, not {times}'
+    )
+  return times
+
+
 def sample(
   denoise: Denoiser,
   sde: IRSDE,
@@ -154,15 +169,11 @@ def sample(
     denoise: (x_t, mu, t) -> e_hat.
     sde: the diffusion.
     key: draws the start and the steps' noise.
-    mu: low-light images in [0, 1]; for a denoising diffusion the noisy images,
-      which then are the start themselves.
+    mu: low-light images in [0, 1]; noisy ones for a denoising diffusion.
     sampler: a row of `SAMPLERS`.
-    times: decreasing times that end at 0; all T..0 if left out. See
-      `time_grid`.
-    clip: keep x0_hat in [0, 1] at every step: at large t the estimate is
-      amplified by 1/a_t.
-    noise_at: n -> noise of draw n (0 the start, n the n-th step), to replace
-      the key's.
+    times: decreasing to 0, see `time_grid`; all T..0 if left out.
+    clip: keep x0_hat, amplified by 1/a_t at large t, in [0, 1].
+    noise_at: draw n -> noise instead of the key's; 0 is the start.
     trajectory: also return every state.
 
   Returns:
@@ -172,17 +183,7 @@ def sample(
   Raises:
     ValueError: for an unknown sampler or times that do not decrease to 0.
   """
-  if sampler not in SAMPLERS:
-    raise ValueError(
-      f'unknown sampler {sampler!r}; choose one of {list(SAMPLERS)}'
-    )
-  if times is None:
-    times = time_grid(sde.steps, sde.steps)
-  times = np.asarray(times, np.int32)
-  if times[-1] != 0 or times[0] > sde.steps or np.any(np.diff(times) >= 0):
-    raise ValueError(
-      f'times must decrease from at most T={sde.steps} to 0, not {times}'
-    )
+  times = _checked_times(sde, sampler, times)
   draw = noise_at or per_example_noise(key, mu.shape)
   coefficients = SAMPLERS[sampler](sde, times[:-1], times[1:])
   denoising = isinstance(sde, DenoisingSDE)

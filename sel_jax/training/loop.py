@@ -48,14 +48,19 @@ class NonFiniteLossError(ArithmeticError):
 
 
 class StopRequest:
-  """SIGTERM or Ctrl-C during the run: finish the step, save, leave."""
+  """SIGTERM or Ctrl-C during the run: finish the step, save, leave.
+
+  A second Ctrl-C leaves at once.
+  """
 
   def __init__(self):
     self.asked = False
     self._previous = {}
 
   def _ask(self, number, frame):
-    del number, frame
+    del frame
+    if self.asked and number == signal.SIGINT:
+      raise KeyboardInterrupt
     self.asked = True
 
   def __enter__(self):
@@ -99,6 +104,12 @@ class _Run:
   photos: list[Photo]
   restorer: Restorer
   stored_config: dict[str, Any]
+  recent: list[dict[str, jax.Array]] = dataclasses.field(default_factory=list)
+
+  def learning_rate(self, step: int) -> float:
+    steps = build.train_spec(self.config).steps
+    optim = build.optim_spec(self.config)
+    return float(optimizers.learning_rate(optim, steps)(step))
 
   def save(self, state: TrainState, metrics=None) -> None:
     self.checkpoints.save(
@@ -184,6 +195,15 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> TrainState:
     augmentation=build.augmentation(config),
   )
   run = _make_run(config, workdir, method)
+  try:
+    return _train(run, data, mesh)
+  finally:
+    run.checkpoints.close()
+
+
+def _train(run: _Run, data: TrainingData, mesh) -> TrainState:
+  """Builds the step and the state, then walks from its step to the last."""
+  config, method = run.config, run.method
   spec, optim = build.train_spec(config), build.optim_spec(config)
   init_key, run_key = jax.random.split(jax.random.key(config.seed))
   params = models.init_params(method.model, init_key)
@@ -200,26 +220,10 @@ def train(config: ml_collections.ConfigDict, workdir: str | Path) -> TrainState:
     first,
     spec.steps,
   )
-  step = functools.partial(
-    train_step, method=method, tx=tx, decay=optim.ema_decay
+  step = parallel.parallel_step(
+    functools.partial(train_step, method=method, tx=tx, decay=optim.ema_decay),
+    mesh,
   )
-  writers = Writers(workdir, first)
-  try:
-    with StopRequest() as stop:
-      return _steps(
-        run, state, parallel.parallel_step(step, mesh), data, mesh, run_key,
-        writers, stop,
-      )  # fmt: skip
-  finally:
-    writers.close()
-    run.checkpoints.close()
-
-
-def _steps(run, state, step_function, data, mesh, key, writers, stop):
-  """The loop itself, from the state's step to the last."""
-  spec = build.train_spec(run.config)
-  rate = optimizers.learning_rate(build.optim_spec(run.config), spec.steps)
-  first, recent, saved = int(state.step), [], int(state.step)
   bar = tqdm(
     total=spec.steps,
     initial=first,
@@ -228,36 +232,41 @@ def _steps(run, state, step_function, data, mesh, key, writers, stop):
     disable=jax.process_index() > 0,
     mininterval=1 if sys.stderr.isatty() else 30,
   )
-  with bar:
+  with Writers(run.workdir, first) as writers, StopRequest() as stop, bar:
     for number, batch in data.batches(first, spec.steps):
-      state, scalars = step_function(
-        state, parallel.shard_batch(batch, mesh), key
-      )
-      done = number + 1
-      recent.append(scalars)
-      # The device is one step ahead of what the host has looked at.
-      if len(recent) > 1:
-        check_finite(done - 1, jax.device_get(recent[-2]))
-      due = done == spec.steps or stop.asked
-      if due or done % spec.log_every == 0:
-        recent = [jax.device_get(scalars) for scalars in recent]
-        check_finite(done, recent[-1])
-        means = {k: np.mean([r[k] for r in recent]) for k in recent[0]}
-        writers.scalars(done, {**means, 'lr': float(rate(number))})
-        bar.set_postfix(loss=f'{means["loss"]:.4f}', refresh=False)
-        recent = []
-      bar.update()
-      if stop.asked:
-        run.save(state)
-        bar.write(f'stopped and saved at step {done}; run again to go on')
-        return state
-      if done % spec.eval_every == 0 or done == spec.steps:
-        check_finite(done, jax.device_get(scalars))
-        metrics = run.validate(state, writers)
-        bar.write(f'step {done}: validation PSNR {metrics["psnr"]:.2f} dB')
-        run.save(state, metrics)
-        saved = done
-      if done % spec.save_every == 0 and saved != done:
-        check_finite(done, jax.device_get(scalars))
-        run.save(state)
+      batch = parallel.shard_batch(batch, mesh)
+      state, scalars = step(state, batch, run_key)
+      asked = stop.asked
+      _after_step(run, state, scalars, number + 1, asked, writers, bar)
+      if asked:
+        break
   return state
+
+
+def _after_step(run, state, scalars, done, asked, writers, bar) -> None:
+  """Checks, logs, validates and saves, as far as step `done` is due."""
+  spec = build.train_spec(run.config)
+  last = done == spec.steps
+  validate = last or (done % spec.eval_every == 0 and not asked)
+  save = asked or validate or done % spec.save_every == 0
+  log = asked or last or done % spec.log_every == 0
+  run.recent.append(scalars)
+  # The device is one step ahead of what the host has looked at.
+  if len(run.recent) > 1:
+    check_finite(done - 1, jax.device_get(run.recent[-2]))
+  if log or save:
+    check_finite(done, jax.device_get(scalars))
+  if log:
+    recent = jax.device_get(run.recent)
+    means = {k: np.mean([r[k] for r in recent]) for k in recent[0]}
+    writers.scalars(done, {**means, 'lr': run.learning_rate(done - 1)})
+    bar.set_postfix(loss=f'{means["loss"]:.4f}', refresh=False)
+    run.recent.clear()
+  bar.update()
+  metrics = run.validate(state, writers) if validate else None
+  if metrics:
+    bar.write(f'step {done}: validation PSNR {metrics["psnr"]:.2f} dB')
+  if save:
+    run.save(state, metrics)
+  if asked and not last:
+    bar.write(f'stopped and saved at step {done}; run again to go on')

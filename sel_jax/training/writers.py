@@ -46,6 +46,12 @@ class Writers:
       str(workdir / 'tensorboard'), purge_step=first_step + 1
     )
 
+  def __enter__(self) -> 'Writers':
+    return self
+
+  def __exit__(self, *_) -> None:
+    self.close()
+
   def scalars(self, step: int, values: Mapping[str, float]) -> None:
     """One line in the log and a point in each curve; NaN becomes null."""
     numbers = {name: float(value) for name, value in values.items()}
