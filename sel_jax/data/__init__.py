@@ -1,1 +1,15 @@
 """Photographs: files, pairs, degradations, training batches."""
+
+from sel_jax.data.augmentations import Augmentation
+from sel_jax.data.degradations import darken
+from sel_jax.data.degradations import LowLight
+from sel_jax.data.images import read_image
+from sel_jax.data.images import to_float
+from sel_jax.data.images import to_uint8
+from sel_jax.data.images import write_image
+from sel_jax.data.pipeline import DataSpec
+from sel_jax.data.pipeline import Photo
+from sel_jax.data.pipeline import Photos
+from sel_jax.data.pipeline import TrainingData
+from sel_jax.data.sources import find_pairs
+from sel_jax.data.sources import Pair

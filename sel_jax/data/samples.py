@@ -10,11 +10,18 @@ import functools
 
 import numpy as np
 import skimage.data
-from sklearn.datasets import load_sample_image
 
 from sel_jax.data import degradations
 from sel_jax.data import images
 from sel_jax.errors import InputError
+
+
+def _scikit_learn(name: str) -> np.ndarray:
+  # Imported here: it takes longer than everything else together.
+  from sklearn.datasets import load_sample_image
+
+  return load_sample_image(name)
+
 
 PHOTOGRAPHS: dict[str, dict[str, Callable[[], np.ndarray]]] = {
   'train': {
@@ -22,9 +29,9 @@ PHOTOGRAPHS: dict[str, dict[str, Callable[[], np.ndarray]]] = {
     'coffee': skimage.data.coffee,
     'motorcycle': lambda: skimage.data.stereo_motorcycle()[0],
     'rocket': skimage.data.rocket,
-    'china': lambda: load_sample_image('china.jpg'),
+    'china': lambda: _scikit_learn('china.jpg'),
   },
-  'val': {'flower': lambda: load_sample_image('flower.jpg')},
+  'val': {'flower': lambda: _scikit_learn('flower.jpg')},
   'test': {'chelsea': skimage.data.chelsea},
 }
 

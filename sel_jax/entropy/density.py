@@ -129,7 +129,7 @@ def local_density(
     [B, H, W, C, L, L], L*L values for every pixel: mind the memory.
   """
   if neighbor_weights is None:
-    neighbor_weights = neighborhood.uniform_weights(image.dtype)
+    neighbor_weights = neighborhood.uniform_weights(dtype=image.dtype)
   u, v = coordinates(image, neighbor_weights, spec=spec)
   if bandwidth is None:
     bandwidth = bandwidths.resolve_bandwidth(spec.bandwidth, u)

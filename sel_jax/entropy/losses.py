@@ -138,7 +138,7 @@ def entropy_map(
   """
   image = _checked(image, 'image')
   if neighbor_weights is None:
-    neighbor_weights = neighborhood.uniform_weights(image.dtype)
+    neighbor_weights = neighborhood.uniform_weights(dtype=image.dtype)
   u, v = density.coordinates(image, neighbor_weights, spec=spec)
   h = bandwidths.resolve_bandwidth(spec.bandwidth, u)
   first, second = _masses(u, v, h, spec)

@@ -60,12 +60,12 @@ def shifted_sums(image: Array, weights: Array) -> Array:
   return total
 
 
-def uniform_weights(dtype=jnp.float32) -> Array:
+def uniform_weights(*, dtype=jnp.float32) -> Array:
   """Equal weights of the eight neighbours: [3, 3], the centre 0, sum 1."""
   return jnp.full((3, 3), 1 / 8, dtype).at[1, 1].set(0)
 
 
-def positive_weights(key: Array, dtype=jnp.float32) -> Array:
+def positive_weights(key: Array, *, dtype=jnp.float32) -> Array:
   """Random weights, uniform on the simplex of the eight neighbours.
 
   Args:
@@ -80,7 +80,7 @@ def positive_weights(key: Array, dtype=jnp.float32) -> Array:
   return draws / jnp.sum(draws)
 
 
-def reference_weights(key: Array, dtype=jnp.float32) -> Array:
+def reference_weights(key: Array, *, dtype=jnp.float32) -> Array:
   """The release's draw: [3, 3] standard normal, not normalised (see
   `neighbor_mean`, which divides by the signed sum).
   """
@@ -93,9 +93,9 @@ def draw_weights(name: str, key: Array | None, dtype=jnp.float32) -> Array:
   Without a key there is no draw, and the weights are uniform.
   """
   if name == 'uniform' or key is None:
-    return uniform_weights(dtype)
+    return uniform_weights(dtype=dtype)
   draw = {'positive': positive_weights, 'reference': reference_weights}[name]
-  return draw(key, dtype)
+  return draw(key, dtype=dtype)
 
 
 def neighbor_mean(

@@ -25,7 +25,7 @@ def _draw(path, leaf, rng) -> np.ndarray:
   return rng.uniform(-bound, bound, leaf.shape).astype(np.float32)
 
 
-def init_params(model: nn.Module, key: jax.Array, channels: int = 3):
+def init_params(model: nn.Module, key: jax.Array, *, channels: int = 3):
   """First parameters of a network (x_t, mu, t) -> e_hat.
 
   Kernels are uniform in +-1/sqrt(fan_in), norm gains one, biases and residual

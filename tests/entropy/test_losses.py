@@ -70,7 +70,7 @@ def test_fused_equals_the_oracle(distance, variant, x64):
     **{'levels': 6, 'kernel': 'sech', **VARIANTS[variant], 'distance': distance}
   )
   pred, target = _images(dtype=np.float64)
-  weights = entropy.positive_weights(jax.random.key(3), jnp.float64)
+  weights = entropy.positive_weights(jax.random.key(3), dtype=jnp.float64)
 
   def fast(pred, target):
     values = entropy.spatial_entropy_loss(
@@ -101,7 +101,7 @@ def _value_and_slope(loss, pred, target):
 @pytest.mark.parametrize('distance', DISTANCES)
 def test_single_precision_is_close_to_the_oracle(distance, kernel, x64):
   spec = EntropySpec(levels=8, kernel=kernel, distance=distance, windows=(3,))
-  weights = entropy.uniform_weights(jnp.float64)
+  weights = entropy.uniform_weights(dtype=jnp.float64)
   pred, target = _images(dtype=np.float64)
   oracle = functools.partial(_oracle, spec=spec, weights=weights)
   exact, slope = _value_and_slope(oracle, pred, target)

@@ -1,0 +1,65 @@
+"""What users import: light, documented, with its arguments in their order."""
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+
+import pytest
+
+import sel_jax
+
+PACKAGES = [
+  'data', 'diffusion', 'entropy', 'evaluation', 'inference', 'interop',
+  'models', 'training',
+]  # fmt: skip
+
+
+def _public(package):
+  module = importlib.import_module(f'sel_jax.{package}')
+  for name, value in vars(module).items():
+    own = getattr(value, '__module__', '').startswith('sel_jax')
+    if own and (inspect.isfunction(value) or inspect.isclass(value)):
+      yield f'{package}.{name}', value
+
+
+@pytest.mark.parametrize('package', PACKAGES)
+def test_public_names_are_documented(package):
+  names = list(_public(package))
+  assert names
+  for name, value in names:
+    assert value.__doc__, name
+
+
+@pytest.mark.parametrize('package', ['diffusion', 'entropy', 'models'])
+def test_options_come_by_keyword(package):
+  """Arrays and objects by position, everything with a default by keyword."""
+  for name, function in _public(package):
+    if not inspect.isfunction(function):
+      continue
+    for parameter in inspect.signature(function).parameters.values():
+      optional = parameter.default is not inspect.Parameter.empty
+      keyword = parameter.kind is inspect.Parameter.KEYWORD_ONLY
+      assert keyword or not optional, (name, parameter.name)
+
+
+def test_every_module_states_its_contract():
+  modules = pkgutil.walk_packages(sel_jax.__path__, 'sel_jax.')
+  for info in modules:
+    module = importlib.import_module(info.name)
+    assert module.__doc__, info.name
+    if not info.ispkg:
+      assert 'Contract:' in module.__doc__, info.name
+
+
+def test_importing_the_package_loads_nothing_heavy():
+  code = (
+    'import sys, sel_jax; '
+    'heavy = {"jax", "skimage", "sklearn", "cv2", "tensorflow", "torch"}; '
+    'print(sorted(heavy & set(sys.modules)))'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True
+  )
+  assert done.stdout.strip() == '[]', done.stderr
