@@ -74,7 +74,9 @@ def _matches(value: Any, example: Any, annotation: Any) -> bool:
 
 
 def _check_section(name: str, section: Config) -> None:
-  fields = {f.name: f for spec in _SECTIONS[name] for f in _fields(spec)}
+  fields = {
+    f.name: f for spec in _SECTIONS[name] for f in dataclasses.fields(spec)
+  }
   for key, value in section.items():
     if key not in fields:
       raise InputError(
@@ -88,14 +90,10 @@ def _check_section(name: str, section: Config) -> None:
       )
 
 
-def _fields(spec: type):
-  return dataclasses.fields(spec)
-
-
 def _read(config: Config, name: str, spec: type):
   """The part of a section that `spec` describes, as a `spec`."""
   section = config[name]
-  known = {f.name for f in _fields(spec)}
+  known = {f.name for f in dataclasses.fields(spec)}
   values = {
     k: tuple(v) if isinstance(v, list) else v
     for k, v in section.items()

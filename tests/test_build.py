@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import jax
@@ -41,7 +42,7 @@ def test_every_config_builds_and_survives_storing(name):
 def test_default_holds_every_key_at_its_documented_value():
   config = default.get_config()
   for name, specs in build._SECTIONS.items():
-    fields = {f.name: f for s in specs for f in build._fields(s)}
+    fields = {f.name: f for s in specs for f in dataclasses.fields(s)}
     assert set(config[name]) == set(fields)
   assert build._read(config, 'entropy', EntropySpec) == EntropySpec()
   assert build._read(config, 'loss', LossSpec) == LossSpec()

@@ -15,6 +15,7 @@ from PIL import Image
 from PIL import ImageOps
 from PIL import UnidentifiedImageError
 
+from sel_jax import files
 from sel_jax.errors import InputError
 
 EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
@@ -153,12 +154,5 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
   if not is_image(path):
     raise InputError(f'{path}: unknown image format; use {list(EXTENSIONS)}')
   pixels = image if image.dtype == np.uint8 else to_uint8(image)
-  part = path.with_name(f'.{path.stem}.{os.getpid()}.part{path.suffix}')
-  try:
+  with files.replacing(path) as part:
     Image.fromarray(pixels).save(part, quality=95)
-    os.replace(part, path)
-  except OSError as error:
-    part.unlink(missing_ok=True)
-    raise InputError(
-      f'{path}: cannot be written ({error.strerror}); choose another folder'
-    ) from error

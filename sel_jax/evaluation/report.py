@@ -7,12 +7,11 @@ images; a value that is not finite is null in JSON.
 from collections.abc import Sequence
 import json
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 
-from sel_jax.errors import InputError
+from sel_jax import files
 
 _COLUMNS = (
   ('psnr', 'PSNR', '{:.2f}'),
@@ -76,13 +75,5 @@ def write_json(path: str | Path, content: dict) -> None:
   Raises:
     InputError: if the file cannot be written.
   """
-  path = Path(path)
-  part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-  try:
+  with files.replacing(path) as part:
     part.write_text(json.dumps(_jsonable(content), indent=2) + '\n')
-    os.replace(part, path)
-  except OSError as error:
-    part.unlink(missing_ok=True)
-    raise InputError(
-      f'{path}: cannot be written ({error.strerror}); choose another file'
-    ) from error

@@ -8,11 +8,12 @@ step appears twice.
 from collections.abc import Mapping
 import json
 import math
-import os
 from pathlib import Path
 
 import numpy as np
 from tensorboardX import SummaryWriter
+
+from sel_jax import files
 
 LOG_NAME = 'log.jsonl'
 
@@ -28,9 +29,8 @@ def _drop_after(path: Path, step: int) -> None:
         kept.append(line + '\n')
     except ValueError:  # the last line of a killed run
       break
-  part = path.with_name(path.name + '.part')
-  part.write_text(''.join(kept))
-  os.replace(part, path)
+  with files.replacing(path) as part:
+    part.write_text(''.join(kept))
 
 
 class Writers:

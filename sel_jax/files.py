@@ -1,0 +1,33 @@
+"""Files that are written whole or not at all.
+
+Contract: a reader sees the old file or the new one, never a part; a failure
+leaves nothing behind and names the file.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import os
+from pathlib import Path
+
+from sel_jax.errors import InputError
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike) -> Iterator[Path]:
+  """Yields a path beside `path`, with its ending, that replaces it at the end.
+
+  Raises:
+    InputError: if the file cannot be written.
+  """
+  path = Path(path)
+  part = path.with_name(f'.{path.stem}.{os.getpid()}.part{path.suffix}')
+  try:
+    yield part
+    os.replace(part, path)
+  except OSError as error:
+    raise InputError(
+      f'{path}: cannot be written ({error.strerror}); choose another folder'
+    ) from error
+  finally:
+    with contextlib.suppress(OSError):
+      part.unlink(missing_ok=True)
