@@ -54,6 +54,7 @@ def _entropy() -> ml_collections.ConfigDict:
     border='valid',
     cross_order='target',
     eps=1e-10,
+    form='auto',
   )
 
 

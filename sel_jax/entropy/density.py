@@ -47,7 +47,12 @@ def coordinates(
 
 
 def axis_masses(
-  samples: Array, index: Array, bandwidth: Array | float, *, spec: EntropySpec
+  samples: Array,
+  index: Array,
+  bandwidth: Array | float,
+  *,
+  spec: EntropySpec,
+  ends: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array]:
   """Masses a_i(u) and b_j(v) of the two axes for one array of samples.
 
@@ -59,6 +64,7 @@ def axis_masses(
     index: bin numbers, broadcastable against `samples`.
     bandwidth: h in bin units, broadcastable against `samples`.
     spec: levels, kernel, mass.
+    ends: see `kernels.bin_mass`.
 
   Returns:
     (factor for the first axis, factor for the second), broadcast shape.
@@ -71,6 +77,7 @@ def axis_masses(
     bandwidth=bandwidth,
     kernel=spec.kernel,
     mass=mass,
+    ends=ends,
   )
   first = second * (2 / bandwidth) if spec.mass == 'reference' else second
   return first, second

@@ -24,11 +24,14 @@ class Kernel:
     cdf: K(v) = int_{-inf}^v k, for exact bin masses. Accurate in relative terms
       for v < 0; callers use K(v) = 1 - K(-v) for the other half.
     support: |v| beyond which k(v) < 1e-7.
+    tail: accuracy -> |v| beyond which bins may be merged into one, because the
+      kernel is an exponential there, or because that little is left of it.
   """
 
   density: Callable[[Array], Array]
   cdf: Callable[[Array], Array]
   support: float
+  tail: Callable[[float], float]
 
 
 def _logistic_density(v: Array) -> Array:
@@ -70,11 +73,23 @@ def _bspline_cdf(v: Array) -> Array:
   return jnp.where(v < 0, tail, 1.0 - tail)
 
 
+def _exponential_tail(accuracy: float) -> float:
+  # k(v) = c e^-|v| (1 + O(e^-|v|)): the part e^-|v| of the mass that is merged
+  # has log ratios p / q that differ by e^-|v|, and enters by their square.
+  return -math.log(accuracy) / 3
+
+
+def _gaussian_tail(accuracy: float) -> float:
+  return math.sqrt(-2 * math.log(accuracy))
+
+
 KERNELS: dict[str, Kernel] = {
-  'logistic': Kernel(_logistic_density, jax.nn.sigmoid, 16.2),
-  'sech': Kernel(_sech_density, _sech_cdf, 15.7),
-  'gaussian': Kernel(_gaussian_density, _gaussian_cdf, 5.6),
-  'bspline': Kernel(_bspline_density, _bspline_cdf, 2.0),
+  'logistic': Kernel(
+    _logistic_density, jax.nn.sigmoid, 16.2, _exponential_tail
+  ),
+  'sech': Kernel(_sech_density, _sech_cdf, 15.7, _exponential_tail),
+  'gaussian': Kernel(_gaussian_density, _gaussian_cdf, 5.6, _gaussian_tail),
+  'bspline': Kernel(_bspline_density, _bspline_cdf, 2.0, lambda accuracy: 2.0),
 }
 
 
@@ -101,6 +116,7 @@ def bin_mass(
   bandwidth: Array | float,
   kernel: str = 'logistic',
   mass: str = 'exact',
+  ends: tuple[Array, Array] | None = None,
 ) -> Array:
   """Mass that a kernel centred at `u` puts into the bin `index`.
 
@@ -116,6 +132,8 @@ def bin_mass(
     bandwidth: h > 0 in bin units, scalar or broadcastable against `u`.
     kernel: a name in `KERNELS`.
     mass: 'exact', 'point' or 'raw'.
+    ends: first and last bin of a shorter dictionary, for exact masses only:
+      its ends take what lies beyond them, the bins outside are empty.
 
   Returns:
     Non-negative masses, shape of `u` broadcast against `index`.
@@ -133,9 +151,13 @@ def bin_mass(
     raise ValueError(
       f"unknown bin mass {mass!r}; choose one of ['exact', 'point', 'raw']"
     )
-  low = jnp.where(index == 0, -_FAR, (offset - 0.5) / bandwidth)
-  high = jnp.where(index == levels - 1, _FAR, (offset + 0.5) / bandwidth)
+  first, last = (0, levels - 1) if ends is None else ends
+  low = jnp.where(index <= first, -_FAR, (offset - 0.5) / bandwidth)
+  high = jnp.where(index >= last, _FAR, (offset + 0.5) / bandwidth)
   # On the right half 1 - K cancels; by symmetry we stay on the left one.
   right = low + high > 0
   low, high = jnp.where(right, -high, low), jnp.where(right, -low, high)
-  return jnp.maximum(k.cdf(high) - k.cdf(low), 0.0)
+  found = jnp.maximum(k.cdf(high) - k.cdf(low), 0.0)
+  if ends is None:
+    return found
+  return jnp.where((index >= first) & (index <= last), found, 0.0)

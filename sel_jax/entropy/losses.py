@@ -17,6 +17,7 @@ from sel_jax.entropy import density
 from sel_jax.entropy import divergences
 from sel_jax.entropy import fused
 from sel_jax.entropy import neighborhood
+from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.spec import EntropySpec
 
 
@@ -34,29 +35,32 @@ def _checked(image: Array, name: str) -> Array:
   return image if image.dtype == jnp.float64 else image.astype(jnp.float32)
 
 
-def _masses(u, v, bandwidth, spec):
-  """Both axes' masses as [L, B, C, H, W]."""
-  index = jnp.arange(spec.levels, dtype=u.dtype).reshape(-1, 1, 1, 1, 1)
-  h = bandwidth if isinstance(bandwidth, float | int) else bandwidth[None]
+def _planes(image, weights, spec):
+  """(u, v) of every pixel as [B, C, H, W], the longest axis last."""
+  samples = density.coordinates(image, weights, spec=spec)
+  return tuple(jnp.transpose(x, (0, 3, 1, 2)) for x in samples)
 
-  def planes(samples):
-    return jnp.transpose(samples, (0, 3, 1, 2))[None]
 
-  first, _ = density.axis_masses(planes(u), index, h, spec=spec)
-  _, second = density.axis_masses(planes(v), index, h, spec=spec)
-  return first, second
+def _bandwidth(spec, u):
+  """The bandwidth of each image [B], from its [B, C, H, W] own values."""
+  samples = jnp.transpose(u, (0, 2, 3, 1))
+  h = bandwidths.resolve_bandwidth(spec.bandwidth, samples)
+  return jnp.broadcast_to(jnp.ravel(jnp.asarray(h, u.dtype)), u.shape[:1])
 
 
 # Cached so that equal specs give the same function, hence one compilation.
 @functools.cache
-def _entropy_term(eps: float):
-  return functools.partial(divergences.entropy_term, eps=eps)
+def _entropy_summand(eps: float) -> Summand:
+  return Summand(functools.partial(divergences.entropy_term, eps=eps))
 
 
 @functools.cache
-def _distance_term(distance: str, eps: float, swap: bool):
-  term = functools.partial(divergences.DIVERGENCES[distance].term, eps=eps)
-  return (lambda p, q: term(q, p)) if swap else term
+def _distance_summand(distance: str, eps: float, swap: bool) -> Summand:
+  row = divergences.DIVERGENCES[distance]
+  term = functools.partial(row.term, eps=eps)
+  if swap:
+    return Summand(lambda p, q: term(q, p))
+  return Summand(term, row.product, row.merges)
 
 
 def spatial_entropy_loss(
@@ -100,19 +104,12 @@ def spatial_entropy_loss(
     neighbor_weights = neighborhood.draw_weights(
       spec.neighbor_weights, key, dtype
     )
-  u_q, v_q = density.coordinates(target, neighbor_weights, spec=spec)
-  u_p, v_p = density.coordinates(pred, neighbor_weights, spec=spec)
-  h = bandwidths.resolve_bandwidth(spec.bandwidth, u_q)
-  a_p, b_p = _masses(u_p, v_p, h, spec)
-  a_q, b_q = _masses(u_q, v_q, h, spec)
+  q = _planes(target, neighbor_weights, spec)
+  p = _planes(pred, neighbor_weights, spec)
+  h = _bandwidth(spec, q[0])
   swap = spec.distance == 'cross' and spec.cross_order == 'prediction'
-  total = fused.sum_over_bins(
-    _distance_term(spec.distance, spec.eps, swap),
-    spec.windows,
-    spec.border,
-    (a_p, a_q),
-    (b_p, b_q),
-  )
+  summand = _distance_summand(spec.distance, spec.eps, swap)
+  total = fused.bin_sums(summand, (p, q), h, spec=spec)
   distance = divergences.DIVERGENCES[spec.distance].finish(total)
   return jnp.mean(distance, axis=(0, 2, 3, 4))
 
@@ -139,12 +136,10 @@ def entropy_map(
   image = _checked(image, 'image')
   if neighbor_weights is None:
     neighbor_weights = neighborhood.uniform_weights(dtype=image.dtype)
-  u, v = density.coordinates(image, neighbor_weights, spec=spec)
-  h = bandwidths.resolve_bandwidth(spec.bandwidth, u)
-  first, second = _masses(u, v, h, spec)
-  total = fused.sum_over_bins(
-    _entropy_term(spec.eps), spec.windows, spec.border, (first,), (second,)
-  )
+  samples = _planes(image, neighbor_weights, spec)
+  h = _bandwidth(spec, samples[0])
+  summand = _entropy_summand(spec.eps)
+  total = fused.bin_sums(summand, (samples,), h, spec=spec)
   return jnp.transpose(jnp.mean(total, axis=0), (0, 2, 3, 1))
 
 

@@ -34,6 +34,36 @@ def extract_patches(image: Array, size: int) -> tuple[Array, Array]:
   return over_pixels(padded, rows, columns), over_pixels(inside, rows, columns)
 
 
+def window_scales(
+  shape: tuple[int, int], windows: tuple[int, ...], border: str, dtype
+) -> Array:
+  """1/|W| around every pixel.
+
+  Args:
+    shape: [H, W].
+    windows: odd sizes.
+    border: 'valid' counts the pixels that exist, 'zero' all of the window.
+    dtype: of the result.
+
+  Returns:
+    [windows, H, W].
+  """
+
+  def counts(length, half):
+    place = jnp.arange(length)
+    after = jnp.minimum(length - 1 - place, half)
+    return (jnp.minimum(place, half) + 1 + after).astype(dtype)
+
+  def scale(window):
+    if border == 'zero':
+      return jnp.full(shape, 1 / window**2, dtype)
+    rows, columns = (counts(length, window // 2) for length in shape)
+    return 1 / (rows[:, None] * columns[None, :])
+
+  scales = [scale(window) for window in windows]
+  return jnp.stack(scales) if scales else jnp.zeros((0, *shape), dtype)
+
+
 def shifted_sums(image: Array, weights: Array) -> Array:
   """Correlates [B, H, W, C] with a small 2-D filter, zeros beyond the border.
 

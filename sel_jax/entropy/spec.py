@@ -19,6 +19,7 @@ _CHOICES = {
   'neighbor_normalization': ('channel', 'image'),
   'border': ('valid', 'zero'),
   'cross_order': ('target', 'prediction'),
+  'form': ('auto', 'tiles', 'rows'),
 }
 
 
@@ -45,6 +46,8 @@ class EntropySpec:
     cross_order: whose density weighs the cross entropy: -sum q ln p ('target',
       least at p = q), or -sum p ln q ('prediction', published).
     eps: added to densities inside logarithms.
+    form: how it is computed, a row of `fused.FORMS` or 'auto'; the values are
+      the same.
   """
 
   levels: int = 32
@@ -60,6 +63,7 @@ class EntropySpec:
   border: str = 'valid'
   cross_order: str = 'target'
   eps: float = 1e-10
+  form: str = 'auto'
 
   def __post_init__(self):
     for field, choices in _CHOICES.items():
