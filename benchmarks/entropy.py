@@ -1,24 +1,48 @@
-"""How much faster and smaller is the fused entropy loss than its definition?
+"""How fast and how small is the entropy loss, in which form?
 
-Times value and gradient of `spatial_entropy_loss` against the dense form, the
-readable definition that holds all L*L bins of every pixel, in one process, on
-one pair of photographs.
+Times value and gradient of `spatial_entropy_loss` in each form, of its dense
+definition in JAX, and of a dense loss in PyTorch written as the published
+release writes it. Each in a process of its own, on the same images.
 
-  python -m benchmarks.entropy --size=64 --levels=16 --json=entropy.json
+  python -m benchmarks.entropy --baseline=torch --definition=reference
+  python -m benchmarks.entropy --sizes=64,128,256,512
+  python -m benchmarks.entropy --batch=8 --levels=256 --input=noise
 """
 
 import argparse
 import functools
 import json
-import time
+import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import skimage.data
 
+from benchmarks import measure
 from sel_jax import entropy
 from sel_jax.entropy import fused
+
+_MEGABYTES = {'memory': ',.0f', 'planned': ',.0f'}
+COLUMNS = {
+  'form': 's',
+  'size': 'd',
+  'forward': '.3f',
+  'both': '.3f',
+  'best': '.3f',
+  **_MEGABYTES,
+  'value': '.6f',
+  'times': '.1f',
+  'memory times': '.1f',
+}
+
+
+def _spec(args: argparse.Namespace, form: str) -> entropy.EntropySpec:
+  changes = {'kernel': args.kernel, 'bandwidth': args.bandwidth, 'form': form}
+  if args.definition == 'reference':
+    return entropy.EntropySpec.reference(args.distance, args.levels, **changes)
+  return entropy.EntropySpec(
+    distance=args.distance, levels=args.levels, **changes
+  )
 
 
 def dense_loss(pred, target, *, spec):
@@ -39,72 +63,140 @@ def dense_loss(pred, target, *, spec):
   return total / len(spec.windows)
 
 
-def measure(loss, pred, target, repeats: int) -> dict[str, float]:
-  """Seconds and extra memory of one value and gradient, compiled."""
-  value_and_grad = jax.jit(
-    jax.value_and_grad(lambda x: jnp.sum(loss(x, target)))
+def _in_jax(args: argparse.Namespace) -> measure.Row:
+  form = 'auto' if args.only == 'dense' else args.only
+  spec = _spec(args, form)
+  loss = dense_loss if args.only == 'dense' else entropy.spatial_entropy_loss
+  pred, target = map(
+    jnp.asarray, measure.images(args.input, args.size, args.batch)
   )
-  compiled = value_and_grad.lower(pred).compile()
-  value, _ = jax.block_until_ready(compiled(pred))
-  times = []
-  for _ in range(repeats):
-    start = time.perf_counter()
-    jax.block_until_ready(compiled(pred))
-    times.append(time.perf_counter() - start)
-  memory = compiled.memory_analysis().temp_size_in_bytes
+
+  def mean(x, y):
+    return jnp.mean(loss(x, y, spec=spec))
+
+  forward = jax.jit(mean).lower(pred, target).compile()
+  both = jax.jit(jax.value_and_grad(mean)).lower(pred, target).compile()
+  run = lambda: jax.block_until_ready(both(pred, target))
+  memory = measure.peak_extra_megabytes(run)
+  time = measure.seconds(run, args.repeats)
+  ahead = measure.seconds(
+    lambda: jax.block_until_ready(forward(pred, target)), args.repeats
+  )
   return {
-    'seconds': float(np.median(times)),
-    'megabytes': memory / 2**20,
-    'value': float(value),
+    'forward': ahead['median'],
+    'both': time['median'],
+    'best': time['best'],
+    'memory': memory,
+    'planned': both.memory_analysis().temp_size_in_bytes / 2**20,
+    'value': float(run()[0]),
   }
 
 
-def photographs(size: int):
-  """A pair that differs by a little noise, [1, size, size, 3]."""
-  photo = skimage.data.astronaut()[:size, 100 : 100 + size] / 255
-  noise = np.random.default_rng(0).normal(0, 0.05, photo.shape)
-  pair = (photo, np.clip(photo + noise, 0, 1))
-  return tuple(jnp.asarray(x, jnp.float32)[None] for x in pair)
+def _in_torch(args: argparse.Namespace) -> measure.Row:
+  import torch
+
+  from benchmarks import torch_baseline
+
+  if (args.distance, args.kernel) != ('hellinger', 'logistic'):
+    raise ValueError('the baseline knows hellinger with the logistic kernel')
+  pred, target = (
+    torch.tensor(np.moveaxis(x, -1, 1).copy())
+    for x in measure.images(args.input, args.size, args.batch)
+  )
+  pred.requires_grad_()
+  loss = functools.partial(
+    torch_baseline.hellinger_loss,
+    target=target,
+    levels=args.levels,
+    bandwidth=args.bandwidth,
+  )
+
+  def both():
+    pred.grad = None
+    loss(pred).backward()
+
+  def forward():
+    with torch.no_grad():
+      loss(pred)
+
+  memory = measure.peak_extra_megabytes(both)
+  time = measure.seconds(both, args.repeats)
+  ahead = measure.seconds(forward, args.repeats)
+  with torch.no_grad():
+    value = float(loss(pred))
+  return {
+    'forward': ahead['median'],
+    'both': time['median'],
+    'best': time['best'],
+    'memory': memory,
+    'value': value,
+  }
+
+
+def _parse() -> argparse.Namespace:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--sizes', default='128', help='sides, such as 64,128')
+  parser.add_argument('--batch', type=int, default=1)
+  parser.add_argument('--levels', type=int, default=32)
+  parser.add_argument('--distance', default='hellinger')
+  parser.add_argument('--kernel', default='logistic')
+  parser.add_argument('--bandwidth', type=float, default=0.5)
+  parser.add_argument('--definition', default='ours', help='or reference')
+  parser.add_argument('--input', default='photo', help='or noise')
+  default = fused.choose_form('auto')
+  parser.add_argument('--forms', default=default, help='such as tiles,rows')
+  parser.add_argument('--baseline', default='', help='torch or dense')
+  parser.add_argument('--repeats', type=int, default=5)
+  parser.add_argument('--json', help='also write the figures to this file')
+  parser.add_argument('--only', help=argparse.SUPPRESS)
+  args = parser.parse_args()
+  args.sizes = [int(size) for size in args.sizes.split(',')]
+  args.size = args.sizes[0]
+  return args
+
+
+def _child(args: argparse.Namespace, form: str, size: int) -> measure.Row:
+  keep = ('batch', 'levels', 'distance', 'kernel', 'bandwidth', 'definition')
+  options = {k: getattr(args, k) for k in (*keep, 'input')}
+  # A slow baseline needs no many repeats.
+  repeats = min(args.repeats, 2) if form in ('torch', 'dense') else args.repeats
+  options |= {'only': form, 'sizes': size, 'repeats': repeats}
+  flags = [f'--{key}={value}' for key, value in options.items()]
+  return measure.in_child('benchmarks.entropy', flags) | {
+    'form': form,
+    'size': size,
+  }
 
 
 def main() -> None:
-  """Prints a table of forms."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--size', type=int, default=64)
-  parser.add_argument('--levels', type=int, default=16)
-  parser.add_argument('--distance', default='hellinger')
-  parser.add_argument('--kernel', default='logistic')
-  parser.add_argument('--repeats', type=int, default=5)
-  parser.add_argument('--json', help='also write the figures to this file')
-  args = parser.parse_args()
-  spec = entropy.EntropySpec(
-    levels=args.levels,
-    distance=args.distance,
-    kernel=args.kernel,
-    value_range=(0.0, 1.0),
-    neighbor_weights='uniform',
-  )
-  fused_loss = functools.partial(entropy.spatial_entropy_loss, spec=spec)
-  pair = photographs(args.size)
-  rows = {}
-  rows['fused, planes'] = measure(fused_loss, *pair, args.repeats)
-  fused._CPU_CHUNK = fused._ACCELERATOR_CHUNK  # as on an accelerator
-  jax.clear_caches()
-  rows['fused, rows'] = measure(fused_loss, *pair, args.repeats)
-  dense = functools.partial(dense_loss, spec=spec)
-  rows['dense'] = measure(dense, *pair, args.repeats)
-
-  device = jax.devices()[0]
-  print(f'{device.platform}, 3x{args.size}x{args.size}, {spec}')
-  for name, row in rows.items():
-    ratio = row['seconds'] / rows['fused, planes']['seconds']
-    print(
-      f'{name:15s}{row["seconds"]:9.3f} s {ratio:7.2f} x '
-      f'{row["megabytes"]:9.1f} MB   value {row["value"]:.6f}'
-    )
-  if args.json:
-    with open(args.json, 'w') as file:
-      json.dump({'arguments': vars(args), 'rows': rows}, file, indent=2)
+  """Prints a table of forms and sizes."""
+  args = _parse()
+  if args.only:
+    row = _in_torch(args) if args.only == 'torch' else _in_jax(args)
+    print(json.dumps(row))
+    return
+  forms = [*filter(None, [args.baseline]), *args.forms.split(',')]
+  rows = []
+  for size in args.sizes:
+    found = [_child(args, form, size) for form in forms]
+    for row in found:
+      base = found[0]
+      if args.baseline and 'both' in base and 'both' in row:
+        row['times'] = base['both'] / row['both']
+        row['memory times'] = base['memory'] / max(row['memory'], 1.0)
+    rows += found
+  print(f'{measure.machine()}\n{_spec(args, "auto")}')
+  print(f'{args.batch} pair(s) of {args.input}; seconds, MB\n')
+  measure.show(rows, COLUMNS)
+  last = [row for row in rows if row['form'] == forms[-1] and 'both' in row]
+  if len(last) > 2:
+    slope = np.polyfit(
+      [math.log(row['size'] ** 2) for row in last],
+      [math.log(row['both']) for row in last],
+      1,
+    )[0]
+    print(f'\n{forms[-1]}: time grows as pixels^{slope:.2f}')
+  measure.save(args.json, vars(args), rows)
 
 
 if __name__ == '__main__':

@@ -139,9 +139,12 @@ def bin_mass(
     Non-negative masses, shape of `u` broadcast against `index`.
 
   Raises:
-    ValueError: if `kernel` or `mass` is not a known name.
+    ValueError: if `kernel` or `mass` is not a known name, or `ends` are given
+      for masses that have none.
   """
   k = get_kernel(kernel)
+  if ends is not None and mass != 'exact':
+    raise ValueError(f'ends shorten exact masses only, not mass={mass!r}')
   offset = index - u
   if mass == 'raw':
     return k.density(offset / bandwidth)
@@ -160,4 +163,4 @@ def bin_mass(
   found = jnp.maximum(k.cdf(high) - k.cdf(low), 0.0)
   if ends is None:
     return found
-  return jnp.where((index >= first) & (index <= last), found, 0.0)
+  return jnp.where((index < first) | (index > last), 0.0, found)  # NaN stays

@@ -64,15 +64,39 @@ class ChannelNorm(nn.Module):
     return (normal * gain.reshape(1, 1, 1, -1)).astype(x.dtype)
 
 
-def _shifted_depthwise(x: Array, kernel: Array) -> Array:
+def _shifts(x: Array) -> list[Array]:
+  """The nine 3x3 neighbours of every pixel, zeros beyond the border."""
   height, width = x.shape[1:3]
   padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  total = jnp.zeros_like(x)
-  for row in range(3):
-    for column in range(3):
-      part = padded[:, row : row + height, column : column + width]
-      total = total + part * kernel[row, column].reshape(1, 1, 1, -1)
-  return total
+  return [
+    padded[:, row : row + height, column : column + width]
+    for row in range(3)
+    for column in range(3)
+  ]
+
+
+@jax.custom_vjp
+def _shifted_depthwise(x: Array, kernel: Array) -> Array:
+  """Depthwise correlation of [B, H, W, C] with [3, 3, C]."""
+  weights = kernel.reshape(9, 1, 1, 1, -1)
+  parts = [part * w for part, w in zip(_shifts(x), weights, strict=True)]
+  return sum(parts[1:], parts[0])
+
+
+def _depthwise_forward(x, kernel):
+  return _shifted_depthwise(x, kernel), (x, kernel)
+
+
+def _depthwise_backward(residuals, g):
+  # Left to itself, the transpose of a shift is a padded copy for each of nine.
+  x, kernel = residuals
+  wide = g.astype(jnp.float32)  # half precision cannot hold sums over pixels
+  sums = [jnp.sum(part * wide, axis=(0, 1, 2)) for part in _shifts(x)]
+  by_kernel = jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
+  return _shifted_depthwise(g, kernel[::-1, ::-1]), by_kernel
+
+
+_shifted_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
 
 
 class DepthwiseConv(nn.Module):

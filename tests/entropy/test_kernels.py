@@ -1,3 +1,5 @@
+import functools
+
 import hypothesis
 from hypothesis import strategies as st
 import jax
@@ -85,6 +87,38 @@ def test_masses_are_accurate_far_from_the_sample(name, x64):
 
 
 @EVERY
+@hypothesis.given(
+  value=st.floats(-20, 50),
+  bandwidth=st.floats(0.05, 8),
+  first=st.integers(0, 31),
+  length=st.integers(0, 31),
+)
+def test_ends_take_what_lies_beyond_them(name, value, bandwidth, first, length):
+  last = min(first + length, 31)
+  index = jnp.arange(32.0)
+  masses = functools.partial(
+    bin_mass, value, index, levels=32, bandwidth=bandwidth, kernel=name
+  )
+  whole, short = np.asarray(masses()), np.asarray(masses(ends=(first, last)))
+  expected = np.where((index >= first) & (index <= last), whole, 0)
+  expected[first] += whole[:first].sum()
+  expected[last] += whole[last + 1 :].sum()
+  np.testing.assert_allclose(short, expected, atol=1e-6)
+
+
+@EVERY
+def test_beyond_the_tail_bins_of_two_kernels_fall_off_together(name):
+  """What allows one bin to stand for the rest: a constant ratio, or nothing."""
+  kernel = KERNELS[name]
+  for accuracy in (1e-7, 1e-15):
+    v = kernel.tail(accuracy) + np.linspace(0, 3, 7)
+    near, far = (np.asarray(kernel.density(jnp.asarray(x))) for x in (v, v + 1))
+    mass = float(kernel.cdf(jnp.asarray(-v[0])))
+    spread = np.ptp(np.log(far / near)) if near.min() > 0 else 0
+    assert mass < 10 * accuracy or mass * spread**2 < 10 * accuracy
+
+
+@EVERY
 @pytest.mark.parametrize('mass', ['exact', 'point', 'raw'])
 def test_gradient_matches_finite_differences(name, mass, x64):
   u = jnp.asarray([0.3, 4.9, 7.7])
@@ -108,3 +142,5 @@ def test_unknown_names_are_refused():
     bin_mass(u, u, levels=4, bandwidth=1.0, kernel='boxcar')
   with pytest.raises(ValueError, match="unknown bin mass 'half'"):
     bin_mass(u, u, levels=4, bandwidth=1.0, mass='half')
+  with pytest.raises(ValueError, match="exact masses only, not mass='point'"):
+    bin_mass(u, u, levels=4, bandwidth=1.0, mass='point', ends=(1, 2))

@@ -326,3 +326,16 @@ def test_bad_calls_of_evaluate_and_enhance(run, pairs, trained, tmp_path):
   )
   _refused(run('enhance', photo, here, f'--output={photo}/x'), 'cannot write')
   assert images.read_image(photo).max() == 0
+
+
+def test_freed_memory_is_kept_where_the_allocator_can():
+  code = (
+    'from experiments import command_line; import platform; '
+    'print(command_line.keep_memory(), platform.libc_ver()[0])'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT
+  )
+  assert done.returncode == 0, done.stderr
+  kept, libc = done.stdout.split(' ', 1)
+  assert kept == str(libc.strip() == 'glibc')

@@ -122,6 +122,20 @@ def test_depthwise_forms_agree_in_value_and_gradient():
   )
 
 
+def test_half_precision_depthwise_sums_its_gradient_in_single():
+  x = jax.random.normal(jax.random.key(0), (4, 32, 32, 4))
+  layer = layers.DepthwiseConv('shift')
+  params = layer.init(jax.random.key(1), x)
+
+  def gradient(x):
+    loss = lambda p: jnp.sum(layer.apply(p, x).astype(jnp.float32) ** 2)
+    return jax.grad(loss)(params)['params']['kernel']
+
+  half, full = gradient(x.astype(jnp.bfloat16)), gradient(x)
+  error = np.linalg.norm(half - full) / np.linalg.norm(full)
+  assert half.dtype == jnp.float32 and error < 0.01
+
+
 def test_rematerialisation_changes_no_gradient():
   plain = ConditionalNAFNet(4, (2,), 1, (1,))
   remat = ConditionalNAFNet(4, (2,), 1, (1,), remat=True)

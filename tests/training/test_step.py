@@ -45,7 +45,13 @@ def _losses(steps=3):
   losses = []
   for _ in range(steps):
     batch = parallel.shard_batch(_batch(), mesh)
-    state, scalars = run(state, batch, jax.random.key(1))
+    before, key = state, jax.random.key(1)
+    with (
+      jax.transfer_guard_host_to_device('disallow'),
+      jax.transfer_guard_device_to_host('disallow'),
+    ):
+      state, scalars = run(state, batch, key)
+    assert all(x.is_deleted() for x in jax.tree.leaves(before))  # donated
     losses.append({k: float(v) for k, v in sorted(scalars.items())})
   assert run._cache_size() == 1  # one compilation
   return {'devices': mesh.devices.size, 'losses': losses}

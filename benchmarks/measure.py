@@ -1,0 +1,135 @@
+"""Shared by the benchmarks: clocks, memory, inputs, tables.
+
+Contract: every figure that is compared is taken in a process of its own, one
+after another, so that neither memory nor threads of one reach the next.
+"""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import json
+from pathlib import Path
+import platform
+import subprocess
+import sys
+import time
+from typing import Any
+
+import jax
+import numpy as np
+import skimage.data
+
+Row = dict[str, Any]
+
+
+def seconds(function: Callable[[], Any], repeats: int) -> dict[str, float]:
+  """Median and least time of a call; it is called once before.
+
+  Args:
+    function: waits for its own result.
+    repeats: calls that are timed.
+
+  Returns:
+    'median' and 'best', seconds.
+  """
+  function()
+  times = [once(function) for _ in range(repeats)]
+  return {'median': float(np.median(times)), 'best': float(np.min(times))}
+
+
+def once(function: Callable[[], Any]) -> float:
+  """Seconds of one call."""
+  start = time.perf_counter()
+  function()
+  return time.perf_counter() - start
+
+
+def _status(key: str) -> float:
+  """A line of this process's status on Linux, in MB."""
+  for line in Path('/proc/self/status').read_text().splitlines():
+    if line.startswith(key):
+      return int(line.split()[1]) / 1024
+  raise OSError(f'no {key} in /proc/self/status')
+
+
+def peak_extra_megabytes(function: Callable[[], Any]) -> float:
+  """Growth of the resident memory during a call, at its peak; NaN elsewhere."""
+  try:
+    Path('/proc/self/clear_refs').write_text('5')  # forget the peak so far
+    before = _status('VmRSS')
+  except OSError:
+    return float('nan')
+  function()
+  return max(_status('VmHWM') - before, 0.0)
+
+
+def in_child(module: str, arguments: Sequence[str]) -> Row:
+  """Runs a benchmark module in a new process; its last line is the row."""
+  command = [sys.executable, '-m', module, *arguments]
+  done = subprocess.run(command, capture_output=True, text=True, check=False)
+  if done.returncode:
+    lines = done.stderr.strip().splitlines() or ['no message']
+    return {'error': lines[-1]}
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+def images(kind: str, size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
+  """A pair of images to compare, [B, size, size, 3] float32 in [0, 1].
+
+  Args:
+    kind: 'photo', crops of a photograph and the same with noise of standard
+      deviation 0.05; or 'noise', two draws of uniform noise.
+    size: side.
+    batch: number of pairs.
+  """
+  rng = np.random.default_rng(0)
+  shape = (batch, size, size, 3)
+  if kind == 'noise':
+    return tuple(rng.uniform(size=shape).astype(np.float32) for _ in range(2))
+  photo = skimage.data.astronaut() / 255
+  room = np.array(photo.shape[:2]) - size
+  if min(room) < 0:
+    raise ValueError(f'--size={size}: the photograph has 512 pixels a side')
+  corners = [(0, min(100, room[1]))]
+  corners += [tuple(rng.integers(room + 1)) for _ in range(batch - 1)]
+  crops = [photo[y : y + size, x : x + size] for y, x in corners]
+  clean = np.stack(crops)
+  noisy = np.clip(clean + rng.normal(0, 0.05, shape), 0, 1)
+  return clean.astype(np.float32), noisy.astype(np.float32)
+
+
+def machine() -> dict[str, Any]:
+  """What the figures were taken on."""
+  device = jax.devices()[0]
+  return {
+    'platform': device.platform,
+    'device': device.device_kind,
+    'devices': jax.device_count(),
+    'python': platform.python_version(),
+    'jax': jax.__version__,
+  }
+
+
+def show(rows: Sequence[Row], columns: dict[str, str]) -> None:
+  """Prints rows as a Markdown table.
+
+  Args:
+    rows: of figures; a missing one is left blank.
+    columns: key -> format, such as '.3f'.
+  """
+  print('| ' + ' | '.join(columns) + ' |')
+  print('|' + ' --- |' * len(columns))
+  for row in rows:
+    cells = [
+      format(row[key], spec) if key in row and row[key] is not None else ''
+      for key, spec in columns.items()
+    ]
+    print('| ' + ' | '.join(cells) + ' |')
+    if 'error' in row:
+      print(f'  failed: {row["error"]}')
+
+
+def save(path: str | None, arguments: dict, rows: Sequence[Row]) -> None:
+  """Writes figures with what they were taken on, if there is a path."""
+  if path:
+    content = {'machine': machine(), 'arguments': arguments, 'rows': list(rows)}
+    Path(path).write_text(json.dumps(content, indent=2) + '\n')

@@ -1,0 +1,244 @@
+"""What is compared against: the same loss and network in plain PyTorch.
+
+Contract: written anew, in the dense way of the published release; images are
+[B, C, H, W]. PyTorch is needed here and nowhere else (`pip install torch`).
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+Tensor = torch.Tensor
+
+_TINY = 1e-30
+
+
+def density(image: Tensor, levels: int, bandwidth: float) -> Tensor:
+  """Joint kernel values of every pixel and every pair of bins.
+
+  The published definition with uniform neighbour weights.
+
+  Args:
+    image: [B, C, H, W] in [0, 1].
+    levels: L.
+    bandwidth: h in bin units.
+
+  Returns:
+    [B, L * L, C, H, W].
+  """
+  batch, channels, *shape = image.shape
+  own = (levels - 1) * image
+  ring = torch.full((1, 1, 3, 3), 1 / 8)
+  ring[0, 0, 1, 1] = 0
+  flat = own.reshape(batch * channels, 1, *shape)
+  # The published sum of the weights runs over all channels.
+  mean = F.conv2d(flat, ring, padding=1).reshape(image.shape) / channels
+  bins = torch.arange(levels, dtype=image.dtype)
+  i = bins.repeat_interleave(levels).reshape(1, -1, 1, 1, 1)
+  j = bins.repeat(levels).reshape(1, -1, 1, 1, 1)
+
+  def kernel(offset):
+    s = torch.sigmoid(offset / bandwidth)
+    return s * (1 - s)
+
+  joint = kernel(own[:, None] - i) * kernel(mean[:, None] - j)
+  return joint / (0.5 * bandwidth)
+
+
+def _windowed(joint: Tensor, window: int) -> Tensor:
+  batch, bins, channels, *shape = joint.shape
+  x = joint.transpose(1, 2).reshape(batch * channels, bins, *shape)
+  if window > 1:
+    box = torch.full((bins, 1, window, window), 1 / window**2)
+    x = F.conv2d(x, box, padding=window // 2, groups=bins)
+  return x
+
+
+def hellinger_loss(
+  pred: Tensor,
+  target: Tensor,
+  *,
+  levels: int = 32,
+  bandwidth: float = 0.5,
+  windows: tuple[int, ...] = (1, 3, 5),
+) -> Tensor:
+  """Hellinger distance of the published densities, all bins in memory.
+
+  Its roots are floored, where the release gives NaN gradients.
+
+  Args:
+    pred: [B, C, H, W] in [0, 1].
+    target: the same shape.
+    levels: L.
+    bandwidth: h in bin units.
+    windows: odd sizes.
+
+  Returns:
+    A scalar.
+  """
+  densities = [density(x, levels, bandwidth) for x in (pred, target)]
+  total = 0.0
+  for window in windows:
+    roots = [
+      torch.sqrt(_windowed(d, window).clamp_min(_TINY)) for d in densities
+    ]
+    squared = 0.5 * (roots[0] - roots[1]).square().sum(dim=1)
+    total = total + torch.sqrt(squared.clamp_min(_TINY)).mean()
+  return total / len(windows)
+
+
+class ChannelNorm(nn.Module):
+  """Layer norm over the channels with a gain."""
+
+  def __init__(self, channels: int):
+    super().__init__()
+    self.g = nn.Parameter(torch.ones(1, channels, 1, 1))
+
+  def forward(self, x: Tensor) -> Tensor:
+    """[B, C, H, W] -> the same."""
+    variance, mean = torch.var_mean(x, dim=1, unbiased=False, keepdim=True)
+    return (x - mean) * (variance + 1e-5).rsqrt() * self.g
+
+
+class Gate(nn.Module):
+  """Product of the two halves of the channels."""
+
+  def forward(self, x: Tensor) -> Tensor:
+    """[B, 2C, ...] -> [B, C, ...]."""
+    first, second = x.chunk(2, dim=1)
+    return first * second
+
+
+class NAFBlock(nn.Module):
+  """A conditional NAF block; tensors are named as the release names them."""
+
+  def __init__(self, channels: int, time: int):
+    super().__init__()
+    self.mlp = nn.Sequential(Gate(), nn.Linear(time // 2, 4 * channels))
+    self.conv1 = nn.Conv2d(channels, 2 * channels, 1)
+    self.conv2 = nn.Conv2d(
+      2 * channels, 2 * channels, 3, padding=1, groups=2 * channels
+    )
+    self.conv3 = nn.Conv2d(channels, channels, 1)
+    pool = nn.AdaptiveAvgPool2d(1)
+    self.sca = nn.Sequential(pool, nn.Conv2d(channels, channels, 1))
+    self.conv4 = nn.Conv2d(channels, 2 * channels, 1)
+    self.conv5 = nn.Conv2d(channels, channels, 1)
+    self.norm1, self.norm2 = ChannelNorm(channels), ChannelNorm(channels)
+    self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
+    self.gamma = nn.Parameter(torch.zeros(1, channels, 1, 1))
+    self.gate = Gate()
+
+  def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    """Images [B, C, H, W] and time features [B, 4w]."""
+    modulation = self.mlp(time)[:, :, None, None].chunk(4, dim=1)
+    shift_a, scale_a, shift_f, scale_f = modulation
+    y = self.norm1(x) * (1 + scale_a) + shift_a
+    y = self.gate(self.conv2(self.conv1(y)))
+    y = self.conv3(y * self.sca(y))
+    x = x + y * self.beta
+    y = self.norm2(x) * (1 + scale_f) + shift_f
+    return x + self.conv5(self.gate(self.conv4(y))) * self.gamma
+
+
+class Sinusoid(nn.Module):
+  """Sine then cosine features of the time."""
+
+  def __init__(self, size: int):
+    super().__init__()
+    half = size // 2
+    decay = math.log(10000) / (half - 1)
+    self.register_buffer(
+      'frequencies', torch.exp(-decay * torch.arange(half)), persistent=False
+    )
+
+  def forward(self, t: Tensor) -> Tensor:
+    """[B] -> [B, size]."""
+    angles = t[:, None] * self.frequencies[None]
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+class ConditionalNAFNet(nn.Module):
+  """The network of `sel_jax.models.ConditionalNAFNet`."""
+
+  def __init__(self, width, enc, middle, dec):
+    super().__init__()
+    self.depth = len(enc)
+    self.time_mlp = nn.Sequential(
+      Sinusoid(width),
+      nn.Linear(width, 8 * width),
+      Gate(),
+      nn.Linear(4 * width, 4 * width),
+    )
+    self.intro = nn.Conv2d(6, width, 3, padding=1)
+    self.ending = nn.Conv2d(width, 3, 3, padding=1)
+    time, channels = 4 * width, width
+
+    def stage(blocks):
+      return nn.ModuleList(NAFBlock(channels, time) for _ in range(blocks))
+
+    self.encoders, self.downs = nn.ModuleList(), nn.ModuleList()
+    for blocks in enc:
+      self.encoders.append(stage(blocks))
+      self.downs.append(nn.Conv2d(channels, 2 * channels, 2, 2))
+      channels *= 2
+    self.middle_blks = stage(middle)
+    self.ups, self.decoders = nn.ModuleList(), nn.ModuleList()
+    for blocks in dec:
+      up = nn.Conv2d(channels, 2 * channels, 1, bias=False)
+      self.ups.append(nn.Sequential(up, nn.PixelShuffle(2)))
+      channels //= 2
+      self.decoders.append(stage(blocks))
+
+  def forward(self, x: Tensor, mu: Tensor, t: Tensor) -> Tensor:
+    """(x_t, mu, t) -> output; sides must be multiples of 2^depth."""
+    time = self.time_mlp(t)
+    y = self.intro(torch.cat([x - mu, mu], dim=1))
+    skips = []
+    for blocks, down in zip(self.encoders, self.downs, strict=True):
+      for block in blocks:
+        y = block(y, time)
+      skips.append(y)
+      y = down(y)
+    for block in self.middle_blks:
+      y = block(y, time)
+    for blocks, up in zip(self.decoders, self.ups, strict=True):
+      y = up(y) + skips.pop()
+      for block in blocks:
+        y = block(y, time)
+    return self.ending(y)
+
+
+class TrainingStep:
+  """The step of `sel_jax.training.step` with the same pieces.
+
+  Perturb, network, distance between the clean estimate and the target, clipped
+  gradient, AdamW, moving average of the parameters.
+  """
+
+  def __init__(self, net: nn.Module, sde, loss, lr: float = 1e-4):
+    self.net, self.loss = net, loss
+    self.a = torch.tensor(np.asarray(sde.decay))
+    self.s = torch.tensor(np.asarray(sde.marginal_std))
+    self.parameters = list(net.parameters())
+    self.average = [p.detach().clone() for p in self.parameters]
+    self.optimizer = torch.optim.AdamW(
+      self.parameters, lr=lr, betas=(0.9, 0.99), weight_decay=0.0
+    )
+
+  def __call__(self, low: Tensor, target: Tensor) -> float:
+    """One update on [B, 3, H, W] images; the loss."""
+    t = torch.randint(1, len(self.a), (len(low),))
+    a, s = self.a[t][:, None, None, None], self.s[t][:, None, None, None]
+    x = low + a * (target - low) + s * torch.randn_like(low)
+    loss = self.loss(self.net(x, low, t.float()), target)
+    self.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(self.parameters, 1.0)
+    self.optimizer.step()
+    with torch.no_grad():
+      torch._foreach_lerp_(self.average, self.parameters, 0.005)
+    return float(loss.detach())
