@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks import measure
 from configs import lol
-from experiments import command_line
+from sel_jax import allocator
 from sel_jax import build
 from sel_jax import models
 from sel_jax.diffusion import SAMPLERS
@@ -44,7 +44,7 @@ def main() -> None:
   unknown = set(args.samplers.split(',')) - set(SAMPLERS)
   if unknown:
     parser.error(f'--samplers: {sorted(unknown)} not in {sorted(SAMPLERS)}')
-  command_line.keep_memory()
+  allocator.keep_memory()
   config = lol.get_config(args.preset)
   method = build.build_method(config)
   params = models.init_params(method.model, jax.random.key(0))

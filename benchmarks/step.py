@@ -25,7 +25,7 @@ import numpy as np
 
 from benchmarks import measure
 from configs import lol
-from experiments import command_line
+from sel_jax import allocator
 from sel_jax import build
 from sel_jax import models
 from sel_jax.training import optimizers
@@ -104,7 +104,7 @@ def _batch(config) -> dict[str, np.ndarray]:
 
 
 def _in_jax(args: argparse.Namespace) -> measure.Row:
-  command_line.keep_memory()  # as training does
+  allocator.keep_memory()  # as training does
   config = _config(args)
   build.check_config(config)
   method = build.build_method(config)

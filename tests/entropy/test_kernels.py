@@ -107,7 +107,7 @@ def test_ends_take_what_lies_beyond_them(name, value, bandwidth, first, length):
 
 
 @EVERY
-def test_beyond_the_tail_bins_of_two_kernels_fall_off_together(name):
+def test_beyond_the_tail_bins_of_two_kernels_fall_off_together(name, x64):
   """What allows one bin to stand for the rest: a constant ratio, or nothing."""
   kernel = KERNELS[name]
   for accuracy in (1e-7, 1e-15):

@@ -4,44 +4,17 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+from oracle import dense_loss
+from oracle import random_pair
+from oracle import relative_error
+from oracle import value_and_slope
 import pytest
-import skimage.data
 
 from sel_jax import entropy
 from sel_jax.entropy import DISTANCES
 from sel_jax.entropy import EntropySpec
-from sel_jax.entropy import fused
 from sel_jax.entropy import KERNELS
-from sel_jax.entropy import rows
 from sel_jax.entropy import tiles
-
-
-def _images(shape=(2, 7, 6, 3), dtype=np.float32, seed=0):
-  rng = np.random.default_rng(seed)
-  pred = rng.uniform(-0.2, 1.2, shape)
-  target = np.clip(pred + rng.normal(0, 0.1, shape), 0, 1)
-  return jnp.asarray(pred, dtype), jnp.asarray(target, dtype)
-
-
-def _oracle(pred, target, *, spec, weights):
-  """The loss straight from the definition, with all L*L bins in memory."""
-  densities = functools.partial(
-    entropy.local_density, spec=spec, neighbor_weights=weights
-  )
-  swap = spec.distance == 'cross' and spec.cross_order == 'prediction'
-  u, _ = entropy.density.coordinates(target, weights, spec=spec)
-  h = entropy.bandwidth.resolve_bandwidth(spec.bandwidth, u)
-  total = 0.0
-  for window in spec.windows:
-    p = densities(pred, window=window, bandwidth=h)
-    q = densities(target, window=window, bandwidth=h)
-    p, q = (q, p) if swap else (p, q)
-    distance = entropy.divergence(
-      spec.distance, p, q, axis=(-2, -1), eps=spec.eps
-    )
-    total = total + jnp.mean(distance, axis=(1, 2, 3))
-  return total / len(spec.windows)
-
 
 VARIANTS = {
   'default': {'windows': (3,)},
@@ -81,7 +54,7 @@ def small_tiles(monkeypatch):
 def test_fused_equals_the_oracle(distance, variant, form, x64, small_tiles):
   changes = VARIANTS[variant] | {'distance': distance, 'form': form}
   spec = EntropySpec(**{'levels': 6, 'kernel': 'sech'} | changes)
-  pred, target = _images(dtype=np.float64)
+  pred, target = random_pair(dtype=np.float64)
   weights = entropy.positive_weights(jax.random.key(3), dtype=jnp.float64)
 
   def fast(pred, target):
@@ -91,7 +64,7 @@ def test_fused_equals_the_oracle(distance, variant, form, x64, small_tiles):
     return jnp.sum(values * jnp.asarray([1.0, 3.0])), values
 
   def slow(pred, target):
-    values = _oracle(pred, target, spec=spec, weights=weights)
+    values = dense_loss(pred, target, spec=spec, weights=weights)
     return jnp.sum(values * jnp.asarray([1.0, 3.0])), values
 
   gradients, values = jax.jit(jax.grad(fast, (0, 1), has_aux=True))(
@@ -103,95 +76,29 @@ def test_fused_equals_the_oracle(distance, variant, form, x64, small_tiles):
     np.testing.assert_allclose(found, true, rtol=1e-8, atol=1e-12)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _value_and_slope(loss, pred, target):
-  value, pull = jax.vjp(lambda x: loss(x, target), pred)
-  return value, pull(jnp.ones_like(value))[0]
-
-
-def _error(found, true):
-  return np.linalg.norm(found - true) / np.linalg.norm(true)
-
-
 @pytest.mark.parametrize('kernel', KERNELS)
 @pytest.mark.parametrize('distance', DISTANCES)
 def test_single_precision_is_close_to_the_oracle(distance, kernel, x64):
   spec = EntropySpec(levels=8, kernel=kernel, distance=distance, windows=(3,))
   weights = entropy.uniform_weights(dtype=jnp.float64)
-  pred, target = _images(dtype=np.float64)
-  oracle = functools.partial(_oracle, spec=spec, weights=weights)
-  exact, slope = _value_and_slope(oracle, pred, target)
+  pred, target = random_pair(dtype=np.float64)
+  oracle = functools.partial(dense_loss, spec=spec, weights=weights)
+  exact, slope = value_and_slope(oracle, pred, target)
   loss = functools.partial(
     entropy.spatial_entropy_loss,
     spec=spec,
     neighbor_weights=weights.astype(jnp.float32),
   )
   pred, target = pred.astype(jnp.float32), target.astype(jnp.float32)
-  value, gradient = _value_and_slope(loss, pred, target)
+  value, gradient = value_and_slope(loss, pred, target)
   np.testing.assert_allclose(value, exact, rtol=1e-5, atol=1e-5)
-  assert _error(gradient, slope) < 1e-4
-
-
-def _photographs(side):
-  """Flat, textured and noisy parts of a photograph, and a darker copy."""
-  photo = skimage.data.coffee()[100 : 100 + side, 200 : 200 + side] / 255
-  noise = np.random.default_rng(0).normal(0, 0.05, photo.shape)
-  return photo[None], np.clip(0.8 * photo + noise, 0, 1)[None]
-
-
-@pytest.mark.parametrize(
-  ('distance', 'changes'),
-  [
-    ('hellinger', {}),
-    ('hellinger', {'kernel': 'bspline', 'levels': 40, 'windows': (1, 7)}),
-    ('relative', {'bandwidth': 0.25, 'value_range': (0.0, 1.0)}),
-    ('cross', {'kernel': 'gaussian', 'bandwidth': 1.0}),
-    ('jensen_shannon', {'kernel': 'sech', 'mass': 'point', 'border': 'zero'}),
-  ],
-)
-def test_tiles_skip_nothing_that_counts(distance, changes, x64):
-  """Single precision, skipping, merging; against double, doing neither."""
-  spec = EntropySpec(**{'levels': 24} | changes | {'distance': distance})
-  images = _photographs(24)
-
-  def run(form, dtype):
-    loss = functools.partial(
-      entropy.spatial_entropy_loss, spec=dataclasses.replace(spec, form=form)
-    )
-    return _value_and_slope(loss, *(jnp.asarray(x, dtype) for x in images))
-
-  exact, slope = run('rows', jnp.float64)
-  value, gradient = run('tiles', jnp.float32)
-  np.testing.assert_allclose(value, exact, rtol=1e-5)
-  assert _error(gradient, slope) < 1e-4
-
-
-def test_tiles_reach_few_bins_where_a_picture_is_flat():
-  """The work follows the local range, not L."""
-  levels, pixels = 64, 100
-  spec = EntropySpec(levels=levels)
-  u = jnp.linspace(20, 22, pixels)
-  samples = ((u, u), (u + 0.1, u))
-  factors = tiles._factors(samples, 0.5, jnp.ones(pixels), spec, merge=True)
-  low, high = tiles._reached(factors)
-  assert 50 < int(jnp.sum(high - low)) < 150  # of 4096 pairs
-  for a, b in factors:
-    np.testing.assert_allclose(a.sum(0), 1, atol=1e-6)
-    np.testing.assert_allclose(b.sum(0), 1, atol=1e-6)
-
-
-def test_a_broken_image_does_not_look_sound():
-  pred, target = _images((1, 6, 6, 1))
-  pred = pred.at[0, 3, 3, 0].set(jnp.nan)
-  for form in fused.FORMS:
-    spec = EntropySpec(levels=6, form=form)
-    assert np.isnan(entropy.spatial_entropy_loss(pred, target, spec=spec)[0])
+  assert relative_error(gradient, slope) < 1e-4
 
 
 @pytest.mark.parametrize('distance', DISTANCES)
 def test_gradient_matches_finite_differences(distance, x64):
   spec = EntropySpec(levels=5, distance=distance, neighbor_weights='uniform')
-  pred, target = _images((1, 4, 5, 1), np.float64)
+  pred, target = random_pair((1, 4, 5, 1), np.float64)
   direction = jnp.asarray(
     np.random.default_rng(1).normal(size=pred.shape), jnp.float64
   )
@@ -229,7 +136,7 @@ def _assert_finite(spec, **options):
   """Value and gradient on every pair of hard images, in one program."""
   pairs, pred, target = _hard_images()
   loss = functools.partial(entropy.spatial_entropy_loss, spec=spec, **options)
-  value, gradient = _value_and_slope(loss, pred, target)
+  value, gradient = value_and_slope(loss, pred, target)
   for pair, v, g in zip(pairs, value, gradient, strict=True):
     assert np.isfinite(v), (spec, pair)
     assert np.isfinite(g).all(), (spec, pair)
@@ -275,7 +182,7 @@ def test_reference_spec_is_finite_in_single_precision(distance):
 
 
 def test_half_precision_inputs_are_computed_in_single():
-  pred, target = _images()
+  pred, target = random_pair()
   spec = EntropySpec(levels=8, neighbor_weights='uniform')
   half = entropy.spatial_entropy_loss(
     pred.astype(jnp.bfloat16), target.astype(jnp.bfloat16), spec=spec
@@ -294,7 +201,7 @@ def test_half_precision_inputs_are_computed_in_single():
 )
 def test_distance_is_zero_at_equality_and_grows_with_noise(distance):
   spec = EntropySpec(levels=16, distance=distance, neighbor_weights='uniform')
-  _, target = _images((1, 12, 12, 3))
+  _, target = random_pair((1, 12, 12, 3))
   noise = np.random.default_rng(2).normal(size=target.shape).astype(np.float32)
   values = [
     float(
@@ -309,7 +216,7 @@ def test_distance_is_zero_at_equality_and_grows_with_noise(distance):
 
 
 def test_cross_entropy_is_least_at_the_target_only_in_our_order(x64):
-  _, target = _images((1, 8, 8, 1), np.float64)
+  _, target = random_pair((1, 8, 8, 1), np.float64)
 
   def slope(order):
     spec = EntropySpec(
@@ -330,7 +237,7 @@ def test_cross_entropy_is_least_at_the_target_only_in_our_order(x64):
 
 
 def test_density_sums_to_one_for_every_bandwidth():
-  image, _ = _images((1, 5, 4, 2))
+  image, _ = random_pair((1, 5, 4, 2))
   for h in (0.05, 0.25, 1.0, 8.0):
     p = entropy.local_density(
       image, spec=EntropySpec(levels=8, bandwidth=h), window=5
@@ -340,7 +247,7 @@ def test_density_sums_to_one_for_every_bandwidth():
 
 
 def test_entropy_map_is_bounded_and_low_on_flat_images():
-  noisy, _ = _images((1, 9, 8, 3))
+  noisy, _ = random_pair((1, 9, 8, 3))
   spec = EntropySpec(levels=8)
   high = entropy.entropy_map(noisy, spec=spec)
   low = entropy.entropy_map(jnp.full_like(noisy, 0.5), spec=spec)
@@ -352,70 +259,8 @@ def test_entropy_map_is_bounded_and_low_on_flat_images():
   )
 
 
-def _largest_array(jaxpr):
-  """Elements of the largest array anywhere in a program."""
-  largest = 0
-  for equation in jaxpr.eqns:
-    for variable in equation.outvars:
-      largest = max(largest, int(np.prod(variable.aval.shape)))
-    for inner in jax.tree.leaves(
-      list(equation.params.values()),
-      is_leaf=lambda x: hasattr(x, 'eqns') or hasattr(x, 'jaxpr'),
-    ):
-      inner = getattr(inner, 'jaxpr', inner)
-      if hasattr(inner, 'eqns'):
-        largest = max(largest, _largest_array(inner))
-  return largest
-
-
-@pytest.mark.parametrize('form', fused.FORMS)
-def test_no_array_holds_all_bins_of_all_pixels(form):
-  levels, shape = 64, (1, 100, 100, 3)
-  spec = EntropySpec(levels=levels, neighbor_weights='uniform', form=form)
-  image = jnp.zeros(shape)
-  loss = lambda x: entropy.spatial_entropy_loss(x, image, spec=spec).sum()
-  program = jax.make_jaxpr(jax.value_and_grad(loss))(image)
-  largest = _largest_array(program.jaxpr)
-  # Rows hold the masses of all pixels, tiles those of one tile.
-  pixels = int(np.prod(shape)) if form == 'rows' else 54**2
-  assert largest >= levels * pixels  # the walk does look inside
-  assert largest <= 4 * levels * pixels
-
-
-def test_memory_of_tiles_is_linear_in_pixels_and_small():
-  spec = EntropySpec(levels=256, neighbor_weights='uniform', form='tiles')
-
-  def megabytes(side):
-    image = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-    loss = lambda x, y: entropy.spatial_entropy_loss(x, y, spec=spec).sum()
-    compiled = jax.jit(jax.value_and_grad(loss)).lower(image, image).compile()
-    return compiled.memory_analysis().temp_size_in_bytes / 2**20
-
-  small, large = megabytes(64), megabytes(512)
-  assert large < 150 + small < 300
-
-
-@pytest.mark.parametrize('chunk', [1, 10**9])
-def test_the_size_of_a_chunk_changes_nothing(chunk, monkeypatch):
-  monkeypatch.setattr(rows, '_CHUNK', chunk)
-  pred, target = _images()
-  spec = EntropySpec(levels=6, neighbor_weights='uniform', form='rows')
-  weights = entropy.uniform_weights()
-  value = entropy.spatial_entropy_loss(pred, target, spec=spec)
-  np.testing.assert_allclose(
-    value, _oracle(pred, target, spec=spec, weights=weights), rtol=1e-5
-  )
-
-
-def test_the_platform_chooses_and_a_spec_may_insist(monkeypatch):
-  assert fused.choose_form('rows') == 'rows'
-  assert fused.choose_form('auto') == 'tiles'  # the tests run on a CPU
-  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
-  assert fused.choose_form('auto') == 'rows'
-
-
 def test_random_weights_follow_their_key_and_are_uniform_without():
-  pred, target = _images()
+  pred, target = random_pair()
   spec = EntropySpec(levels=6)
   loss = functools.partial(
     entropy.spatial_entropy_loss, pred, target, spec=spec

@@ -330,8 +330,8 @@ def test_bad_calls_of_evaluate_and_enhance(run, pairs, trained, tmp_path):
 
 def test_freed_memory_is_kept_where_the_allocator_can():
   code = (
-    'from experiments import command_line; import platform; '
-    'print(command_line.keep_memory(), platform.libc_ver()[0])'
+    'from sel_jax import allocator; import platform; '
+    'print(allocator.keep_memory(), platform.libc_ver()[0])'
   )
   done = subprocess.run(
     [sys.executable, '-c', code], capture_output=True, text=True, cwd=ROOT

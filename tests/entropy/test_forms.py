@@ -1,0 +1,138 @@
+"""What the forms of the fused loss promise: accuracy, work, memory."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from oracle import dense_loss
+from oracle import random_pair
+from oracle import relative_error
+from oracle import value_and_slope
+import pytest
+import skimage.data
+
+from sel_jax import entropy
+from sel_jax.entropy import EntropySpec
+from sel_jax.entropy import fused
+from sel_jax.entropy import rows
+from sel_jax.entropy import tiles
+
+
+def _photographs(side):
+  """Flat, textured and noisy parts of a photograph, and a darker copy."""
+  photo = skimage.data.coffee()[100 : 100 + side, 200 : 200 + side] / 255
+  noise = np.random.default_rng(0).normal(0, 0.05, photo.shape)
+  return photo[None], np.clip(0.8 * photo + noise, 0, 1)[None]
+
+
+@pytest.mark.parametrize(
+  ('distance', 'changes'),
+  [
+    ('hellinger', {}),
+    ('hellinger', {'kernel': 'bspline', 'levels': 40, 'windows': (1, 7)}),
+    ('relative', {'bandwidth': 0.25, 'value_range': (0.0, 1.0)}),
+    ('cross', {'kernel': 'gaussian', 'bandwidth': 1.0}),
+    ('jensen_shannon', {'kernel': 'sech', 'mass': 'point', 'border': 'zero'}),
+  ],
+)
+def test_tiles_skip_nothing_that_counts(distance, changes, x64):
+  """Single precision, skipping, merging; against double, doing neither."""
+  spec = EntropySpec(**{'levels': 24} | changes | {'distance': distance})
+  images = _photographs(24)
+
+  def run(form, dtype):
+    loss = functools.partial(
+      entropy.spatial_entropy_loss, spec=dataclasses.replace(spec, form=form)
+    )
+    return value_and_slope(loss, *(jnp.asarray(x, dtype) for x in images))
+
+  exact, slope = run('rows', jnp.float64)
+  value, gradient = run('tiles', jnp.float32)
+  np.testing.assert_allclose(value, exact, rtol=1e-5)
+  assert relative_error(gradient, slope) < 1e-4
+
+
+def test_tiles_reach_few_bins_where_a_picture_is_flat():
+  """The work follows the local range, not L."""
+  levels, pixels = 64, 100
+  spec = EntropySpec(levels=levels)
+  u = jnp.linspace(20, 22, pixels)
+  samples = ((u, u), (u + 0.1, u))
+  factors = tiles._factors(samples, 0.5, jnp.ones(pixels), spec, merge=True)
+  low, high = tiles._reached(factors)
+  assert 50 < int(jnp.sum(high - low)) < 150  # of 4096 pairs
+  for a, b in factors:
+    np.testing.assert_allclose(a.sum(0), 1, atol=1e-6)
+    np.testing.assert_allclose(b.sum(0), 1, atol=1e-6)
+
+
+def test_a_broken_image_does_not_look_sound():
+  pred, target = random_pair((1, 6, 6, 1))
+  pred = pred.at[0, 3, 3, 0].set(jnp.nan)
+  for form in fused.FORMS:
+    spec = EntropySpec(levels=6, form=form)
+    assert np.isnan(entropy.spatial_entropy_loss(pred, target, spec=spec)[0])
+
+
+def _largest_array(jaxpr):
+  """Elements of the largest array anywhere in a program."""
+  largest = 0
+  for equation in jaxpr.eqns:
+    for variable in equation.outvars:
+      largest = max(largest, int(np.prod(variable.aval.shape)))
+    for inner in jax.tree.leaves(
+      list(equation.params.values()),
+      is_leaf=lambda x: hasattr(x, 'eqns') or hasattr(x, 'jaxpr'),
+    ):
+      inner = getattr(inner, 'jaxpr', inner)
+      if hasattr(inner, 'eqns'):
+        largest = max(largest, _largest_array(inner))
+  return largest
+
+
+@pytest.mark.parametrize('form', fused.FORMS)
+def test_no_array_holds_all_bins_of_all_pixels(form):
+  levels, shape = 64, (1, 100, 100, 3)
+  spec = EntropySpec(levels=levels, neighbor_weights='uniform', form=form)
+  image = jnp.zeros(shape)
+  loss = lambda x: entropy.spatial_entropy_loss(x, image, spec=spec).sum()
+  program = jax.make_jaxpr(jax.value_and_grad(loss))(image)
+  largest = _largest_array(program.jaxpr)
+  # Rows hold the masses of all pixels, tiles those of one tile.
+  pixels = int(np.prod(shape)) if form == 'rows' else 54**2
+  assert largest >= levels * pixels  # the walk does look inside
+  assert largest <= 4 * levels * pixels
+
+
+def test_memory_of_tiles_is_linear_in_pixels_and_small():
+  spec = EntropySpec(levels=256, neighbor_weights='uniform', form='tiles')
+
+  def megabytes(side):
+    image = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    loss = lambda x, y: entropy.spatial_entropy_loss(x, y, spec=spec).sum()
+    compiled = jax.jit(jax.value_and_grad(loss)).lower(image, image).compile()
+    return compiled.memory_analysis().temp_size_in_bytes / 2**20
+
+  small, large = megabytes(64), megabytes(512)
+  assert large < 150 + small < 300
+
+
+@pytest.mark.parametrize('chunk', [1, 10**9])
+def test_the_size_of_a_chunk_changes_nothing(chunk, monkeypatch):
+  monkeypatch.setattr(rows, '_CHUNK', chunk)
+  pred, target = random_pair()
+  spec = EntropySpec(levels=6, neighbor_weights='uniform', form='rows')
+  weights = entropy.uniform_weights()
+  value = entropy.spatial_entropy_loss(pred, target, spec=spec)
+  np.testing.assert_allclose(
+    value, dense_loss(pred, target, spec=spec, weights=weights), rtol=1e-5
+  )
+
+
+def test_the_platform_chooses_and_a_spec_may_insist(monkeypatch):
+  assert fused.choose_form('rows') == 'rows'
+  assert fused.choose_form('auto') == 'tiles'  # the tests run on a CPU
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  assert fused.choose_form('auto') == 'rows'
