@@ -1,3 +1,5 @@
+import functools
+
 import hypothesis
 from hypothesis import strategies as st
 import jax
@@ -82,6 +84,27 @@ def test_masses_are_accurate_far_from_the_sample(name, x64):
     exact, single = masses(jnp.float64), masses(jnp.float32)
     seen = np.asarray(exact) > 1e-25
     np.testing.assert_allclose(single[seen], exact[seen], rtol=2e-4)
+
+
+@EVERY
+@hypothesis.given(
+  value=st.floats(-20, 50),
+  bandwidth=st.floats(0.05, 8),
+  first=st.integers(0, 31),
+  length=st.integers(0, 31),
+)
+@hypothesis.settings(max_examples=40, deadline=None)
+def test_ends_take_what_lies_beyond_them(name, value, bandwidth, first, length):
+  last = min(first + length, 31)
+  index = jnp.arange(32.0)
+  masses = functools.partial(
+    bin_mass, value, index, levels=32, bandwidth=bandwidth, kernel=name
+  )
+  whole, short = np.asarray(masses()), np.asarray(masses(ends=(first, last)))
+  expected = np.where((index >= first) & (index <= last), whole, 0)
+  expected[first] += whole[:first].sum()
+  expected[last] += whole[last + 1 :].sum()
+  np.testing.assert_allclose(short, expected, atol=1e-6)
 
 
 @EVERY
