@@ -22,14 +22,14 @@ from benchmarks import measure
 from sel_jax import entropy
 from sel_jax.entropy import fused
 
-_MEGABYTES = {'memory': ',.0f', 'planned': ',.0f'}
 COLUMNS = {
   'form': 's',
   'size': 'd',
   'forward': '.3f',
   'both': '.3f',
   'best': '.3f',
-  **_MEGABYTES,
+  'memory': ',.0f',
+  'planned': ',.0f',
   'value': '.6f',
   'times': '.1f',
   'memory times': '.1f',
@@ -45,19 +45,21 @@ def _spec(args: argparse.Namespace, form: str) -> entropy.EntropySpec:
   )
 
 
-def dense_loss(pred, target, *, spec):
-  """The loss from `local_density`: all bins of all pixels in memory."""
+def dense_loss(pred, target, *, spec, weights):
+  """The loss straight from the definition, with all L*L bins in memory."""
+  densities = functools.partial(
+    entropy.local_density, spec=spec, neighbor_weights=weights
+  )
+  swap = spec.distance == 'cross' and spec.cross_order == 'prediction'
+  u, _ = entropy.density.coordinates(target, weights, spec=spec)
+  h = entropy.bandwidth.resolve_bandwidth(spec.bandwidth, u)
   total = 0.0
   for window in spec.windows:
-    densities = functools.partial(
-      entropy.local_density, spec=spec, window=window
-    )
+    p = densities(pred, window=window, bandwidth=h)
+    q = densities(target, window=window, bandwidth=h)
+    p, q = (q, p) if swap else (p, q)
     distance = entropy.divergence(
-      spec.distance,
-      densities(pred),
-      densities(target),
-      axis=(-2, -1),
-      eps=spec.eps,
+      spec.distance, p, q, axis=(-2, -1), eps=spec.eps
     )
     total = total + jnp.mean(distance, axis=(1, 2, 3))
   return total / len(spec.windows)
@@ -66,7 +68,9 @@ def dense_loss(pred, target, *, spec):
 def _in_jax(args: argparse.Namespace) -> measure.Row:
   form = 'auto' if args.only == 'dense' else args.only
   spec = _spec(args, form)
-  loss = dense_loss if args.only == 'dense' else entropy.spatial_entropy_loss
+  loss = entropy.spatial_entropy_loss
+  if args.only == 'dense':
+    loss = functools.partial(dense_loss, weights=entropy.uniform_weights())
   pred, target = map(
     jnp.asarray, measure.images(args.input, args.size, args.batch)
   )
@@ -117,19 +121,17 @@ def _in_torch(args: argparse.Namespace) -> measure.Row:
 
   def forward():
     with torch.no_grad():
-      loss(pred)
+      return float(loss(pred))
 
   memory = measure.peak_extra_megabytes(both)
   time = measure.seconds(both, args.repeats)
   ahead = measure.seconds(forward, args.repeats)
-  with torch.no_grad():
-    value = float(loss(pred))
   return {
     'forward': ahead['median'],
     'both': time['median'],
     'best': time['best'],
     'memory': memory,
-    'value': value,
+    'value': forward(),
   }
 
 

@@ -120,7 +120,7 @@ def show(rows: Sequence[Row], columns: dict[str, str]) -> None:
   print('|' + ' --- |' * len(columns))
   for row in rows:
     cells = [
-      format(row[key], spec) if key in row and row[key] is not None else ''
+      format(row[key], spec) if key in row else ''
       for key, spec in columns.items()
     ]
     print('| ' + ' | '.join(cells) + ' |')

@@ -8,6 +8,7 @@ network at random weights.
 
 import argparse
 import dataclasses
+import itertools
 
 import jax
 import numpy as np
@@ -49,28 +50,30 @@ def main() -> None:
   method = build.build_method(config)
   params = models.init_params(method.model, jax.random.key(0))
   rows = []
-  for sampler in args.samplers.split(','):
-    for steps in map(int, args.steps.split(',')):
-      for size in map(int, args.sizes.split(',')):
-        spec = dataclasses.replace(
-          build.eval_spec(config), sampler=sampler, steps=steps
-        )
-        restore = Restorer(method, spec).bind(params)
-        image = measure.images('photo', size, 1)[0][0]
-        run = lambda restore=restore, image=image: np.asarray(restore(image))
-        first = measure.once(run)
-        time = measure.seconds(run, args.repeats)
-        rows.append(
-          {
-            'sampler': sampler,
-            'steps': steps,
-            'size': size,
-            'seconds': time['median'],
-            'best': time['best'],
-            'per call': time['median'] / steps,
-            'first': first,
-          }
-        )
+  for sampler, steps, size in itertools.product(
+    args.samplers.split(','),
+    map(int, args.steps.split(',')),
+    map(int, args.sizes.split(',')),
+  ):
+    spec = dataclasses.replace(
+      build.eval_spec(config), sampler=sampler, steps=steps
+    )
+    restore = Restorer(method, spec).bind(params)
+    image = measure.images('photo', size, 1)[0][0]
+    run = lambda restore=restore, image=image: np.asarray(restore(image))
+    first = measure.once(run)
+    time = measure.seconds(run, args.repeats)
+    rows.append(
+      {
+        'sampler': sampler,
+        'steps': steps,
+        'size': size,
+        'seconds': time['median'],
+        'best': time['best'],
+        'per call': time['median'] / steps,
+        'first': first,
+      }
+    )
   print(f'{measure.machine()}\nlol.py:{args.preset or "(paper)"}\n')
   measure.show(rows, COLUMNS)
   measure.save(args.json, vars(args), rows)

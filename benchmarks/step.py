@@ -3,9 +3,9 @@
 Times the compiled step of a preset, network x loss x precision, and, with
 `--baseline=torch`, the same network in PyTorch with L1 alone or with the dense
 entropy loss as well. Each in a process of its own, in turn, three times; shown
-is the round in the middle. FLOP/s count the products
-and sums of matrix products and convolutions, three times the forward pass, and
-are set against the best matrix product found on the device.
+is the round in the middle. FLOP/s count the products and sums of matrix
+products and convolutions, three times the forward pass, and are set against the
+best matrix product found on the device.
 
   python -m benchmarks.step --baseline=torch
   python -m benchmarks.step --levels=32 --baseline=torch

@@ -16,6 +16,7 @@ from sel_jax.entropy.kernels import bin_mass
 from sel_jax.entropy.spec import EntropySpec
 
 Array = jax.Array
+Samples = tuple[Array, Array]  # (u, v) of one image
 
 
 def coordinates(

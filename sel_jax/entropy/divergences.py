@@ -131,6 +131,28 @@ class Summand:
     """The window sizes that have no closed form."""
     return tuple(w for w in windows if w > 1 or self.product is None)
 
+  def totals(
+    self,
+    windows: tuple[int, ...],
+    sums: Callable[[tuple[int, ...]], Array],
+    factors: tuple[tuple[Array, ...], tuple[Array, ...]],
+  ) -> Array:
+    """Sums over the bins for every window: by a loop, or in closed form.
+
+    Args:
+      windows: odd sizes.
+      sums: windows without a closed form -> their totals, stacked.
+      factors: a and b of each image where a 1x1 window sees them, [L, ...].
+
+    Returns:
+      [windows, ...].
+    """
+    looped = self.looped(windows)
+    found = dict(zip(looped, sums(looped), strict=True)) if looped else {}
+    return jnp.stack(
+      [found[w] if w in found else self.product(*factors) for w in windows]
+    )
+
 
 def divergence(
   name: str, p: Array, q: Array, *, axis=-1, eps: float = 1e-10

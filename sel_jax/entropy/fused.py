@@ -10,11 +10,11 @@ import jax
 
 from sel_jax.entropy import rows
 from sel_jax.entropy import tiles
+from sel_jax.entropy.density import Samples
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.spec import EntropySpec
 
 Array = jax.Array
-Samples = tuple[Array, Array]  # (u, v) of one image, each [B, C, H, W]
 
 FORMS: dict[str, Callable[..., Array]] = {
   'tiles': tiles.bin_sums,
@@ -41,7 +41,7 @@ def bin_sums(
   Args:
     summand: elementwise in the densities of each image.
     samples: (u, v) of each image in bin units, [B, C, H, W].
-    bandwidth: h in bin units, a scalar or one an image; not differentiated.
+    bandwidth: h of each image in bin units, [B]; not differentiated.
     spec: levels, kernel, mass, windows, border, form.
 
   Returns:

@@ -35,16 +35,14 @@ def _checked(image: Array, name: str) -> Array:
   return image if image.dtype == jnp.float64 else image.astype(jnp.float32)
 
 
-def _planes(image, weights, spec):
+def _planes(samples):
   """(u, v) of every pixel as [B, C, H, W], the longest axis last."""
-  samples = density.coordinates(image, weights, spec=spec)
   return tuple(jnp.transpose(x, (0, 3, 1, 2)) for x in samples)
 
 
 def _bandwidth(spec, u):
-  """The bandwidth of each image [B], from its [B, C, H, W] own values."""
-  samples = jnp.transpose(u, (0, 2, 3, 1))
-  h = bandwidths.resolve_bandwidth(spec.bandwidth, samples)
+  """The bandwidth of each image [B], from its [B, H, W, C] own values."""
+  h = bandwidths.resolve_bandwidth(spec.bandwidth, u)
   return jnp.broadcast_to(jnp.ravel(jnp.asarray(h, u.dtype)), u.shape[:1])
 
 
@@ -104,12 +102,12 @@ def spatial_entropy_loss(
     neighbor_weights = neighborhood.draw_weights(
       spec.neighbor_weights, key, dtype
     )
-  q = _planes(target, neighbor_weights, spec)
-  p = _planes(pred, neighbor_weights, spec)
+  q = density.coordinates(target, neighbor_weights, spec=spec)
+  p = density.coordinates(pred, neighbor_weights, spec=spec)
   h = _bandwidth(spec, q[0])
   swap = spec.distance == 'cross' and spec.cross_order == 'prediction'
   summand = _distance_summand(spec.distance, spec.eps, swap)
-  total = fused.bin_sums(summand, (p, q), h, spec=spec)
+  total = fused.bin_sums(summand, (_planes(p), _planes(q)), h, spec=spec)
   distance = divergences.DIVERGENCES[spec.distance].finish(total)
   return jnp.mean(distance, axis=(0, 2, 3, 4))
 
@@ -136,10 +134,10 @@ def entropy_map(
   image = _checked(image, 'image')
   if neighbor_weights is None:
     neighbor_weights = neighborhood.uniform_weights(dtype=image.dtype)
-  samples = _planes(image, neighbor_weights, spec)
+  samples = density.coordinates(image, neighbor_weights, spec=spec)
   h = _bandwidth(spec, samples[0])
   summand = _entropy_summand(spec.eps)
-  total = fused.bin_sums(summand, (samples,), h, spec=spec)
+  total = fused.bin_sums(summand, (_planes(samples),), h, spec=spec)
   return jnp.transpose(jnp.mean(total, axis=0), (0, 2, 3, 1))
 
 

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 
 from sel_jax.entropy import density
 from sel_jax.entropy import neighborhood
+from sel_jax.entropy.density import Samples
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.spec import EntropySpec
 
 Array = jax.Array
-Samples = tuple[Array, Array]  # (u, v) of one image
 
 # Elements of one chunk of bin planes.
 _CHUNK = 2**25
@@ -223,11 +223,8 @@ def bin_sums(
   """sum_{ij} of a summand, see `fused.bin_sums`."""
   h = bandwidth.reshape(1, -1, 1, 1, 1)
   first, second = zip(*(_masses(x, h, spec) for x in samples), strict=True)
-  looped = summand.looped(spec.windows)
-  totals = {}
-  if looped:
-    sums = sum_over_bins(summand.term, looped, spec.border, first, second)
-    totals = dict(zip(looped, sums, strict=True))
-  if 1 in spec.windows and 1 not in totals:
-    totals[1] = summand.product(first, second)
-  return jnp.stack([totals[w] for w in spec.windows])
+
+  def sums(windows):
+    return sum_over_bins(summand.term, windows, spec.border, first, second)
+
+  return summand.totals(spec.windows, sums, (first, second))

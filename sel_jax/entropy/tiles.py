@@ -20,13 +20,13 @@ import jax.numpy as jnp
 
 from sel_jax.entropy import density
 from sel_jax.entropy import neighborhood
+from sel_jax.entropy.density import Samples
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.kernels import KERNELS
 from sel_jax.entropy.spec import EntropySpec
 
 Array = jax.Array
 Factors = tuple[Array, Array]  # (a, b) of one image, each [L, n]
-Samples = tuple[Array, Array]  # (u, v) of one image
 
 # Outputs of a tile are at most this square: a dozen such planes fit into 1 MB.
 _SIDE = 64
@@ -344,19 +344,15 @@ def _tile_totals(summand, spec, grid, tile):
   samples, bandwidth, inside, scales = tile
   merge = summand.merges and spec.mass == 'exact'
   factors = _factors(samples, bandwidth, inside, spec, merge)
-  looped = summand.looped(spec.windows)
-  totals = {}
-  if looped:
-    sums = tile_sums(summand.term, looped, grid, factors, scales)
-    totals = dict(zip(looped, sums, strict=True))
-  if 1 in spec.windows and 1 not in totals:
-    start = grid.reach * (grid.stride + 1)
-    centre = jax.tree.map(
-      lambda x: lax.slice_in_dim(x, start, start + grid.outputs, axis=1),
-      factors,
-    )
-    totals[1] = summand.product(*zip(*centre, strict=True))
-  return jnp.stack([totals[w] for w in spec.windows])
+  start = grid.reach * (grid.stride + 1)
+  centre = jax.tree.map(
+    lambda x: lax.slice_in_dim(x, start, start + grid.outputs, axis=1), factors
+  )
+
+  def sums(windows):
+    return tile_sums(summand.term, windows, grid, factors, scales)
+
+  return summand.totals(spec.windows, sums, tuple(zip(*centre, strict=True)))
 
 
 def bin_sums(
@@ -382,7 +378,6 @@ def bin_sums(
   scales = cut(scales)[:, corner : corner + grid.outputs]
   places = grid.ny * grid.nx
   scales = scales.reshape(len(looped), places, grid.outputs).swapaxes(0, 1)
-  bandwidth = jnp.broadcast_to(jnp.ravel(bandwidth), (batch,))
 
   def every(x):  # the same for all planes
     return jnp.tile(x, (batch * channels,) + (1,) * (x.ndim - 1))

@@ -57,10 +57,11 @@ def test_operations_are_counted_through_loops():
   a = jnp.ones((3, 4))
 
   def products(x):
-    body = lambda c, _: (jnp.dot(jnp.dot(a, c), jnp.ones((5, 5))), None)
-    return jax.lax.scan(
-      lambda c, s: (jnp.tile(body(c, s)[0], (2, 1))[:4], None), x, length=7
-    )[0]
+    def body(c, _):
+      y = jnp.dot(jnp.dot(a, c), jnp.ones((5, 5)))
+      return jnp.tile(y, (2, 1))[:4], None
+
+    return jax.lax.scan(body, x, length=7)[0]
 
   found = step.flops(jax.make_jaxpr(products)(jnp.ones((4, 5))).jaxpr)
   assert found == 7 * 2 * (3 * 5 * 4 + 3 * 5 * 5)

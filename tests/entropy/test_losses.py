@@ -4,12 +4,12 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from oracle import dense_loss
 from oracle import random_pair
 from oracle import relative_error
 from oracle import value_and_slope
 import pytest
 
+from benchmarks.entropy import dense_loss
 from sel_jax import entropy
 from sel_jax.entropy import DISTANCES
 from sel_jax.entropy import EntropySpec
