@@ -1,5 +1,6 @@
 import dataclasses
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,7 @@ from benchmarks.entropy import dense_loss
 from sel_jax import entropy
 from sel_jax.entropy import DISTANCES
 from sel_jax.entropy import EntropySpec
+from sel_jax.entropy import fused
 from sel_jax.entropy import KERNELS
 from sel_jax.entropy import tiles
 
@@ -76,10 +78,26 @@ def test_fused_equals_the_oracle(distance, variant, form, x64, small_tiles):
     np.testing.assert_allclose(found, true, rtol=1e-8, atol=1e-12)
 
 
-@pytest.mark.parametrize('kernel', KERNELS)
-@pytest.mark.parametrize('distance', DISTANCES)
-def test_single_precision_is_close_to_the_oracle(distance, kernel, x64):
-  spec = EntropySpec(levels=8, kernel=kernel, distance=distance, windows=(3,))
+def _accuracy_cases():
+  """Every distance, kernel and window; a sample of them in the quick suite."""
+  for index, (distance, kernel, windows) in enumerate(
+    itertools.product(DISTANCES, KERNELS, ((1,), (3,), (5,), (1, 3, 5)))
+  ):
+    for form in fused.FORMS:
+      quick = form == 'tiles' and index % 11 == 0
+      marks = () if quick else (pytest.mark.slow,)
+      yield pytest.param(distance, kernel, windows, form, marks=marks)
+
+
+@pytest.mark.parametrize(
+  ('distance', 'kernel', 'windows', 'form'), list(_accuracy_cases())
+)
+def test_single_precision_is_close_to_the_oracle(
+  distance, kernel, windows, form, x64
+):
+  spec = EntropySpec(
+    levels=8, kernel=kernel, distance=distance, windows=windows, form=form
+  )
   weights = entropy.uniform_weights(dtype=jnp.float64)
   pred, target = random_pair(dtype=np.float64)
   oracle = functools.partial(dense_loss, spec=spec, weights=weights)
@@ -91,8 +109,20 @@ def test_single_precision_is_close_to_the_oracle(distance, kernel, x64):
   )
   pred, target = pred.astype(jnp.float32), target.astype(jnp.float32)
   value, gradient = value_and_slope(loss, pred, target)
-  np.testing.assert_allclose(value, exact, rtol=1e-5, atol=1e-5)
+  np.testing.assert_allclose(value, exact, rtol=1e-5)
   assert relative_error(gradient, slope) < 1e-4
+
+
+@pytest.mark.parametrize('form', fused.FORMS)
+def test_the_loss_can_be_vmapped(form):
+  pred, target = random_pair((3, 9, 8, 1))
+  spec = EntropySpec(levels=6, neighbor_weights='uniform', form=form)
+  loss = functools.partial(entropy.spatial_entropy_loss, spec=spec)
+  one = lambda x, y: loss(x[None], y[None])[0]
+  value, slope = value_and_slope(loss, pred, target)
+  values, slopes = jax.jit(jax.vmap(jax.value_and_grad(one)))(pred, target)
+  np.testing.assert_allclose(values, value, rtol=1e-5)
+  np.testing.assert_allclose(slopes, slope, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize('distance', DISTANCES)
