@@ -2,7 +2,7 @@
 
 Not an experiment by itself: it names no data set. What a key means is written
 at the dataclass of its section in `sel_jax/settings.py`, `EntropySpec`,
-`SDESpec` and `DataSpec`.
+`SDESpec`, `DataSpec` and `LoaderSpec`.
 """
 
 import ml_collections
@@ -13,8 +13,15 @@ def _data() -> ml_collections.ConfigDict:
   return config_dict.create(
     source='folder',
     root='',
+    name='',
     exclude=(),
     held_out=15,
+    leave_test_scenes=False,
+    cache='memory',
+    cache_dir='',
+    skip_broken=False,
+    threads=2,
+    workers=0,
     batch_size=8,
     crop=128,
     flip=True,
@@ -90,9 +97,21 @@ def get_config() -> ml_collections.ConfigDict:
   config.entropy = _entropy()
   config.optim = _optim()
   config.train = config_dict.create(
-    steps=500_000, log_every=100, eval_every=5_000, save_every=1_000, keep=2
+    steps=500_000,
+    log_every=100,
+    eval_every=5_000,
+    save_every=1_000,
+    keep=2,
+    skip_nonfinite=0,
   )
   config.eval = config_dict.create(
     sampler='posterior', steps=100, clip=True, seed=0, images=0
+  )
+  config.parallel = config_dict.create(
+    backend='shard_map',
+    accumulate=1,
+    shard_state=False,
+    timeout=600,
+    heartbeat=100,
   )
   return config

@@ -5,6 +5,7 @@ status 2; anything else is a bug and shows its traceback.
 """
 
 from collections.abc import Callable
+import errno
 import logging
 import os
 from pathlib import Path
@@ -14,6 +15,7 @@ import jax
 
 from sel_jax import allocator
 from sel_jax.errors import InputError
+from sel_jax.training.cluster import StuckProcessError
 
 
 def set_up() -> None:
@@ -43,8 +45,12 @@ def run(main: Callable[[], int | None]) -> None:
   set_up()
   try:
     status = main() or 0
-  except (InputError, ArithmeticError) as error:
+  except (InputError, ArithmeticError, StuckProcessError) as error:
     status = fail(error)
+  except OSError as error:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+      raise
+    status = fail(f'{error.filename or "a file"}: the disk is full; make room')
   except KeyboardInterrupt:
     status = 130
   sys.exit(status)

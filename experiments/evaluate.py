@@ -5,6 +5,7 @@ python -m experiments.evaluate --checkpoint=runs/lol --data=/data/LOL \
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from tqdm import tqdm
@@ -13,8 +14,9 @@ from experiments import command_line
 from sel_jax import build
 from sel_jax import models
 from sel_jax.data import images
-from sel_jax.data.pipeline import DataSpec
-from sel_jax.data.pipeline import Photos
+from sel_jax.data.photos import DataSpec
+from sel_jax.data.photos import open_photos
+from sel_jax.data.photos import Photos
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import report
 from sel_jax.inference import Enhancer
@@ -40,11 +42,11 @@ def load(args: argparse.Namespace) -> Enhancer:
 def _photos(args, enhancer: Enhancer) -> Photos:
   own = build.data_spec(enhancer.config)
   if args.data is None:
-    return Photos(own, args.split)
+    return open_photos(own, args.split)
   if args.data == 'sample':
-    return Photos(DataSpec(source='sample'), args.split)
-  spec = DataSpec(root=args.data, exclude=own.exclude, held_out=own.held_out)
-  return Photos(spec, args.split)
+    return open_photos(DataSpec(source='sample'), args.split)
+  spec = dataclasses.replace(own, source='folder', root=args.data)
+  return open_photos(spec, args.split)
 
 
 def main() -> None:
@@ -67,7 +69,7 @@ def main() -> None:
   folder = images.ensure_directory(args.output) if args.output else None
   if args.json:
     images.ensure_directory(Path(args.json).absolute().parent)
-  count = min(args.limit, len(photos)) if args.limit else len(photos)
+  count = len(evaluator.chosen(len(photos), args.limit))
   bar = tqdm(total=count, unit='image', dynamic_ncols=True)
 
   def on_image(name, low, output, truth):
@@ -78,7 +80,10 @@ def main() -> None:
 
   with bar:
     rows = evaluator.evaluate(
-      enhancer, photos, limit=args.limit, on_image=on_image
+      lambda lows: [enhancer(low) for low in lows],
+      photos,
+      limit=args.limit,
+      on_image=on_image,
     )
   protocol = {
     'data': args.data or enhancer.config.data.root or 'sample',

@@ -4,8 +4,13 @@ python -m experiments.train --config=configs/lol.py:small \
     --config.data.root=/data/LOL --workdir=runs/lol
 
 Any key of the configuration can be set: --config.optim.lr=3e-4
+
+On several machines the same command runs on each; Slurm, Open MPI, Kubernetes
+and Cloud TPU are recognised, elsewhere add --coordinator=HOST:PORT
+--processes=N --process=I. --profile=FIRST:LAST traces these steps.
 """
 
+import functools
 import re
 import sys
 
@@ -14,8 +19,10 @@ import ml_collections
 from ml_collections import config_flags
 
 from experiments import command_line
+from sel_jax import build
 from sel_jax import training
 from sel_jax.errors import InputError
+from sel_jax.training import cluster
 
 
 def _explain(error: Exception) -> str:
@@ -30,24 +37,37 @@ def _explain(error: Exception) -> str:
   return text.strip().splitlines()[-1]
 
 
-def parse(argv: list[str]) -> tuple[ml_collections.ConfigDict, str]:
-  """The resolved configuration and the folder of the run.
+def _profile(text: str | None) -> tuple[int, int] | None:
+  if text is None:
+    return None
+  match = re.fullmatch(r'(\d+):(\d+)', text)
+  if not match or int(match[1]) > int(match[2]):
+    raise InputError(f'--profile={text}: give FIRST:LAST, such as 20:24')
+  return int(match[1]), int(match[2])
+
+
+def parse(argv: list[str]) -> flags.FlagValues:
+  """The flags; `config` is the resolved configuration.
 
   Raises:
     InputError: for anything that is no flag, key or value of the right type.
   """
   values = flags.FlagValues()
-  config = config_flags.DEFINE_config_file(
+  config_flags.DEFINE_config_file(
     'config', None, 'Experiment.', lock_config=True, flag_values=values
   )
-  workdir = flags.DEFINE_string(
-    'workdir', None, 'Folder of the run.', flag_values=values
-  )
+  text = functools.partial(flags.DEFINE_string, flag_values=values)
+  number = functools.partial(flags.DEFINE_integer, flag_values=values)
+  text('workdir', None, 'Folder of the run.')
+  text('profile', None, 'FIRST:LAST step to trace.')
+  text('coordinator', None, 'HOST:PORT of process 0.')
+  number('processes', None, 'How many processes train together.')
+  number('process', None, 'Which of them this one is, from 0.')
   try:
     rest = values(argv)
     if len(rest) > 1:
       raise InputError(f'{rest[1]!r} is no flag; see --help')
-    if config.value is None or not workdir.value:
+    if values.config is None or not values.workdir:
       raise InputError('give --config=configs/FILE.py and --workdir=DIR')
   except InputError:
     raise
@@ -61,10 +81,10 @@ def parse(argv: list[str]) -> tuple[ml_collections.ConfigDict, str]:
   ) as error:
     raise InputError(_explain(error)) from error
   # A file that cannot be loaded comes as an object that fails at every use.
-  if not isinstance(config.value, ml_collections.ConfigDict):
+  if not isinstance(values.config, ml_collections.ConfigDict):
     given = next(a for a in argv if a.startswith('--config'))
     raise InputError(f'{given}: no such configuration; see configs/')
-  return config.value, workdir.value
+  return values
 
 
 def main() -> None:
@@ -72,7 +92,15 @@ def main() -> None:
   if {'--help', '-h'} & set(sys.argv[1:]):
     print(__doc__)
     return
-  training.train(*parse(sys.argv))
+  given = parse(sys.argv)
+  build.check_config(given.config)
+  cluster.connect(
+    build.parallel_spec(given.config),
+    coordinator=given.coordinator,
+    processes=given.processes,
+    process=given.process,
+  )
+  training.train(given.config, given.workdir, profile=_profile(given.profile))
 
 
 if __name__ == '__main__':

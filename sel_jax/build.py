@@ -18,7 +18,10 @@ import ml_collections
 from sel_jax import entropy
 from sel_jax import models
 from sel_jax.data.augmentations import Augmentation
-from sel_jax.data.pipeline import DataSpec
+from sel_jax.data.cache import CACHES
+from sel_jax.data.photos import DataSpec
+from sel_jax.data.photos import SOURCES
+from sel_jax.data.pipeline import LoaderSpec
 from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion import OBJECTIVES
 from sel_jax.diffusion import PIXEL_DISTANCES
@@ -28,6 +31,7 @@ from sel_jax.diffusion import SDES
 from sel_jax.diffusion import SDESpec
 from sel_jax.entropy import EntropySpec
 from sel_jax.errors import InputError
+from sel_jax.settings import BACKENDS
 from sel_jax.settings import CropSpec
 from sel_jax.settings import DEPTHWISE
 from sel_jax.settings import DTYPES
@@ -37,6 +41,7 @@ from sel_jax.settings import LR_SCHEDULES
 from sel_jax.settings import ModelSpec
 from sel_jax.settings import OPTIMIZERS
 from sel_jax.settings import OptimSpec
+from sel_jax.settings import ParallelSpec
 from sel_jax.settings import SDEKind
 from sel_jax.settings import TrainSpec
 
@@ -45,7 +50,7 @@ Config = ml_collections.ConfigDict
 
 
 _SECTIONS: dict[str, tuple[type, ...]] = {
-  'data': (DataSpec, CropSpec),
+  'data': (DataSpec, CropSpec, LoaderSpec),
   'model': (ModelSpec,),
   'sde': (SDESpec, SDEKind),
   'loss': (LossSpec,),
@@ -53,6 +58,7 @@ _SECTIONS: dict[str, tuple[type, ...]] = {
   'optim': (OptimSpec,),
   'train': (TrainSpec,),
   'eval': (EvalSpec,),
+  'parallel': (ParallelSpec,),
 }
 
 
@@ -123,6 +129,8 @@ def check_config(config: Config) -> None:
     for spec in specs:
       _read(config, name, spec)
   choices = {
+    'data.source': SOURCES,
+    'data.cache': CACHES,
     'model.name': models.MODELS,
     'model.predicts': PREDICTIONS,
     'model.dtype': DTYPES,
@@ -132,6 +140,7 @@ def check_config(config: Config) -> None:
     'optim.name': OPTIMIZERS,
     'optim.schedule': LR_SCHEDULES,
     'eval.sampler': SAMPLERS,
+    'parallel.backend': BACKENDS,
   }
   for path, allowed in choices.items():
     section, key = path.split('.')
@@ -153,6 +162,9 @@ def _check_numbers(config: Config) -> None:
     ('train', 'save_every'),
     ('train', 'keep'),
     ('optim', 'lr'),
+    ('parallel', 'accumulate'),
+    ('parallel', 'timeout'),
+    ('parallel', 'heartbeat'),
   )
   for section, key in positive:
     value = config[section].get(key, 1)
@@ -180,6 +192,16 @@ def augmentation(config: Config) -> Augmentation:
   """What is drawn for each training pair."""
   spec = _read(config, 'data', CropSpec)
   return Augmentation(spec.crop, spec.flip, spec.rotate, spec.shrink)
+
+
+def loader_spec(config: Config) -> LoaderSpec:
+  """How photographs get to the device."""
+  return _read(config, 'data', LoaderSpec)
+
+
+def parallel_spec(config: Config) -> ParallelSpec:
+  """The section `parallel`."""
+  return _read(config, 'parallel', ParallelSpec)
 
 
 def optim_spec(config: Config) -> OptimSpec:

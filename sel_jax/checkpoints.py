@@ -6,7 +6,9 @@ checksum of each item). It is complete or absent; a damaged one is passed over,
 with a word, for the newest sound one.
 """
 
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import logging
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,15 @@ def _checksum(tree: Any) -> int:
   return total
 
 
+def wait_for_all(name: str, seconds: int) -> None:
+  """Waits until every process came to the barrier `name`, a new one each time.
+
+  Raises:
+    Exception: of the coordination service, naming who is missing.
+  """
+  ocp.multihost.get_barrier_sync_fn()(key=name, timeout_ms=1000 * seconds)
+
+
 def _metric(metrics: Mapping[str, float]) -> float:
   return metrics[METRIC]
 
@@ -49,7 +60,19 @@ class Checkpoints:
   Keeps the last `keep` and the best by validation PSNR.
   """
 
-  def __init__(self, workdir: str | Path, *, keep: int = 2):
+  def __init__(
+    self, workdir: str | Path, *, keep: int = 2, read_only: bool = False
+  ):
+    """Opens, or makes, the folder.
+
+    Args:
+      workdir: of the run.
+      keep: newest checkpoints to keep.
+      read_only: touch nothing; otherwise what a killed writer left is removed.
+
+    Raises:
+      InputError: if the folder cannot be made.
+    """
     self.directory = Path(workdir).absolute() / FOLDER
     policy = keep_policy.AnyPreservationPolicy(
       [
@@ -61,7 +84,11 @@ class Checkpoints:
     )
     # Without best_fn Orbax writes no metrics and would delete the best.
     options = ocp.CheckpointManagerOptions(
-      best_fn=_metric, best_mode='max', preservation_policy=policy
+      best_fn=_metric,
+      best_mode='max',
+      preservation_policy=policy,
+      read_only=read_only,
+      cleanup_tmp_directories=not read_only,
     )
     try:
       self._manager = ocp.CheckpointManager(
@@ -92,7 +119,7 @@ class Checkpoints:
       raise InputError(
         f'{workdir}: no checkpoint in it; give the --workdir of a training run'
       )
-    return cls(workdir)
+    return cls(workdir, read_only=True)
 
   def steps(self) -> list[int]:
     """Complete checkpoints, oldest first."""
@@ -117,25 +144,29 @@ class Checkpoints:
 
     Args:
       step: updates done.
-      train: parameters, optimizer state, step: any pytree of arrays.
-      ema: the averaged parameters.
+      train: parameters, optimizer state, step: any pytree of host arrays,
+        the same in every process.
+      ema: the averaged parameters, likewise.
       config: the resolved configuration, JSON-like.
       metrics: validation results with 'psnr', if there are any.
+
+    Raises:
+      InputError: if this or the previous checkpoint cannot be written.
     """
-    # Host copies: the next step may donate the device's buffers.
-    items = {'train': jax.device_get(train), 'ema': jax.device_get(ema)}
+    items = {'train': train, 'ema': ema}
     meta = {
       'config': config,
       'version': sel_jax.__version__,
       'checksums': {name: _checksum(tree) for name, tree in items.items()},
     }
     saves = {n: ocp.args.StandardSave(tree) for n, tree in items.items()}
-    self._manager.save(
-      step,
-      args=ocp.args.Composite(**saves, meta=ocp.args.JsonSave(meta)),
-      metrics=dict(metrics) if metrics else None,
-      force=True,
-    )
+    with self._writing():
+      self._manager.save(
+        step,
+        args=ocp.args.Composite(**saves, meta=ocp.args.JsonSave(meta)),
+        metrics=dict(metrics) if metrics else None,
+        force=True,
+      )
 
   def _meta(self, step: int) -> dict[str, Any]:
     args = ocp.args.Composite(meta=ocp.args.JsonRestore())
@@ -232,9 +263,28 @@ class Checkpoints:
     return self.restore(step)[1]['config']
 
   def close(self) -> None:
-    """Waits for the writing in progress."""
-    self._manager.wait_until_finished()
-    self._manager.close()
+    """Waits for the writing in progress.
+
+    Raises:
+      InputError: if it failed.
+    """
+    with self._writing():
+      self._manager.wait_until_finished()
+      self._manager.close()
+
+  @contextlib.contextmanager
+  def _writing(self) -> Iterator[None]:
+    """Whatever Orbax or TensorStore meet when they write, in one sentence."""
+    try:
+      yield
+    except Exception as error:
+      text = ' '.join(str(error).split())
+      full = 'No space left' in text or 'Disk quota' in text
+      reason = 'the disk is full' if full else text[:200]
+      raise InputError(
+        f'{self.directory}: a checkpoint could not be written ({reason}); '
+        'earlier ones are whole: make room and run again'
+      ) from error
 
 
 class DamagedCheckpoint(InputError):

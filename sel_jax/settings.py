@@ -9,6 +9,7 @@ import dataclasses
 OPTIMIZERS = ('adamw', 'adam', 'lion')
 LR_SCHEDULES = ('cosine', 'multistep', 'constant')
 DTYPES = ('float32', 'bfloat16')
+BACKENDS = ('shard_map', 'pmap')
 DEPTHWISE = ('auto', 'shift', 'conv')
 
 
@@ -78,13 +79,47 @@ class OptimSpec:
 
 @dataclasses.dataclass(frozen=True)
 class TrainSpec:
-  """Section `train`: how long, and how often to look and to save."""
+  """Section `train`: how long, and how often to look and to save.
+
+  Attributes:
+    steps: updates.
+    log_every: steps between lines of the log.
+    eval_every: steps between validations.
+    save_every: steps between checkpoints.
+    keep: newest checkpoints to keep, besides the best.
+    skip_nonfinite: steps in a row whose loss or gradient is not finite that
+      are passed over, changing nothing; the next one stops the run.
+  """
 
   steps: int = 500_000
   log_every: int = 100
   eval_every: int = 5_000
   save_every: int = 1_000
   keep: int = 2
+  skip_nonfinite: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class ParallelSpec:
+  """Section `parallel`: how a step is spread over devices.
+
+  None of it changes the numbers, up to rounding.
+
+  Attributes:
+    backend: 'shard_map' or 'pmap'.
+    accumulate: parts that a device walks through its share of the batch in;
+      memory of activations falls by as much.
+    shard_state: each device keeps one part of the optimizer's state and of the
+      averaged parameters (ZeRO, arXiv 1910.02054, stage 1), not all of it.
+    timeout: seconds that processes wait for one another before they stop.
+    heartbeat: seconds after which a silent process counts as dead.
+  """
+
+  backend: str = 'shard_map'
+  accumulate: int = 1
+  shard_state: bool = False
+  timeout: int = 600
+  heartbeat: int = 100
 
 
 @dataclasses.dataclass(frozen=True)

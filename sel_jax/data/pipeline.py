@@ -1,85 +1,73 @@
-"""Training batches and evaluation images.
+"""Training batches, by Grain.
 
-Contract: a batch is a pure function of (seed, step), whatever happened before,
-so a resumed run sees what the interrupted one would have seen. Photographs are
-decoded once and kept in memory as integers.
+Contract: a batch is a pure function of (seed, step), whatever happened before
+and however many processes share it, so the step is all the state there is.
 """
 
 from collections.abc import Iterator
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 import dataclasses
+import functools
 
+from absl import flags
+import grain
 import numpy as np
 
-from sel_jax.data import images
-from sel_jax.data import samples
-from sel_jax.data import sources
 from sel_jax.data.augmentations import augment_pair
 from sel_jax.data.augmentations import Augmentation
+from sel_jax.data.photos import Photo
 from sel_jax.errors import InputError
 
 Batch = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class Photo:
-  """A decoded pair: integers [H, W, 3], upright."""
-
-  name: str
-  low: np.ndarray
-  target: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class DataSpec:
-  """Where pairs come from.
+class LoaderSpec:
+  """Part of section `data`: how photographs get to the device.
 
   Attributes:
-    source: 'folder', or 'sample' for the built-in set.
-    root: the folder, see `sources.LAYOUTS`.
-    exclude: names of pairs to leave out.
-    held_out: validation pairs cut from train where there is no val folder.
+    cache: where decoded photographs are kept, see `cache.keep`.
+    cache_dir: folder for 'disk'; the user's cache folder if empty.
+    skip_broken: leave broken files out, with a word, in place of stopping.
+    threads: that make batches ahead, in each process.
+    workers: processes that make batches ahead, in place of threads; 0 is none.
   """
 
-  source: str = 'folder'
-  root: str = ''
-  exclude: tuple[str, ...] = ()
-  held_out: int = 15
+  cache: str = 'memory'
+  cache_dir: str = ''
+  skip_broken: bool = False
+  threads: int = 2
+  workers: int = 0
 
 
-class Photos(Sequence):
-  """Pairs of one split; files are decoded when they are asked for."""
+class _Augment(grain.transforms.RandomMap):
+  """A random crop of a photograph, see `augment_pair`."""
 
-  def __init__(self, spec: DataSpec, split: str):
-    self._sample = None
-    if spec.source == 'sample':
-      self._sample = samples.sample_pairs(split)
-    elif spec.source == 'folder':
-      if not spec.root:
-        raise InputError(
-          'no data set given: set config.data.root (or --data) to its folder'
-        )
-      self._pairs = sources.find_pairs(
-        spec.root, split, exclude=spec.exclude, held_out=spec.held_out
-      )
-    else:
-      raise InputError(
-        f"config.data.source={spec.source!r}: choose 'folder' or 'sample'"
-      )
+  def __init__(self, spec: Augmentation):
+    self._spec = spec
 
-  def __len__(self) -> int:
-    return len(self._pairs if self._sample is None else self._sample)
+  def random_map(self, element: Photo, rng: np.random.Generator) -> Batch:
+    """A photograph to 'low' and 'target'."""
+    _check_size(element, self._spec.crop)
+    low, target = augment_pair(rng, element.low, element.target, self._spec)
+    return {'low': low, 'target': target}
 
-  def __getitem__(self, index: int) -> Photo:
-    if self._sample is not None:
-      return Photo(*self._sample[index])
-    pair = self._pairs[index]
-    return Photo(pair.name, *sources.read_pair(pair))
+
+def _check_size(photo: Photo, crop: int) -> None:
+  height, width = photo.low.shape[:2]
+  if min(height, width) < crop:
+    raise InputError(
+      f'{photo.name}: {width}x{height} is smaller than the crop of {crop}; '
+      'lower config.data.crop or list it in config.data.exclude'
+    )
+
+
+def _number(batch_size: int, index: int, example: Batch) -> Batch:
+  return {**example, 'index': np.int32(index % batch_size)}
 
 
 class TrainingData:
-  """Augmented batches of a split, batch = f(seed, step).
+  """Augmented batches of a split.
 
   Every epoch is a new permutation; batches cross the ends of epochs, so each
   pair is seen equally often whatever the batch size.
@@ -92,61 +80,66 @@ class TrainingData:
     seed: int,
     batch_size: int,
     augmentation: Augmentation,
+    process: tuple[int, int] = (0, 1),
+    loader: LoaderSpec = LoaderSpec(),
   ):
-    with ThreadPoolExecutor(4) as pool:
-      self._photos = list(pool.map(photos.__getitem__, range(len(photos))))
-    side = augmentation.crop
-    for photo in self._photos:
-      height, width = photo.low.shape[:2]
-      if min(height, width) < side:
-        raise InputError(
-          f'{photo.name}: {width}x{height} is smaller than the crop of {side}; '
-          'lower config.data.crop or list it in config.data.exclude'
-        )
-    self._seed = seed
-    self._batch_size = batch_size
-    self._augmentation = augmentation
-    self._order: tuple[int, np.ndarray] | None = None
+    """Checks the sizes of kept photographs and describes the batches.
+
+    Args:
+      photos: decoded or quickly decoded, see `cache.keep`.
+      seed: of the order and of every crop.
+      batch_size: examples of a global batch.
+      augmentation: what is drawn for each pair.
+      process: which of how many share a batch: this one gets examples
+        process[0], process[0] + process[1], ... of it.
+      loader: threads and worker processes.
+
+    Raises:
+      InputError: if a photograph is smaller than the crop.
+    """
+    if loader.cache != 'none':
+      for photo in photos:
+        _check_size(photo, augmentation.crop)
+    self._photos = photos
+    self._loader = loader
+    rank, count = process
+    self._batches = (
+      grain.MapDataset.source(photos)
+      .seed(seed)
+      .shuffle()
+      .repeat()
+      .random_map(_Augment(augmentation))
+      .map_with_index(functools.partial(_number, batch_size))[rank::count]
+      .batch(batch_size // count, drop_remainder=True)
+    )
 
   def __len__(self) -> int:
     """Number of pairs."""
     return len(self._photos)
 
-  def _photo(self, example: int) -> Photo:
-    epoch, position = divmod(example, len(self._photos))
-    if self._order is None or self._order[0] != epoch:
-      rng = np.random.default_rng((self._seed, 0, epoch))
-      self._order = (epoch, rng.permutation(len(self._photos)))
-    return self._photos[self._order[1][position]]
-
   def batch(self, step: int) -> Batch:
     """The batch of a step: 'low', 'target' [B, s, s, 3] float32 in [0, 1].
 
     'index' [B] int32 numbers the examples within the global batch.
+
+    Raises:
+      InputError: if a photograph is broken, or smaller than the crop.
     """
-    first = step * self._batch_size
-    pairs = []
-    for example in range(first, first + self._batch_size):
-      photo = self._photo(example)
-      rng = np.random.default_rng((self._seed, 1, example))
-      pairs.append(
-        augment_pair(rng, photo.low, photo.target, self._augmentation)
-      )
-    low, target = (np.stack(side) for side in zip(*pairs, strict=True))
-    index = np.arange(self._batch_size, dtype=np.int32)
-    return {'low': low, 'target': target, 'index': index}
+    return self._batches[step]
 
   def batches(self, first: int, last: int) -> Iterator[tuple[int, Batch]]:
-    """(step, batch) for first <= step < last, the next one made ahead."""
-    with ThreadPoolExecutor(1) as pool:
-      ahead = pool.submit(self.batch, first) if first < last else None
-      for step in range(first, last):
-        batch = ahead.result()
-        if step + 1 < last:
-          ahead = pool.submit(self.batch, step + 1)
-        yield step, batch
-
-
-def float_pair(photo: Photo) -> tuple[np.ndarray, np.ndarray]:
-  """Low and target of a pair as float32 in [0, 1]."""
-  return images.to_float(photo.low), images.to_float(photo.target)
+    """(step, batch) for first <= step < last, made ahead."""
+    if first >= last:
+      return
+    threads = max(1, self._loader.threads)
+    ahead = grain.ReadOptions(
+      num_threads=threads, prefetch_buffer_size=2 * threads
+    )
+    dataset = self._batches[first:last].to_iter_dataset(ahead)
+    if self._loader.workers:
+      if not flags.FLAGS.is_parsed():  # Grain's workers ask for its flags
+        flags.FLAGS.mark_as_parsed()
+      dataset = dataset.mp_prefetch(
+        grain.MultiprocessingOptions(num_workers=self._loader.workers)
+      )
+    yield from enumerate(dataset, first)

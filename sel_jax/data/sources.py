@@ -28,6 +28,8 @@ LAYOUTS: dict[str, dict[str, tuple[str, str]]] = {
     'train': ('Train/Low', 'Train/Normal'),
     'test': ('Test/Low', 'Test/Normal'),
   },
+  'input and target': {s: (f'{s}/input', f'{s}/target') for s in SPLITS},
+  'NTIRE 2024': {'train': ('Input', 'GT')},
 }
 
 
@@ -106,30 +108,23 @@ def layout_of(root: str | os.PathLike) -> str:
       return name
   raise InputError(
     f'{root}: none of the known layouts in it; it should hold train/low and '
-    'train/high, or our485/low and our485/high, or Train/Low and Train/Normal'
+    'train/high, or our485/low and our485/high, or Train/Low and Train/Normal, '
+    'or train/input and train/target, or Input and GT'
   )
 
 
 def find_pairs(
-  root: str | os.PathLike,
-  split: str,
-  *,
-  exclude: Sequence[str] = (),
-  held_out: int = 15,
-) -> list[Pair]:
+  root: str | os.PathLike, split: str, *, exclude: Sequence[str] = ()
+) -> list[Pair] | None:
   """Pairs of one split, in natural order.
-
-  A layout without a validation folder gives the last `held_out` pairs of its
-  train folder to 'val' and the rest to 'train': never the test images.
 
   Args:
     root: folder in one of the `LAYOUTS`.
     split: 'train', 'val' or 'test'.
     exclude: names (file name without ending) to leave out.
-    held_out: size of a validation split that has no folder of its own.
 
   Returns:
-    At least one pair.
+    At least one pair; None if the folder has no such split.
 
   Raises:
     InputError: for a missing or empty folder, or a file without a partner.
@@ -137,22 +132,10 @@ def find_pairs(
   if split not in SPLITS:
     raise InputError(f'split {split!r}: choose one of {list(SPLITS)}')
   root = Path(root)
-  folders = LAYOUTS[layout_of(root)]
-  own = folders.get(split)
-  if own is not None and (split != 'val' or (root / own[0]).is_dir()):
-    pairs = _pair_folders(root / own[0], root / own[1], exclude)
-    has_val = 'val' in folders and (root / folders['val'][0]).is_dir()
-    if split != 'train' or has_val:
-      return pairs
-  else:
-    low, target = folders['train']
-    pairs = _pair_folders(root / low, root / target, exclude)
-  if len(pairs) <= held_out:
-    raise InputError(
-      f'{root}: {len(pairs)} training pairs are too few to hold out {held_out} '
-      'for validation; lower config.data.held_out or add a val folder'
-    )
-  return pairs[-held_out:] if split == 'val' else pairs[:-held_out]
+  folders = LAYOUTS[layout_of(root)].get(split)
+  if folders is None or not any((root / f).is_dir() for f in folders):
+    return None
+  return _pair_folders(*(root / f for f in folders), exclude)
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,7 @@ import time
 import numpy as np
 
 from sel_jax.data import images
-from sel_jax.data.pipeline import float_pair
-from sel_jax.data.pipeline import Photo
+from sel_jax.data.photos import Photo
 from sel_jax.evaluation import metrics
 
 Row = dict[str, str | float]
@@ -35,37 +34,49 @@ def measure(output: np.ndarray, truth: np.ndarray) -> dict[str, float]:
   return values
 
 
+def chosen(count: int, limit: int) -> list[int]:
+  """Indices of `limit` of `count` images, evenly spread; 0 is all."""
+  size = min(limit, count) if limit else count
+  return [int(i) for i in np.linspace(0, count - 1, size).round()]
+
+
 def evaluate(
-  restore: Callable[[np.ndarray], np.ndarray],
+  restore: Callable[[list[np.ndarray]], list[np.ndarray]],
   photos: Sequence[Photo],
   *,
   limit: int = 0,
+  at_once: int = 1,
+  share: tuple[int, int] = (0, 1),
   on_image: Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
   | None = None,
 ) -> list[Row]:
   """Restores photographs and measures them against their targets.
 
   Args:
-    restore: low [H, W, 3] float32 in [0, 1] -> restored.
+    restore: low images [H, W, 3], float32 in [0, 1] -> restored, in order.
     photos: pairs.
     limit: how many, evenly spread over the split; 0 is all.
+    at_once: images given to `restore` together.
+    share: which of how many processes share the work: this one takes
+      photographs share[0], share[0] + share[1], ...
     on_image: called with (name, low, output, truth), uint8, after each.
 
   Returns:
-    A row an image: 'name', the metrics, 'seconds'.
+    A row an image of this process: 'name', the metrics, 'seconds'.
   """
-  count = min(limit, len(photos)) if limit else len(photos)
+  mine = chosen(len(photos), limit)[share[0] :: share[1]]
   rows = []
-  for index in np.linspace(0, len(photos) - 1, count).round().astype(int):
-    photo = photos[int(index)]
-    low, target = float_pair(photo)
-    start = time.perf_counter()
-    output = images.to_uint8(restore(low))
-    seconds = time.perf_counter() - start
-    truth = images.to_uint8(target)
-    rows.append(
-      {'name': photo.name, **measure(output, truth), 'seconds': seconds}
-    )
-    if on_image:
-      on_image(photo.name, images.to_uint8(low), output, truth)
+  for start in range(0, len(mine), at_once):
+    group = [photos[index] for index in mine[start : start + at_once]]
+    lows = [images.to_float(photo.low) for photo in group]
+    begin = time.perf_counter()
+    outputs = restore(lows)
+    seconds = (time.perf_counter() - begin) / len(group)
+    for photo, low, output in zip(group, lows, outputs, strict=True):
+      output = images.to_uint8(output)
+      truth = images.to_uint8(images.to_float(photo.target))
+      values = measure(output, truth)
+      rows.append({'name': photo.name, **values, 'seconds': seconds})
+      if on_image:
+        on_image(photo.name, images.to_uint8(low), output, truth)
   return rows

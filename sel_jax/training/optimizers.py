@@ -4,6 +4,8 @@ Contract: pure functions from an `OptimSpec` and the number of steps to optax
 objects; adding one is adding a row.
 """
 
+import jax
+import jax.numpy as jnp
 import optax
 
 from sel_jax.settings import OptimSpec
@@ -51,7 +53,10 @@ def learning_rate(spec: OptimSpec, steps: int) -> optax.Schedule:
 def build_optimizer(
   spec: OptimSpec, steps: int
 ) -> optax.GradientTransformation:
-  """Clipping by global norm, then AdamW, Adam or Lion.
+  """AdamW, Adam or Lion: every one of them works element by element.
+
+  Clipping by the global norm does not and is the step's own, so that a device
+  may update a part of the parameters.
 
   Args:
     spec: the optimizer's section.
@@ -59,10 +64,14 @@ def build_optimizer(
   """
   rate = learning_rate(spec, steps)
   if spec.name == 'adam':
-    update = optax.adam(rate, b1=spec.b1, b2=spec.b2)
-  else:
-    make = {'adamw': optax.adamw, 'lion': optax.lion}[spec.name]
-    update = make(rate, b1=spec.b1, b2=spec.b2, weight_decay=spec.weight_decay)
-  if not spec.clip_norm:
-    return update
-  return optax.chain(optax.clip_by_global_norm(spec.clip_norm), update)
+    return optax.adam(rate, b1=spec.b1, b2=spec.b2)
+  make = {'adamw': optax.adamw, 'lion': optax.lion}[spec.name]
+  return make(rate, b1=spec.b1, b2=spec.b2, weight_decay=spec.weight_decay)
+
+
+def clip(grads, norm: jax.Array, limit: float):
+  """Gradients of global norm `norm` scaled down to `limit`; 0 is off."""
+  if not limit:
+    return grads
+  scale = limit / jnp.maximum(norm, limit)
+  return jax.tree.map(lambda g: g * scale, grads)

@@ -36,8 +36,19 @@ def _drop_after(path: Path, step: int) -> None:
 class Writers:
   """Writes scalars and images of one run."""
 
-  def __init__(self, workdir: str | Path, first_step: int):
-    """Opens the files of a run that stands at `first_step`."""
+  def __init__(
+    self, workdir: str | Path, first_step: int, *, active: bool = True
+  ):
+    """Opens the files of a run that stands at `first_step`.
+
+    Args:
+      workdir: folder of the run.
+      first_step: lines after it are dropped.
+      active: False in all processes but one: nothing is written.
+    """
+    self._active = active
+    if not active:
+      return
     workdir = Path(workdir)
     path = workdir / LOG_NAME
     _drop_after(path, first_step)
@@ -54,6 +65,8 @@ class Writers:
 
   def scalars(self, step: int, values: Mapping[str, float]) -> None:
     """One line in the log and a point in each curve; NaN becomes null."""
+    if not self._active:
+      return
     numbers = {name: float(value) for name, value in values.items()}
     clean = {n: v if math.isfinite(v) else None for n, v in numbers.items()}
     self._log.write(json.dumps({'step': step, **clean}) + '\n')
@@ -63,9 +76,12 @@ class Writers:
 
   def image(self, step: int, name: str, image: np.ndarray) -> None:
     """An [H, W, 3] uint8 picture for TensorBoard."""
-    self._board.add_image(name, image, step, dataformats='HWC')
+    if self._active:
+      self._board.add_image(name, image, step, dataformats='HWC')
 
   def close(self) -> None:
     """Flushes and closes the files."""
+    if not self._active:
+      return
     self._log.close()
     self._board.close()

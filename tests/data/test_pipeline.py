@@ -5,6 +5,7 @@ from sel_jax.data import degradations
 from sel_jax.data import pipeline
 from sel_jax.data.augmentations import augment_pair
 from sel_jax.data.augmentations import Augmentation
+from sel_jax.data.photos import Photo
 from sel_jax.errors import InputError
 
 
@@ -13,16 +14,25 @@ def _photos(count=5, side=20):
   photos = []
   for n in range(count):
     low = rng.integers(0, 100, (side, side + 3, 3), dtype=np.uint8)
-    photos.append(pipeline.Photo(str(n), low, low + np.uint8(100)))
+    photos.append(Photo(str(n), low, low + np.uint8(100)))
   return photos
 
 
-def _data(seed=0, batch_size=3, crop=8, **options):
+def _data(
+  seed=0,
+  batch_size=3,
+  crop=8,
+  process=(0, 1),
+  loader=None,
+  **options,
+):
   return pipeline.TrainingData(
     _photos(),
     seed=seed,
     batch_size=batch_size,
     augmentation=Augmentation(crop, **options),
+    process=process,
+    loader=loader or pipeline.LoaderSpec(),
   )
 
 
@@ -49,11 +59,39 @@ def test_prefetched_batches_are_the_same():
   assert list(data.batches(3, 3)) == []
 
 
-def test_every_pair_is_seen_once_an_epoch():
-  data = _data(batch_size=1)
-  for epoch in range(3):
-    order = [data._photo(epoch * 5 + n).name for n in range(5)]
-    assert sorted(order) == list('01234')
+def test_every_pair_is_seen_once_an_epoch_in_a_new_order():
+  data = _data(batch_size=5, flip=False, rotate=False, shrink=0.0)
+  # The first photograph's pixels tell which one a crop was cut from.
+  photos = [photo.low.astype(np.float32) / 255 for photo in _photos()]
+
+  def origin(crop):
+    found = [
+      index
+      for index, photo in enumerate(photos)
+      for window in [np.lib.stride_tricks.sliding_window_view(photo, (8, 8, 3))]
+      if np.isclose(window, crop).all((-1, -2, -3)).any()
+    ]
+    assert len(found) == 1
+    return found[0]
+
+  orders = [[origin(c) for c in data.batch(e)['low']] for e in range(4)]
+  assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
+  assert len({tuple(order) for order in orders}) > 1
+
+
+def test_processes_share_a_batch_and_nothing_changes():
+  whole = _data(batch_size=6).batch(3)
+  for rank in range(2):
+    part = _data(batch_size=6, process=(rank, 2)).batch(3)
+    np.testing.assert_array_equal(part['index'], [rank, rank + 2, rank + 4])
+    for key in part:
+      np.testing.assert_array_equal(part[key], whole[key][rank::2])
+
+
+def test_worker_processes_make_the_same_batches():
+  data = _data(loader=pipeline.LoaderSpec(workers=2))
+  for step, batch in data.batches(2, 6):
+    np.testing.assert_array_equal(batch['low'], data.batch(step)['low'])
 
 
 def test_both_images_of_a_pair_get_the_same_transform():

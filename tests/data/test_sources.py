@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from sel_jax.data import images
-from sel_jax.data import pipeline
 from sel_jax.data import sources
 from sel_jax.errors import InputError
 
@@ -29,16 +28,12 @@ def test_plain_layout(tmp_path):
     assert _names(sources.find_pairs(tmp_path, split)) == ['9', '10']
 
 
-def test_lol_v1_layout_holds_out_validation_from_train(tmp_path):
-  names = [f'{n}.png' for n in range(1, 8)]
-  fill_pairs(tmp_path, 'our485/low', 'our485/high', names)
+def test_lol_v1_layout_has_no_validation_split(tmp_path):
+  fill_pairs(tmp_path, 'our485/low', 'our485/high', ['2.png', '10.png'])
   fill_pairs(tmp_path, 'eval15/low', 'eval15/high', ['a.png'])
-  find = lambda split: _names(sources.find_pairs(tmp_path, split, held_out=2))
-  assert find('train') == ['1', '2', '3', '4', '5']
-  assert find('val') == ['6', '7']
-  assert find('test') == ['a']
-  with pytest.raises(InputError, match=r'7 training pairs.*held_out'):
-    sources.find_pairs(tmp_path, 'val', held_out=7)
+  assert _names(sources.find_pairs(tmp_path, 'train')) == ['2', '10']
+  assert _names(sources.find_pairs(tmp_path, 'test')) == ['a']
+  assert sources.find_pairs(tmp_path, 'val') is None
 
 
 def test_lol_v2_layout_pairs_by_number(tmp_path):
@@ -93,21 +88,6 @@ def test_two_files_of_one_name_are_refused(tmp_path):
   fill(tmp_path / 'test/low', ['a.jpg'])
   with pytest.raises(InputError, match='have one name'):
     sources.find_pairs(tmp_path, 'test')
-
-
-def test_sample_set_has_three_splits_and_repeats_itself():
-  spec = pipeline.DataSpec(source='sample')
-  for split in sources.SPLITS:
-    photos = pipeline.Photos(spec, split)
-    assert len(photos) >= 2
-    for photo in (photos[0], photos[len(photos) - 1]):
-      assert photo.low.dtype == photo.target.dtype == np.uint8
-      assert photo.low.shape == photo.target.shape
-      assert photo.low.mean() < 0.5 * photo.target.mean()
-  with pytest.raises(InputError, match="choose 'folder' or 'sample'"):
-    pipeline.Photos(pipeline.DataSpec(source='web'), 'train')
-  with pytest.raises(InputError, match='config.data.root'):
-    pipeline.Photos(pipeline.DataSpec(), 'train')
 
 
 def test_real_pairs(lol):

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
-from sel_jax.data import pipeline
-from sel_jax.data.pipeline import DataSpec
-from sel_jax.data.pipeline import Photos
+from sel_jax.data.photos import DataSpec
+from sel_jax.data.photos import open_photos
+from sel_jax.data.photos import Photo
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import metrics
@@ -65,7 +65,7 @@ def test_wrong_types_and_shapes_are_refused():
 
 def test_low_against_high_of_lol(lol):
   """The field's check value: the untouched input has 7.773 dB."""
-  photos = Photos(DataSpec(root=str(lol)), 'test')
+  photos = open_photos(DataSpec(root=str(lol)), 'test')
   rows = evaluator.evaluate(lambda low: low, photos)
   assert len(rows) == 15
   mean = report.summarize(rows)['psnr']['mean']
@@ -74,7 +74,7 @@ def test_low_against_high_of_lol(lol):
 
 def test_evaluation_measures_and_reports_every_image(tmp_path):
   low, high = _images()
-  photos = [pipeline.Photo(n, low, high) for n in ('first', 'second', 'third')]
+  photos = [Photo(n, low, high) for n in ('first', 'second', 'third')]
   seen = []
   rows = evaluator.evaluate(
     lambda x: x, photos, on_image=lambda name, *_: seen.append(name)
@@ -99,6 +99,6 @@ def test_evaluation_measures_and_reports_every_image(tmp_path):
 
 def test_a_limit_spreads_over_the_split():
   low, high = _images()
-  photos = [pipeline.Photo(str(n), low, high) for n in range(9)]
+  photos = [Photo(str(n), low, high) for n in range(9)]
   rows = evaluator.evaluate(lambda x: x, photos, limit=3)
   assert [row['name'] for row in rows] == ['0', '4', '8']

@@ -9,13 +9,8 @@ import pytest
 from configs import sample
 from sel_jax import training
 from sel_jax.training import loop
+from sel_jax.training.signals import StopRequest
 from sel_jax.training.writers import Writers
-
-
-def test_a_loss_that_is_not_finite_names_step_and_term():
-  loop.check_finite(3, {'loss': 1.0, 'l1': 0.0})
-  with pytest.raises(loop.NonFiniteLossError, match='step 7: loss, l1 not'):
-    loop.check_finite(7, {'loss': math.nan, 'l1': math.inf, 'entropy': 1.0})
 
 
 def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(tmp_path):
@@ -37,7 +32,7 @@ def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(tmp_path):
 
 def test_a_signal_is_remembered_and_handlers_are_put_back():
   before = signal.getsignal(signal.SIGTERM)
-  with loop.StopRequest() as stop:
+  with StopRequest() as stop:
     assert not stop.asked
     os.kill(os.getpid(), signal.SIGTERM)
     assert stop.asked

@@ -1,0 +1,130 @@
+"""Training runs as processes: on one device, on several, on several machines.
+
+Contract: machines are simulated by processes that talk over the loopback
+interface, devices by XLA's own simulation on a CPU. Everything that a run
+writes is under its folder.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import json
+import os
+from pathlib import Path
+import socket
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+
+from sel_jax.checkpoints import Checkpoints
+from sel_jax.data import images
+
+ROOT = Path(__file__).parents[1]
+
+
+def make_pairs(root: Path, *, count: int = 3, side: int = 24) -> Path:
+  """A small data set of random pairs with train, val and test folders."""
+  rng = np.random.default_rng(0)
+  for split in ('train', 'val', 'test'):
+    for folder in ('low', 'high'):
+      (root / split / folder).mkdir(parents=True, exist_ok=True)
+    for n in range(count):
+      high = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+      images.write_image(root / split / 'high' / f'{n}.png', high)
+      images.write_image(root / split / 'low' / f'{n}.png', high // 8)
+  return root
+
+
+def free_port() -> int:
+  """A port of the loopback interface that nobody listens on."""
+  with socket.socket() as found:
+    found.bind(('127.0.0.1', 0))
+    return found.getsockname()[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Launch:
+  """How a run is started.
+
+  Attributes:
+    data: folder of pairs.
+    workdir: of the run.
+    settings: keys of the configuration.
+    devices: simulated in each process.
+    processes: that train together.
+    config: the configuration's file and preset.
+  """
+
+  data: Path
+  workdir: Path
+  settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  devices: int = 1
+  processes: int = 1
+  config: str = 'configs/lol.py:tiny'
+
+  def start(self) -> list[subprocess.Popen]:
+    """Starts every process; output goes to WORKDIR.PROCESS.txt."""
+    settings = {'data.root': self.data, **self.settings}
+    command = [
+      sys.executable,
+      '-m',
+      'experiments.train',
+      f'--config={self.config}',
+      f'--workdir={self.workdir}',
+      *(f'--config.{key}={value}' for key, value in settings.items()),
+    ]
+    env = dict(os.environ, JAX_PLATFORMS='cpu')
+    env['XLA_FLAGS'] = (
+      f'--xla_force_host_platform_device_count={self.devices}'
+    )
+    port, started = free_port(), []
+    self.workdir.parent.mkdir(parents=True, exist_ok=True)
+    for rank in range(self.processes):
+      extra = []
+      if self.processes > 1:
+        extra = [
+          f'--coordinator=127.0.0.1:{port}',
+          f'--processes={self.processes}',
+          f'--process={rank}',
+        ]
+      with open(self.output(rank), 'a') as file:
+        started.append(
+          subprocess.Popen(
+            command + extra, cwd=ROOT, env=env, stdout=file, stderr=file
+          )
+        )
+    return started
+
+  def output(self, rank: int) -> Path:
+    """What a process printed."""
+    return self.workdir.with_name(f'{self.workdir.name}.{rank}.txt')
+
+  def run(self, timeout: float = 300) -> list[int]:
+    """Runs to the end and returns the exit statuses."""
+    return [process.wait(timeout) for process in self.start()]
+
+  def finish(self, timeout: float = 300) -> None:
+    """Runs to the end.
+
+    Raises:
+      RuntimeError: with the output of a process that failed.
+    """
+    for rank, status in enumerate(self.run(timeout)):
+      if status:
+        text = self.output(rank).read_text()[-3000:]
+        raise RuntimeError(f'process {rank} left with {status}: {text}')
+
+  def log(self) -> list[dict[str, float]]:
+    """Lines of the run's log that hold a loss."""
+    lines = (self.workdir / 'log.jsonl').read_text().splitlines()
+    return [row for row in map(json.loads, lines) if 'loss' in row]
+
+  def last_checkpoint(self) -> tuple[int, dict[str, int]]:
+    """Step and checksums of the newest checkpoint."""
+    reader = Checkpoints.open(self.workdir)
+    try:
+      step = reader.steps()[-1]
+      return step, reader.restore(step)[1]['checksums']
+    finally:
+      reader.close()

@@ -1,0 +1,186 @@
+"""Where decoded photographs are kept between epochs.
+
+Contract: decoding costs twenty times what a crop costs, so it is done once: to
+memory, or to one file on disk that processes share. A broken file is named; it
+is left out only where that was asked for.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+import hashlib
+import json
+import logging
+import os
+from pathlib import Path
+import shutil
+import tempfile
+
+import numpy as np
+
+from sel_jax.data.photos import Photo
+from sel_jax.errors import InputError
+
+CACHES = ('memory', 'disk', 'none')
+
+_log = logging.getLogger(__name__)
+
+_FILE, _INDEX = 'pixels.bin', 'index.json'
+
+
+class _Reader:
+  """Reads a photograph; None in place of a broken one, if that is allowed."""
+
+  def __init__(self, photos: Sequence[Photo], skip_broken: bool):
+    self._photos, self._skip = photos, skip_broken
+
+  def __call__(self, index: int) -> Photo | None:
+    try:
+      return self._photos[index]
+    except InputError as error:
+      if not self._skip:
+        raise
+      _log.warning('left out: %s', error)
+      return None
+
+
+def _read_all(photos: Sequence[Photo], skip_broken: bool):
+  """Yields sound photographs in order, decoded by four threads."""
+  with ThreadPoolExecutor(4) as pool:
+    found = pool.map(_Reader(photos, skip_broken), range(len(photos)))
+    yield from (photo for photo in found if photo is not None)
+
+
+class _Substituting(Sequence[Photo]):
+  """Photographs decoded at each use; the next sound one for a broken one."""
+
+  def __init__(self, photos: Sequence[Photo]):
+    self._photos, self._read = photos, _Reader(photos, True)
+
+  def __len__(self) -> int:
+    return len(self._photos)
+
+  def __getitem__(self, index: int) -> Photo:
+    if not 0 <= index < len(self):
+      raise IndexError(index)
+    for offset in range(len(self)):
+      photo = self._read((index + offset) % len(self))
+      if photo is not None:
+        return photo
+    raise InputError('no photograph of the data set can be read')
+
+
+class DiskPhotos(Sequence[Photo]):
+  """Decoded photographs in one file, mapped into memory by each process."""
+
+  def __init__(self, folder: Path):
+    self._folder = folder
+    self._index = json.loads((folder / _INDEX).read_text())
+    self._bytes: np.memmap | None = None
+
+  def __getstate__(self):
+    return {'_folder': self._folder, '_index': self._index, '_bytes': None}
+
+  def __len__(self) -> int:
+    return len(self._index)
+
+  def __getitem__(self, index: int) -> Photo:
+    if self._bytes is None:
+      self._bytes = np.memmap(self._folder / _FILE, np.uint8, 'r')
+    entry = self._index[index]
+
+    def image(start, shape, dtype):
+      size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+      return self._bytes[start : start + size].view(dtype).reshape(shape)
+
+    return Photo(entry['name'], image(*entry['low']), image(*entry['target']))
+
+
+def _fingerprint(photos: Sequence[Photo]) -> str:
+  """Of the files behind the photographs, or of their number of records."""
+  digest = hashlib.sha256()
+  for mark in photos.marks():
+    digest.update(f'{mark}\n'.encode())
+  return digest.hexdigest()[:16]
+
+
+def _write(folder: Path, photos: Sequence[Photo], skip_broken: bool) -> None:
+  index, start = [], 0
+  with open(folder / _FILE, 'wb') as file:
+    for photo in _read_all(photos, skip_broken):
+      entry = {'name': photo.name}
+      for side in ('low', 'target'):
+        image = np.ascontiguousarray(getattr(photo, side))
+        entry[side] = (start, image.shape, image.dtype.str)
+        file.write(image.data)
+        # Views of 16-bit samples must start at an even byte.
+        file.write(b'\0' * (-image.nbytes % 8))
+        start += image.nbytes + -image.nbytes % 8
+      index.append(entry)
+  (folder / _INDEX).write_text(json.dumps(index))
+
+
+def _on_disk(
+  photos: Sequence[Photo], directory: Path, skip_broken: bool
+) -> DiskPhotos:
+  folder = directory / f'decoded-{_fingerprint(photos)}-{int(skip_broken)}'
+  if not folder.is_dir():
+    try:
+      directory.mkdir(parents=True, exist_ok=True)
+      part = Path(tempfile.mkdtemp(prefix='.part-', dir=directory))
+      try:
+        _write(part, photos, skip_broken)
+        # Another process may have been faster: then its folder stays.
+        if not folder.is_dir():
+          os.rename(part, folder)
+      finally:
+        shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+      raise InputError(
+        f'{directory}: cannot keep decoded images there ({error.strerror}); '
+        'set config.data.cache_dir elsewhere or config.data.cache to memory'
+      ) from error
+  return DiskPhotos(folder)
+
+
+def default_directory() -> Path:
+  """Where decoded images are kept if nothing else is said."""
+  home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+  return Path(home) / 'sel_jax' / 'decoded'
+
+
+def keep(
+  photos: Sequence[Photo],
+  cache: str,
+  *,
+  directory: str | Path = '',
+  skip_broken: bool = False,
+) -> Sequence[Photo]:
+  """Decodes photographs once and keeps them.
+
+  Args:
+    photos: of `open_photos`.
+    cache: 'memory'; 'disk', for sets that memory cannot hold; 'none' decodes
+      anew at each use.
+    directory: for 'disk'; the user's cache folder if empty.
+    skip_broken: leave broken files out, with a word, in place of stopping.
+
+  Returns:
+    Photographs at random access, at least one.
+
+  Raises:
+    InputError: for a broken file, a full disk, or if none is left.
+  """
+  if cache not in CACHES:
+    raise InputError(
+      f'config.data.cache={cache!r}: choose one of {list(CACHES)}'
+    )
+  if cache == 'none':
+    return _Substituting(photos) if skip_broken else photos
+  if cache == 'memory':
+    kept = list(_read_all(photos, skip_broken))
+  else:
+    where = Path(directory) if directory else default_directory()
+    kept = _on_disk(photos, where, skip_broken)
+  if not kept:
+    raise InputError('no photograph of the data set can be read')
+  return kept

@@ -1,0 +1,122 @@
+"""Many processes as one run.
+
+Contract: `connect` comes before anything asks JAX for a device. A process that
+dies ends the others within `heartbeat` seconds, one that hangs within `timeout`
+seconds; the run goes on from its last checkpoint when all start again.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import importlib.util
+import logging
+import os
+
+import jax
+
+from sel_jax import checkpoints
+from sel_jax.errors import InputError
+from sel_jax.settings import ParallelSpec
+
+_log = logging.getLogger(__name__)
+
+Environment = Mapping[str, str]
+
+
+class StuckProcessError(RuntimeError):
+  """Another process did not arrive at a barrier in time."""
+
+
+def _several(name: str) -> Callable[[Environment], bool]:
+  return lambda env: env.get(name, '1').isdigit() and int(env.get(name, 1)) > 1
+
+
+def _on_tpu(env: Environment) -> bool:
+  wanted = env.get('JAX_PLATFORMS', '')
+  found = importlib.util.find_spec('libtpu') is not None
+  return found and wanted in ('', 'tpu', 'tpu,cpu')
+
+
+# Where JAX finds the addresses by itself, and how to tell.
+CLUSTERS: dict[str, Callable[[Environment], bool]] = {
+  'Slurm': _several('SLURM_STEP_NUM_TASKS'),
+  'Open MPI': _several('OMPI_COMM_WORLD_SIZE'),
+  'Kubernetes': lambda env: (
+    {
+      'KUBERNETES_SERVICE_HOST',
+      'JOB_COMPLETION_INDEX',
+    }
+    <= env.keys()
+  ),
+  'Cloud TPU': _on_tpu,
+}
+
+
+def find_cluster(env: Environment) -> str | None:
+  """Name of the cluster that an environment belongs to, if any."""
+  return next((name for name, here in CLUSTERS.items() if here(env)), None)
+
+
+def connect(
+  spec: ParallelSpec,
+  *,
+  coordinator: str | None = None,
+  processes: int | None = None,
+  process: int | None = None,
+) -> None:
+  """Joins the other processes of the run; alone, does nothing.
+
+  Args:
+    spec: section `parallel`.
+    coordinator: HOST:PORT of process 0; found by itself on a cluster of
+      `CLUSTERS`.
+    processes: how many there are.
+    process: which one this is, from 0.
+
+  Raises:
+    InputError: if the three are not given together, or a cluster's own
+      settings cannot be read.
+  """
+  given = [x is not None for x in (coordinator, processes, process)]
+  if any(given) and not all(given):
+    raise InputError('give --coordinator, --processes and --process together')
+  name = None if any(given) else find_cluster(os.environ)
+  if name is None and not any(given):
+    return
+  try:
+    jax.distributed.initialize(
+      coordinator,
+      processes,
+      process,
+      initialization_timeout=spec.timeout,
+      heartbeat_timeout_seconds=spec.heartbeat,
+    )
+  except (ValueError, RuntimeError) as error:
+    if name == 'Cloud TPU' and isinstance(error, ValueError):
+      return  # a single host
+    where = f'on {name}' if name else f'at {coordinator}'
+    raise InputError(
+      f'cannot join the other processes {where} ({error}); give '
+      '--coordinator=HOST:PORT, --processes and --process'
+    ) from error
+
+
+def is_first() -> bool:
+  """Whether this process writes logs and pictures."""
+  return jax.process_index() == 0
+
+
+def barrier(name: str, spec: ParallelSpec) -> None:
+  """Waits for every process; the name must be new at each call.
+
+  Raises:
+    StuckProcessError: if one is missing after `spec.timeout` seconds.
+  """
+  if jax.process_count() == 1:
+    return
+  try:
+    checkpoints.wait_for_all(name, spec.timeout)
+  except Exception as error:  # the client's own kinds
+    raise StuckProcessError(
+      f'{name}: a process did not arrive within config.parallel.timeout='
+      f'{spec.timeout} s: {error}'
+    ) from error
