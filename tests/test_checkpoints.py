@@ -1,3 +1,6 @@
+import contextlib
+import subprocess
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -105,3 +108,45 @@ def test_a_folder_without_checkpoints_is_named(tmp_path):
   with pytest.raises(InputError, match=r'no checkpoint in it'):
     Checkpoints.open(tmp_path / 'run')
   assert not (tmp_path / 'run').exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+  """A file system of 12 MB, where this user may mount one."""
+  disk = tmp_path / 'disk'
+  disk.mkdir()
+  mount = ['mount', '-t', 'tmpfs', '-o', 'size=12m', 'tmpfs', str(disk)]
+  try:
+    subprocess.run(mount, check=True, capture_output=True)
+  except (OSError, subprocess.CalledProcessError):
+    pytest.skip('a small file system cannot be mounted here (not root)')
+  yield disk
+  subprocess.run(['umount', '-l', str(disk)], check=True)
+
+
+def test_a_full_disk_is_named_and_the_earlier_checkpoint_is_whole(small_disk):
+  rng = np.random.default_rng(0)
+
+  def save(checkpoints, step, side):
+    tree = {'a': rng.normal(size=(side, side))}
+    checkpoints.save(step, tree, tree, CONFIG)
+    return tree
+
+  checkpoints = Checkpoints(small_disk, keep=3)
+  first = save(checkpoints, 1, 500)
+  with pytest.raises(InputError, match='disk is full.*earlier ones are whole'):
+    save(checkpoints, 2, 1200)
+    checkpoints.close()
+  with contextlib.suppress(InputError):
+    checkpoints.close()
+  reader = Checkpoints.open(small_disk)
+  step, items, _ = reader.restore_latest(train=first)
+  reader.close()
+  assert step == 1
+  np.testing.assert_array_equal(items['train']['a'], first['a'])
+  # With room again the same folder goes on, and what was half-written is gone.
+  checkpoints = Checkpoints(small_disk, keep=3)
+  save(checkpoints, 2, 300)
+  checkpoints.close()
+  names = {path.name for path in checkpoints.directory.iterdir()}
+  assert names == {'1', '2'}

@@ -5,6 +5,7 @@ for validation, or left out of it for the test's sake, is cut by whole scenes.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
@@ -63,6 +64,10 @@ class Photos(Sequence[Photo]):
   def marks(self) -> list[str]:
     """One for each photograph."""
     raise NotImplementedError
+
+  def __iter__(self) -> Iterator[Photo]:
+    # Not every source ends with an IndexError.
+    return (self[index] for index in range(len(self)))
 
 
 class _Pairs(Photos):

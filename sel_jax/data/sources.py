@@ -69,22 +69,35 @@ def _by_key(folder: Path) -> dict[str, Path]:
   return found
 
 
+def unpaired(low: Path, target: Path) -> list[tuple[Path, Path]]:
+  """Files without a partner, each with the folder that should hold it.
+
+  Raises:
+    InputError: if two files of one folder have one name.
+  """
+  lows, targets = _by_key(low), _by_key(target)
+  alone = [(lows[key], target) for key in lows if key not in targets]
+  return alone + [(targets[key], low) for key in targets if key not in lows]
+
+
 def _pair_folders(
   low: Path, target: Path, exclude: Sequence[str]
 ) -> list[Pair]:
   for folder in (low, target):
     if not folder.is_dir():
       raise InputError(f'{folder}: no such folder; make it or check data.root')
+  for path, other in unpaired(low, target):
+    if _key(path) not in exclude:
+      raise InputError(
+        f"pairs: '{path}' has no partner in '{other}'; add it or list "
+        f'{_key(path)} in config.data.exclude'
+      )
   lows, targets = _by_key(low), _by_key(target)
-  for mine, others, other in ((lows, targets, target), (targets, lows, low)):
-    for key, path in mine.items():
-      if key not in others and key not in exclude:
-        raise InputError(
-          f"pairs: '{path}' has no partner in '{other}'; add it or list {key} "
-          'in config.data.exclude'
-        )
-  pairs = [Pair(k, lows[k], targets[k]) for k in lows if k in targets]
-  pairs = [p for p in pairs if p.name not in exclude]
+  pairs = [
+    Pair(key, lows[key], targets[key])
+    for key in lows
+    if key in targets and key not in exclude
+  ]
   if not pairs:
     raise InputError(
       f'{low}: no image files in it ({", ".join(images.EXTENSIONS)})'
@@ -113,6 +126,19 @@ def layout_of(root: str | os.PathLike) -> str:
   )
 
 
+def split_folders(root: Path, split: str) -> tuple[Path, Path] | None:
+  """Folders of low and target images of a split; None if it has none.
+
+  Raises:
+    InputError: if the folder has none of the known layouts.
+  """
+  names = LAYOUTS[layout_of(root)].get(split)
+  if names is None or not any((root / name).is_dir() for name in names):
+    return None
+  low, target = (root / name for name in names)
+  return low, target
+
+
 def find_pairs(
   root: str | os.PathLike, split: str, *, exclude: Sequence[str] = ()
 ) -> list[Pair] | None:
@@ -132,10 +158,8 @@ def find_pairs(
   if split not in SPLITS:
     raise InputError(f'split {split!r}: choose one of {list(SPLITS)}')
   root = Path(root)
-  folders = LAYOUTS[layout_of(root)].get(split)
-  if folders is None or not any((root / f).is_dir() for f in folders):
-    return None
-  return _pair_folders(*(root / f for f in folders), exclude)
+  folders = split_folders(root, split)
+  return None if folders is None else _pair_folders(*folders, exclude)
 
 
 def read_pair(pair: Pair) -> tuple[np.ndarray, np.ndarray]:

@@ -30,6 +30,45 @@ def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(tmp_path):
   assert saved and saved[-1] < 6
 
 
+def _run(skip):
+  """A run's checks alone."""
+  run = loop._Run(*[None] * 8)
+  run.config = sample.get_config()
+  run.config.train.skip_nonfinite = skip
+  return run
+
+
+def _scalars(loss=1.0, entropy=1.0, stop=0.0):
+  return {'loss': loss, 'entropy': entropy, 'stop': stop}
+
+
+def test_bad_steps_are_counted_in_a_row_and_named(caplog):
+  run = _run(2)
+  bad = _scalars(loss=math.nan, entropy=math.inf)
+  for step, scalars in enumerate((_scalars(), bad, bad, _scalars(), bad, bad)):
+    run.check(step, scalars)
+  assert caplog.text.count('skipped: loss, entropy not finite') == 4
+  with pytest.raises(loop.NonFiniteLossError, match='step 6: loss, entropy'):
+    run.check(6, bad)
+  with pytest.raises(loop.NonFiniteLossError, match='step 1: entropy not'):
+    _run(0).check(1, _scalars(entropy=math.nan))
+
+
+def test_a_wish_to_stop_is_heard_from_any_process():
+  run = _run(0)
+  run.check(1, _scalars())
+  assert not run.stopping
+  run.check(2, _scalars(stop=1.0))
+  assert run.stopping
+
+
+def test_skipped_steps_leave_the_means_alone():
+  rows = [_scalars(loss=1.0), _scalars(loss=math.nan), _scalars(loss=3.0)]
+  means = loop._means(rows)
+  assert means == {'loss': 2.0, 'entropy': 1.0, 'skipped': 1}
+  assert 'skipped' not in loop._means(rows[:1])
+
+
 def test_a_signal_is_remembered_and_handlers_are_put_back():
   before = signal.getsignal(signal.SIGTERM)
   with StopRequest() as stop:

@@ -1,5 +1,6 @@
 import functools
 import json
+import math
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from sel_jax.models import init_params
 from sel_jax.settings import OptimSpec
 from sel_jax.settings import ParallelSpec
 from sel_jax.training import optimizers
+from sel_jax.training import shards
 from sel_jax.training.parallel import Parallel
 from sel_jax.training.state import TrainState
 from sel_jax.training.step import draw_times_and_noise
@@ -96,6 +98,35 @@ def test_one_batch_is_learned_by_heart():
     losses.append(float(scalars['loss']))
   assert losses[-1] < 0.8 * losses[0]
   assert int(state.step) == 1
+
+
+def test_a_step_that_is_not_finite_changes_nothing_but_the_count():
+  config = lol.get_config('tiny')
+  config.loss.update(entropy=0.0, l1=1.0)
+  method = build.build_method(config)
+  update = Update(optax.adam(1e-3), skip_nonfinite=True)
+  step = jax.jit(functools.partial(train_step, method=method, update=update))
+  params = init_params(method.model, jax.random.key(0))
+  before = TrainState.create(params, update.tx)
+  batch = _batch(2)
+  after, scalars = step(before, batch, jax.random.key(1))
+  assert np.isfinite(scalars['loss'])
+  changed = jax.tree.map(lambda x, y: np.any(x != y), before, after)
+  assert all(jax.tree.leaves(changed.params))
+  batch['target'][0, 0, 0, 0] = np.nan
+  after, scalars = step(before, batch, jax.random.key(1))
+  assert np.isnan(scalars['loss']) and int(after.step) == 1
+  same = after.replace(step=before.step)
+  jax.tree.map(np.testing.assert_array_equal, before, same)
+
+
+@pytest.mark.parametrize('shape', [(), (1,), (7,), (3, 5), (2, 2, 2)])
+@pytest.mark.parametrize('devices', [1, 4, 8])
+def test_cutting_and_joining_give_the_leaf_back(shape, devices):
+  leaf = jnp.arange(math.prod(shape), dtype=jnp.float32).reshape(shape)
+  parts = shards.split(leaf, devices)
+  assert parts.shape == ((devices, -(-leaf.size // devices)) if shape else ())
+  np.testing.assert_array_equal(shards.join(parts, leaf), leaf)
 
 
 def test_draws_depend_on_the_example_alone():

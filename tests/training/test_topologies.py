@@ -1,0 +1,86 @@
+"""The same numbers however a run is spread over devices and processes."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from benchmarks import runs
+
+SETTINGS = {
+  'data.batch_size': 32,
+  'train.steps': 20,
+  'train.log_every': 1,
+  'train.save_every': 5,
+  'train.eval_every': 20,
+  'loss.l1': 1.0,
+  'optim.schedule': 'constant',  # so that a shorter run is a beginning
+}
+# (processes, devices in each), backend, accumulate, shard_state
+ALL = list(
+  itertools.product(
+    [(1, 1), (1, 8), (2, 4)], ['shard_map', 'pmap'], [1, 4], [False, True]
+  )
+)
+QUICK = [((2, 2), 'shard_map', 2, True), ((1, 4), 'pmap', 1, True)]
+
+
+def _launch(root, workdir, form, **settings):
+  (processes, devices), backend, accumulate, sharded = form
+  own = {
+    'parallel.backend': backend,
+    'parallel.accumulate': accumulate,
+    'parallel.shard_state': sharded,
+  }
+  return runs.Launch(
+    root / 'data', workdir, {**SETTINGS, **own, **settings}, devices, processes
+  )
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('topologies')
+  runs.make_pairs(folder / 'data', side=20)
+  return folder
+
+
+@pytest.fixture(scope='module')
+def plain(root):
+  """The run on one device."""
+  launch = _launch(root, root / 'plain', ALL[0])
+  launch.finish()
+  return launch
+
+
+def _assert_same_losses(launch, plain):
+  found, expected = launch.log(), plain.log()
+  assert [row['step'] for row in found] == list(range(1, 21))
+  for a, b in zip(found, expected, strict=True):
+    for name in ('loss', 'entropy', 'l1'):
+      assert a[name] == pytest.approx(b[name], abs=1e-5), (a['step'], name)
+
+
+@pytest.mark.parametrize(
+  'form',
+  QUICK + [pytest.param(form, marks=pytest.mark.slow) for form in ALL[1:]],
+  ids=str,
+)
+def test_every_form_gives_the_losses_of_one_device(form, root, plain, tmp_path):
+  launch = _launch(root, tmp_path / 'run', form)
+  launch.finish()
+  _assert_same_losses(launch, plain)
+  text = (launch.output(0)).read_text()
+  (processes, devices), *_ = form
+  assert f'{processes * devices} device(s)' in text
+
+
+@pytest.mark.slow
+def test_a_run_is_handed_from_form_to_form(root, plain, tmp_path):
+  """Every step is made by another one, from its predecessor's checkpoint."""
+  forms = np.random.default_rng(0).permutation(len(ALL))[:20]
+  for steps, index in enumerate(forms, 1):
+    launch = _launch(
+      root, tmp_path / 'run', ALL[index], **{'train.steps': steps}
+    )
+    launch.finish()
+  _assert_same_losses(launch, plain)
