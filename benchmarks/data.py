@@ -1,81 +1,102 @@
 """Do batches come faster than the device takes them?
 
-Times `TrainingData`: decoding all pairs once, then batches of augmented crops,
-alone and one ahead of a consumer that is busy for a while.
+Counts the crops a second that `TrainingData` makes, for each cache and each
+number of threads and worker processes, on every core of the machine; and how
+long a consumer waits for a batch that is busy for a while with the last one.
 
   python -m benchmarks.data                     # the built-in set
-  python -m benchmarks.data --root=/data/LOL --crop=128
+  python -m benchmarks.data --root=/data/LOL --crop=128 --batch=16
+  python -m benchmarks.data --root=/data/tfds --tfds=lol_v1
 """
 
 import argparse
+import tempfile
 import time
 
 from benchmarks import measure
+from sel_jax.data import cache
+from sel_jax.data import photos
 from sel_jax.data import pipeline
 from sel_jax.data.augmentations import Augmentation
 
 COLUMNS = {
+  'cache': 's',
+  'threads': 'd',
+  'workers': 'd',
   'pairs': 'd',
-  'batch': 'd',
-  'crop': 'd',
   'decode': '.2f',
-  'batch ms': '.2f',
   'crops/s': ',.0f',
-  'busy ms': '.0f',
   'wait ms': '.2f',
+  'times': '.1f',
 }
 
 
-def _wait(data: pipeline.TrainingData, steps: int, busy: float) -> float:
-  """Mean seconds that a consumer waits for the next batch, made ahead."""
-  waited, last = 0.0, None
-  for _ in data.batches(0, steps):
-    if last is not None:
-      waited += time.perf_counter() - last
+def _spec(args: argparse.Namespace) -> photos.DataSpec:
+  if args.tfds:
+    return photos.DataSpec(source='tfds', root=args.root, name=args.tfds)
+  source = 'folder' if args.root else 'sample'
+  return photos.DataSpec(source=source, root=args.root)
+
+
+def _walk(data, steps: int, busy: float) -> tuple[float, float]:
+  """Seconds for all batches after the first, and spent waiting for each."""
+  waited, start = 0.0, 0.0
+  batches = data.batches(0, steps)
+  next(batches)
+  start = last = time.perf_counter()
+  for _ in batches:
+    waited += time.perf_counter() - last
     time.sleep(busy)
     last = time.perf_counter()
-  return waited / (steps - 1)
+  return time.perf_counter() - start, waited / (steps - 1)
+
+
+def _row(args, opened, kind: str, threads: int, workers: int) -> measure.Row:
+  with tempfile.TemporaryDirectory() as folder:
+    start = time.perf_counter()
+    kept = cache.keep(opened, kind, directory=folder)
+    decode = time.perf_counter() - start
+    data = pipeline.TrainingData(
+      kept,
+      seed=0,
+      batch_size=args.batch,
+      augmentation=Augmentation(crop=args.crop),
+      loader=pipeline.LoaderSpec(cache=kind, threads=threads, workers=workers),
+    )
+    steps = args.steps if kind != 'none' else max(2, args.steps // 10)
+    seconds, _ = _walk(data, steps, 0.0)
+    _, wait = _walk(data, max(2, args.steps // 10), args.busy)
+    rate = (steps - 1) * args.batch / seconds
+  return {
+    'cache': kind,
+    'threads': threads,
+    'workers': workers,
+    'pairs': len(kept),
+    'decode': decode,
+    'crops/s': rate,
+    'wait ms': 1e3 * wait,
+    'times': rate * args.busy / args.batch,
+  }
 
 
 def main() -> None:
-  """Prints a table of batch sizes."""
+  """Prints a table; 'times' is against a step that takes --busy seconds."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--root', default='', help='folder of pairs')
-  parser.add_argument('--batches', default='8,16,64', help='batch sizes')
-  parser.add_argument('--crop', type=int, default=48)
-  parser.add_argument('--repeats', type=int, default=20)
-  parser.add_argument('--busy', type=float, default=0.05, help='seconds')
+  parser.add_argument('--root', default='', help='folder of pairs or records')
+  parser.add_argument('--tfds', default='', help='name of a prepared data set')
+  parser.add_argument('--batch', type=int, default=8)
+  parser.add_argument('--crop', type=int, default=64)
+  parser.add_argument('--steps', type=int, default=200)
+  parser.add_argument('--busy', type=float, default=0.2, help='seconds a step')
+  parser.add_argument('--forms', default='1,2,16', help='threads')
   parser.add_argument('--json', help='also write the figures to this file')
   args = parser.parse_args()
-  source = 'folder' if args.root else 'sample'
-  photos = pipeline.Photos(
-    pipeline.DataSpec(source=source, root=args.root), 'train'
-  )
+  opened = photos.open_photos(_spec(args), 'train')
   rows = []
-  for size in map(int, args.batches.split(',')):
-    start = time.perf_counter()
-    data = pipeline.TrainingData(
-      photos,
-      seed=0,
-      batch_size=size,
-      augmentation=Augmentation(crop=args.crop),
-    )
-    decode = time.perf_counter() - start
-    steps = iter(range(10**9))
-    draw = lambda data=data, steps=steps: data.batch(next(steps))
-    timing = measure.seconds(draw, args.repeats)
-    rows.append(
-      {
-        'pairs': len(data),
-        'batch': size,
-        'crop': args.crop,
-        'decode': decode,
-        'batch ms': 1e3 * timing['median'],
-        'crops/s': size / timing['median'],
-        'busy ms': 1e3 * args.busy,
-        'wait ms': 1e3 * _wait(data, args.repeats, args.busy),
-      }
-    )
+  for kind in cache.CACHES:
+    for threads in map(int, args.forms.split(',')):
+      rows.append(_row(args, opened, kind, threads, 0))
+    rows.append(_row(args, opened, kind, 1, 2))
   print(f'{measure.machine()}\n')
   measure.show(rows, COLUMNS)
   measure.save(args.json, vars(args), rows)

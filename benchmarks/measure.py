@@ -51,6 +51,14 @@ def _status(key: str) -> float:
   raise OSError(f'no {key} in /proc/self/status')
 
 
+def resident_megabytes() -> float:
+  """Memory of this process now; NaN where /proc does not tell."""
+  try:
+    return _status('VmRSS')
+  except OSError:
+    return float('nan')
+
+
 def peak_extra_megabytes(function: Callable[[], Any]) -> float:
   """Growth of the resident memory during a call, at its peak; NaN elsewhere."""
   try:

@@ -53,6 +53,21 @@ def test_every_module_states_its_contract():
       assert 'Contract:' in module.__doc__, info.name
 
 
+def test_nothing_that_is_imported_is_tensorflow():
+  names = [
+    info.name for info in pkgutil.walk_packages(sel_jax.__path__, 'sel_jax.')
+  ]
+  code = (
+    f'import importlib, sys; [importlib.import_module(n) for n in {names}]; '
+    'other = {"tensorflow", "gradio", "tensorflow_datasets"}; '
+    'print(sorted(other & set(sys.modules)))'
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True
+  )
+  assert done.stdout.strip() == '[]', done.stderr
+
+
 def test_importing_the_package_loads_nothing_heavy():
   code = (
     'import sys, sel_jax; '

@@ -5,6 +5,7 @@ ends with the parameters it would have ended with. Nothing is saved after a
 loss that is not finite. Every process walks the same steps; the first writes.
 """
 
+from collections.abc import Callable
 import contextlib
 import dataclasses
 import functools
@@ -84,6 +85,7 @@ class _Run:
   skipped: int = 0
   stopping: bool = False
   tracing: bool = False
+  on_log: Callable[[int, dict[str, float]], None] | None = None
 
   @property
   def spec(self) -> TrainSpec:
@@ -211,6 +213,7 @@ def train(
   workdir: str | Path,
   *,
   profile: tuple[int, int] | None = None,
+  on_log: Callable[[int, dict[str, float]], None] | None = None,
 ) -> TrainState:
   """Trains, or goes on training, the model that `config` describes.
 
@@ -220,6 +223,7 @@ def train(
       made if missing.
     profile: first and last step of a `jax.profiler` trace, written to
       WORKDIR/profile.
+    on_log: called with the step and its scalars at each line of the log.
 
   Returns:
     The state on the host, at the end or where a signal stopped the run.
@@ -236,6 +240,7 @@ def train(
   )
   data = _make_data(config, spread.process)
   run = _make_run(config, workdir, method, spread)
+  run.on_log = on_log
   try:
     state = _train(run, data, profile)
   except BaseException:
@@ -336,7 +341,10 @@ def _after_step(run: _Run, state, scalars, done: int, writers, bar) -> None:
   if log:
     recent = jax.device_get(run.recent)
     means = _means(recent)
-    writers.scalars(done, {**means, 'lr': run.learning_rate(done - 1)})
+    means['lr'] = run.learning_rate(done - 1)
+    writers.scalars(done, means)
+    if run.on_log:
+      run.on_log(done, means)
     bar.set_postfix(loss=f'{means["loss"]:.4f}', refresh=False)
     run.recent.clear()
   bar.update()

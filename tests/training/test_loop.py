@@ -47,8 +47,8 @@ def test_bad_steps_are_counted_in_a_row_and_named(caplog):
   bad = _scalars(loss=math.nan, entropy=math.inf)
   for step, scalars in enumerate((_scalars(), bad, bad, _scalars(), bad, bad)):
     run.check(step, scalars)
-  assert caplog.text.count('skipped: loss, entropy not finite') == 4
-  with pytest.raises(loop.NonFiniteLossError, match='step 6: loss, entropy'):
+  assert caplog.text.count('skipped: entropy, loss not finite') == 4
+  with pytest.raises(loop.NonFiniteLossError, match='step 6: entropy, loss'):
     run.check(6, bad)
   with pytest.raises(loop.NonFiniteLossError, match='step 1: entropy not'):
     _run(0).check(1, _scalars(entropy=math.nan))
