@@ -92,6 +92,7 @@ def disturb(args, launch: runs.Launch) -> list[measure.Row]:
     finally:
       for process in started:
         process.kill()
+        process.wait()
     if not alive:  # it had come to its end
       return rows
     saved = _newest(launch)

@@ -9,7 +9,11 @@ from collections.abc import Callable
 from collections.abc import Mapping
 import importlib.util
 import logging
+import math
 import os
+import sys
+import threading
+import time
 
 import jax
 
@@ -103,6 +107,45 @@ def connect(
 def is_first() -> bool:
   """Whether this process writes logs and pictures."""
   return jax.process_index() == 0
+
+
+class Watchdog:
+  """Ends this process if it does not come on for `spec.timeout` seconds.
+
+  A process that hangs holds the others in the middle of a collective, where
+  they reach no barrier and hear no signal.
+  """
+
+  def __init__(self, spec: ParallelSpec):
+    self._timeout = spec.timeout
+    self._active = jax.process_count() > 1
+    self._where, self._since = '', math.inf
+    self._ended = threading.Event()
+
+  def feed(self, where: str, *, patient: bool = False) -> None:
+    """The process has come to `where`; `patient` if that may take any time."""
+    self._where = where
+    self._since = math.inf if patient else time.monotonic()
+
+  def __enter__(self) -> 'Watchdog':
+    if self._active:
+      threading.Thread(target=self._watch, daemon=True).start()
+    return self
+
+  def __exit__(self, *_) -> None:
+    self._ended.set()
+
+  def _watch(self) -> None:
+    while not self._ended.wait(min(1.0, self._timeout / 4)):
+      if time.monotonic() - self._since > self._timeout:
+        print(
+          f'error: {self._where}: nothing came for config.parallel.timeout='
+          f'{self._timeout} s, so another process is stuck; start all again '
+          'to go on from the last checkpoint',
+          file=sys.stderr,
+          flush=True,
+        )
+        os._exit(2)  # the main thread cannot be reached
 
 
 def barrier(name: str, spec: ParallelSpec) -> None:

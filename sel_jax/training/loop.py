@@ -80,6 +80,7 @@ class _Run:
   photos: list[Photo]
   restorer: Restorer
   stored_config: dict[str, Any]
+  watchdog: cluster.Watchdog
   recent: list[dict[str, jax.Array]] = dataclasses.field(default_factory=list)
   unchecked: dict[str, jax.Array] | None = None
   skipped: int = 0
@@ -187,6 +188,7 @@ def _make_run(config, workdir, method, parallel_) -> _Run:
     photos=photos,
     restorer=restorer,
     stored_config=json.loads(config.to_json_best_effort()),
+    watchdog=cluster.Watchdog(parallel_.spec),
   )
 
 
@@ -296,8 +298,10 @@ def _train(run: _Run, data: TrainingData, profile) -> TrainState:
     mininterval=1 if sys.stderr.isatty() else 30,
   )
   open_writers = Writers(run.workdir, first, active=cluster.is_first())
-  with open_writers as writers, StopRequest() as stop, bar:
+  with open_writers as writers, StopRequest() as stop, run.watchdog, bar:
     for number, batch in data.batches(first, steps):
+      # The first step compiles.
+      run.watchdog.feed(f'step {number + 1}', patient=number == first)
       _trace(run, profile, number)
       batch = run.parallel.put_batch(batch, stop=stop.asked)
       state, scalars = step(state, batch, key)
@@ -348,6 +352,8 @@ def _after_step(run: _Run, state, scalars, done: int, writers, bar) -> None:
     bar.set_postfix(loss=f'{means["loss"]:.4f}', refresh=False)
     run.recent.clear()
   bar.update()
+  if save:
+    run.watchdog.feed(f'saving at step {done}', patient=True)
   metrics = run.validate(done, state, writers) if validate else None
   if metrics:
     bar.write(f'step {done}: validation PSNR {metrics["psnr"]:.2f} dB')

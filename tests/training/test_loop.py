@@ -32,7 +32,7 @@ def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(tmp_path):
 
 def _run(skip):
   """A run's checks alone."""
-  run = loop._Run(*[None] * 8)
+  run = loop._Run(*[None] * 9)
   run.config = sample.get_config()
   run.config.train.skip_nonfinite = skip
   return run

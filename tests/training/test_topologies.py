@@ -1,6 +1,8 @@
 """The same numbers however a run is spread over devices and processes."""
 
 import itertools
+import signal
+import time
 
 import numpy as np
 import pytest
@@ -84,3 +86,30 @@ def test_a_run_is_handed_from_form_to_form(root, plain, tmp_path):
     )
     launch.finish()
   _assert_same_losses(launch, plain)
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_ends_the_others(root, tmp_path):
+  settings = {
+    'train.steps': 10_000,
+    'parallel.timeout': 15,
+    'parallel.heartbeat': 1000,
+  }
+  launch = _launch(
+    root, tmp_path / 'run', ((2, 1), 'shard_map', 1, False), **settings
+  )
+  started = launch.start()
+  try:
+    log = launch.workdir / 'log.jsonl'
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text().count('\n') > 3):
+      assert time.monotonic() < deadline
+      time.sleep(0.1)
+    started[1].send_signal(signal.SIGSTOP)
+    assert started[0].wait(60) == 2
+  finally:
+    for process in started:
+      process.kill()
+      process.wait()
+  text = launch.output(0).read_text()
+  assert 'parallel.timeout=15 s' in text and 'error: step' in text
