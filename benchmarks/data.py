@@ -88,15 +88,17 @@ def main() -> None:
   parser.add_argument('--crop', type=int, default=64)
   parser.add_argument('--steps', type=int, default=200)
   parser.add_argument('--busy', type=float, default=0.2, help='seconds a step')
-  parser.add_argument('--forms', default='1,2,16', help='threads')
+  parser.add_argument('--threads', default='1,2,16')
+  parser.add_argument('--workers', default='2', help='processes, or nothing')
   parser.add_argument('--json', help='also write the figures to this file')
   args = parser.parse_args()
   opened = photos.open_photos(_spec(args), 'train')
   rows = []
   for kind in cache.CACHES:
-    for threads in map(int, args.forms.split(',')):
+    for threads in map(int, args.threads.split(',')):
       rows.append(_row(args, opened, kind, threads, 0))
-    rows.append(_row(args, opened, kind, 1, 2))
+    for workers in filter(None, args.workers.split(',')):
+      rows.append(_row(args, opened, kind, 1, int(workers)))
   print(f'{measure.machine()}\n')
   measure.show(rows, COLUMNS)
   measure.save(args.json, vars(args), rows)

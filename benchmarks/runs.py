@@ -54,6 +54,7 @@ class Launch:
     devices: simulated in each process.
     processes: that train together.
     config: the configuration's file and preset.
+    xla_flags: further flags of XLA, such as for a quick compilation.
   """
 
   data: Path
@@ -62,6 +63,7 @@ class Launch:
   devices: int = 1
   processes: int = 1
   config: str = 'configs/lol.py:tiny'
+  xla_flags: str = ''
 
   def start(self) -> list[subprocess.Popen]:
     """Starts every process; output goes to WORKDIR.PROCESS.txt."""

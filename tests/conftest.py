@@ -9,6 +9,9 @@ import pytest
 
 GOLDEN = Path(os.environ.get('SEL_GOLDEN') or Path(__file__).parent / 'golden')
 
+# For processes whose programs are compiled once and hardly run.
+QUICK_XLA = '--xla_backend_optimization_level=0'
+
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
 

@@ -2,12 +2,14 @@
 
 import importlib
 import json
+import os
 from pathlib import Path
 import signal
 import subprocess
 import sys
 import time
 
+from conftest import QUICK_XLA
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from sel_jax.checkpoints import Checkpoints
 from sel_jax.data import images
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = dict(os.environ, XLA_FLAGS=QUICK_XLA)
 
 
 def run_process(module, *args):
@@ -23,6 +26,7 @@ def run_process(module, *args):
   return subprocess.run(
     [sys.executable, '-m', f'experiments.{module}', *map(str, args)],
     cwd=ROOT,
+    env=ENVIRONMENT,
     capture_output=True,
     text=True,
   )
@@ -132,7 +136,11 @@ def test_an_interrupted_run_ends_bitwise_equal(
   log = tmp_path / 'cut' / 'log.jsonl'
   with open(tmp_path / 'stderr', 'w') as stderr:
     process = subprocess.Popen(
-      command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=stderr
+      command,
+      cwd=ROOT,
+      env=ENVIRONMENT,
+      stdout=subprocess.DEVNULL,
+      stderr=stderr,
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:

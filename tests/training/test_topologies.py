@@ -4,6 +4,7 @@ import itertools
 import signal
 import time
 
+from conftest import QUICK_XLA
 import numpy as np
 import pytest
 
@@ -15,6 +16,7 @@ SETTINGS = {
   'train.log_every': 1,
   'train.save_every': 5,
   'train.eval_every': 20,
+  'eval.steps': 1,
   'loss.l1': 1.0,
   'optim.schedule': 'constant',  # so that a shorter run is a beginning
 }
@@ -35,7 +37,12 @@ def _launch(root, workdir, form, **settings):
     'parallel.shard_state': sharded,
   }
   return runs.Launch(
-    root / 'data', workdir, {**SETTINGS, **own, **settings}, devices, processes
+    root / 'data',
+    workdir,
+    {**SETTINGS, **own, **settings},
+    devices,
+    processes,
+    xla_flags=QUICK_XLA,
   )
 
 
