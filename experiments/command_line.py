@@ -8,12 +8,12 @@ from collections.abc import Callable
 import errno
 import logging
 import os
-from pathlib import Path
 import sys
 
 import jax
 
 from sel_jax import allocator
+from sel_jax import files
 from sel_jax.errors import InputError
 from sel_jax.training.cluster import StuckProcessError
 
@@ -29,8 +29,7 @@ def set_up() -> None:
   logging.getLogger('absl').setLevel(logging.ERROR)
   logging.getLogger('sel_jax').setLevel(logging.INFO)
   if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
-    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    cache = str(Path(home) / 'sel_jax' / 'xla')
+    cache = str(files.cache_home() / 'xla')
     jax.config.update('jax_compilation_cache_dir', cache)
 
 

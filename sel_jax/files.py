@@ -12,6 +12,12 @@ from pathlib import Path
 from sel_jax.errors import InputError
 
 
+def cache_home() -> Path:
+  """Folder for what can be made again: XDG_CACHE_HOME or ~/.cache."""
+  home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+  return Path(home) / 'sel_jax'
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
   """Yields a path beside `path`, with its ending, that replaces it at the end.

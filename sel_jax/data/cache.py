@@ -17,6 +17,7 @@ import tempfile
 
 import numpy as np
 
+from sel_jax import files
 from sel_jax.data.photos import Photo
 from sel_jax.errors import InputError
 
@@ -142,12 +143,6 @@ def _on_disk(
   return DiskPhotos(folder)
 
 
-def default_directory() -> Path:
-  """Where decoded images are kept if nothing else is said."""
-  home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-  return Path(home) / 'sel_jax' / 'decoded'
-
-
 def keep(
   photos: Sequence[Photo],
   cache: str,
@@ -179,7 +174,7 @@ def keep(
   if cache == 'memory':
     kept = list(_read_all(photos, skip_broken))
   else:
-    where = Path(directory) if directory else default_directory()
+    where = Path(directory) if directory else files.cache_home() / 'decoded'
     kept = _on_disk(photos, where, skip_broken)
   if not kept:
     raise InputError('no photograph of the data set can be read')

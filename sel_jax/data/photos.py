@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sel_jax.data import images
 from sel_jax.data import lol
 from sel_jax.data import samples
 from sel_jax.data import scenes
@@ -239,8 +238,3 @@ def open_photos(spec: DataSpec, split: str) -> Photos:
   if has_val and not spec.leave_test_scenes:
     return train
   return _Part(train, _cut(spec, train, split, has_val))
-
-
-def float_pair(photo: Photo) -> tuple[np.ndarray, np.ndarray]:
-  """Low and target of a pair as float32 in [0, 1]."""
-  return images.to_float(photo.low), images.to_float(photo.target)
