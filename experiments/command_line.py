@@ -46,6 +46,9 @@ def run(main: Callable[[], int | None]) -> None:
     status = main() or 0
   except (InputError, ArithmeticError, StuckProcessError) as error:
     status = fail(error)
+  except BrokenPipeError:  # as in `... | head`
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    status = 1
   except OSError as error:
     if error.errno not in (errno.ENOSPC, errno.EDQUOT):
       raise

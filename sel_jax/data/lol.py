@@ -26,7 +26,9 @@ class DataSet:
   Attributes:
     title: for people.
     counts: pairs of each split as published; empty if any number will do.
-    folder: where a layout of `sources.LAYOUTS` lies in the manual directory.
+    layout: as its authors arrange it, a row of `sources.LAYOUTS`; any other
+      row will do as well.
+    folder: where that lies in the manual directory.
     url: where to get it.
     licence: what its authors allow.
     bad: names of training pairs known to be broken -> what is wrong.
@@ -34,6 +36,7 @@ class DataSet:
 
   title: str
   counts: dict[str, int]
+  layout: str
   folder: str
   url: str
   licence: str
@@ -51,6 +54,7 @@ DATA_SETS: dict[str, DataSet] = {
   'lol_v1': DataSet(
     'LOL-v1',
     {'train': 485, 'test': 15},
+    'LOL-v1',
     '',
     'https://daooshee.github.io/BMVC2018website/',
     'research use; no licence is stated',
@@ -59,6 +63,7 @@ DATA_SETS: dict[str, DataSet] = {
   'lol_v2/real': DataSet(
     'LOL-v2 real captured',
     {'train': 689, 'test': 100},
+    'LOL-v2',
     'Real_captured',
     'https://github.com/flyywh/CVPR-2020-Semi-Low-Light',
     'research use; no licence is stated',
@@ -66,6 +71,7 @@ DATA_SETS: dict[str, DataSet] = {
   'lol_v2/synthetic': DataSet(
     'LOL-v2 synthetic',
     {'train': 900, 'test': 100},
+    'LOL-v2',
     'Synthetic',
     'https://github.com/flyywh/CVPR-2020-Semi-Low-Light',
     'research use; no licence is stated',
@@ -73,12 +79,13 @@ DATA_SETS: dict[str, DataSet] = {
   'ntire2024_low_light': DataSet(
     'NTIRE 2024 low light enhancement',
     {'train': 230},
+    'NTIRE 2024',
     '',
     'https://codalab.lisn.upsaclay.fr/competitions/17640',
     "the challenge's terms; registration needed",
   ),
   'low_light_pairs': DataSet(
-    'your own pairs', {}, '', 'your own folder', 'yours'
+    'your own pairs', {}, 'plain', '', 'your own folder', 'yours'
   ),
 }
 
@@ -97,14 +104,12 @@ def get_data_set(name: str) -> DataSet:
 def instructions(name: str) -> str:
   """How to get a data set and where to put it."""
   data = get_data_set(name)
-  layouts = '; '.join(
-    f'{title}: ' + ', '.join(f for pair in splits.values() for f in pair)
-    for title, splits in sources.LAYOUTS.items()
-  )
+  layout = sources.LAYOUTS[data.layout]
+  folders = ', '.join(folder for pair in layout.values() for folder in pair)
   where = f'MANUAL_DIR/{data.folder}' if data.folder else 'MANUAL_DIR'
   return (
     f'{data.title} ({data.licence}). Get it from {data.url} and unpack it so '
-    f'that {where} has one of these layouts. {layouts}.'
+    f'that {where} holds {folders}.'
   )
 
 

@@ -190,7 +190,9 @@ def test_what_is_not_the_data_set_is_not_written(lol_like, tmp_path):
 def test_every_data_set_has_instructions():
   for name, data in lol.DATA_SETS.items():
     text = lol.instructions(name)
-    assert data.url in text and data.licence in text and 'our485/low' in text
+    assert data.url in text and data.licence in text
+    for low, target in sources.LAYOUTS[data.layout].values():
+      assert low in text and target in text
 
 
 def test_training_from_records_needs_no_tensorflow(lol_like, tmp_path):

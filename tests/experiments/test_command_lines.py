@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 from pathlib import Path
+import shutil
 import signal
 import subprocess
 import sys
@@ -347,3 +348,37 @@ def test_freed_memory_is_kept_where_the_allocator_can():
   assert done.returncode == 0, done.stderr
   kept, libc = done.stdout.split(' ', 1)
   assert kept == str(libc.strip() == 'glibc')
+
+
+def test_prepare_data_lists_checks_and_writes(run, tmp_path):
+  done = run('prepare_data', '--list')
+  assert done.returncode == 0 and 'lol_v2/synthetic: ' in done.stdout
+  done = run('prepare_data')
+  assert done.returncode == 2 and 'give --manual_dir. LOL-v1' in done.stderr
+  own = make_pairs(tmp_path / 'pairs', size=(40, 60))
+  flags = ('--dataset=low_light_pairs', f'--manual_dir={own}')
+  done = run('prepare_data', *flags, '--check')
+  assert done.returncode == 0 and '0 problem(s)' in done.stdout
+  (own / 'val/low/1.png').unlink()
+  done = run('prepare_data', *flags, '--check')
+  assert done.returncode == 1
+  assert 'problem: ' in done.stdout and '1.png: has no partner' in done.stdout
+  done = run('prepare_data', *flags)
+  assert done.returncode == 2 and 'give --data_dir' in done.stderr
+  shutil.rmtree(own / 'val')
+  done = run('prepare_data', *flags, f'--data_dir={tmp_path / "tfds"}')
+  assert done.returncode == 0, done.stderr
+  assert '3 train, 3 test' in done.stdout
+
+
+def test_a_reader_that_stops_listening_is_no_error(tmp_path):
+  with open(tmp_path / 'stderr', 'w') as stderr:
+    process = subprocess.Popen(
+      [sys.executable, '-m', 'experiments.prepare_data', '--list'],
+      cwd=ROOT,
+      stdout=subprocess.PIPE,
+      stderr=stderr,
+    )
+    process.stdout.close()
+    assert process.wait(60) == 1
+  assert (tmp_path / 'stderr').read_text() == ''
