@@ -84,6 +84,7 @@ class _Run:
   recent: list[dict[str, jax.Array]] = dataclasses.field(default_factory=list)
   unchecked: dict[str, jax.Array] | None = None
   skipped: int = 0
+  stop: StopRequest | None = None
   stopping: bool = False
   tracing: bool = False
   on_log: Callable[[int, dict[str, float]], None] | None = None
@@ -240,17 +241,18 @@ def train(
   spread = Parallel(
     build.parallel_spec(config), batch_size=build.batch_size(config)
   )
-  data = _make_data(config, spread.process)
-  run = _make_run(config, workdir, method, spread)
-  run.on_log = on_log
-  try:
-    state = _train(run, data, profile)
-  except BaseException:
-    # What failed is told; what was saved before it is finished all the same.
-    with contextlib.suppress(InputError):
-      run.checkpoints.close()
-    raise
-  run.checkpoints.close()
+  with StopRequest() as stop:
+    data = _make_data(config, spread.process)
+    run = _make_run(config, workdir, method, spread)
+    run.stop, run.on_log = stop, on_log
+    try:
+      state = _train(run, data, profile)
+    except BaseException:
+      # What failed is told; what was saved before it is finished all the same.
+      with contextlib.suppress(InputError):
+        run.checkpoints.close()
+      raise
+    run.checkpoints.close()
   return state
 
 
@@ -298,15 +300,15 @@ def _train(run: _Run, data: TrainingData, profile) -> TrainState:
     mininterval=1 if sys.stderr.isatty() else 30,
   )
   open_writers = Writers(run.workdir, first, active=cluster.is_first())
-  with open_writers as writers, StopRequest() as stop, run.watchdog, bar:
+  with open_writers as writers, run.watchdog, bar:
     for number, batch in data.batches(first, steps):
       # The first step compiles.
       run.watchdog.feed(f'step {number + 1}', patient=number == first)
       _trace(run, profile, number)
-      batch = run.parallel.put_batch(batch, stop=stop.asked)
+      batch = run.parallel.put_batch(batch, stop=run.stop.asked)
       state, scalars = step(state, batch, key)
       if run.parallel.process[1] == 1:
-        run.stopping |= stop.asked
+        run.stopping |= run.stop.asked
       _after_step(run, state, scalars, number + 1, writers, bar)
       if run.stopping:
         break

@@ -350,6 +350,27 @@ def test_freed_memory_is_kept_where_the_allocator_can():
   assert kept == str(libc.strip() == 'glibc')
 
 
+def test_a_run_told_to_stop_while_it_starts_saves_its_first_step(
+  pairs, tmp_path
+):
+  args = _train_args(pairs, tmp_path / 'cut', **LONGER)
+  command = [sys.executable, '-m', 'experiments.train', *args]
+  with subprocess.Popen(
+    command,
+    cwd=ROOT,
+    env=ENVIRONMENT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  ) as process:
+    process.stderr.readline()  # 'nafnet of ...': it compiles now
+    process.send_signal(signal.SIGTERM)
+    text, errors = process.communicate(timeout=120)
+  assert process.returncode == 0, errors
+  assert 'stopped and saved at step 1' in text
+  assert _final(tmp_path / 'cut')[0] == 1
+
+
 def test_prepare_data_lists_checks_and_writes(run, tmp_path):
   done = run('prepare_data', '--list')
   assert done.returncode == 0 and 'lol_v2/synthetic: ' in done.stdout
