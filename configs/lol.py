@@ -2,12 +2,12 @@
 
 lol.py        the paper's setting: ConditionalNAFNet 288 M, 500 k steps of batch
               8, 128x128 crops. Not yet run in full here.
-lol.py:small  1.24 M parameters, 2,500 steps of 8x64x64: about 28 minutes on two
+lol.py:small  1.24 M parameters, 2,500 steps of 8x64x64: about 15 minutes on two
               CPU cores. It learns x_0 directly, with L1 and a little spatial
               entropy (see docs/decisions.md). Expected on LOL-v1 test, 15
               images, trained on 120 pairs of other scenes, posterior sampler,
-              10 steps, one run: PSNR 19.3 dB, SSIM 0.70 without GT-mean, 23.1
-              dB and 0.72 with it.
+              10 steps, one run: PSNR 19.4 dB, SSIM 0.69 without GT-mean, 23.1
+              dB and 0.71 with it.
 lol.py:tiny   a few steps of a toy network, for tests.
 
 Run:      python -m experiments.train --config=configs/lol.py \
