@@ -117,7 +117,8 @@ def _newest(launch: runs.Launch) -> int:
 def compare(whole: runs.Launch, cut: runs.Launch) -> list[str]:
   """What differs between two finished runs; nothing if all is well."""
   found = []
-  if whole.last_checkpoint() != cut.last_checkpoint():
+  ends = [runs.last_checkpoint(launch.workdir) for launch in (whole, cut)]
+  if ends[0] != ends[1]:
     found.append('the last checkpoints differ')
   if whole.log() != cut.log():
     found.append('the logs differ')

@@ -23,17 +23,29 @@ from sel_jax.data import images
 ROOT = Path(__file__).parents[1]
 
 
-def make_pairs(root: Path, *, count: int = 3, side: int = 24) -> Path:
+def make_pairs(
+  root: Path, *, count: int = 3, size: tuple[int, int] = (24, 24)
+) -> Path:
   """A small data set of random pairs with train, val and test folders."""
   rng = np.random.default_rng(0)
   for split in ('train', 'val', 'test'):
     for folder in ('low', 'high'):
       (root / split / folder).mkdir(parents=True, exist_ok=True)
     for n in range(count):
-      high = rng.integers(0, 256, (side, side, 3), dtype=np.uint8)
+      high = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
       images.write_image(root / split / 'high' / f'{n}.png', high)
       images.write_image(root / split / 'low' / f'{n}.png', high // 8)
   return root
+
+
+def last_checkpoint(workdir: Path) -> tuple[int, dict[str, int]]:
+  """Step and checksums of a run's newest checkpoint."""
+  reader = Checkpoints.open(workdir)
+  try:
+    step = reader.steps()[-1]
+    return step, reader.restore(step)[1]['checksums']
+  finally:
+    reader.close()
 
 
 def free_port() -> int:
@@ -119,12 +131,3 @@ class Launch:
     """Lines of the run's log that hold a loss."""
     lines = (self.workdir / 'log.jsonl').read_text().splitlines()
     return [row for row in map(json.loads, lines) if 'loss' in row]
-
-  def last_checkpoint(self) -> tuple[int, dict[str, int]]:
-    """Step and checksums of the newest checkpoint."""
-    reader = Checkpoints.open(self.workdir)
-    try:
-      step = reader.steps()[-1]
-      return step, reader.restore(step)[1]['checksums']
-    finally:
-      reader.close()

@@ -231,7 +231,7 @@ def open_photos(spec: DataSpec, split: str) -> Photos:
   photos = SOURCES[spec.source](spec, split)
   if photos is not None and split != 'train':
     return photos
-  train = SOURCES[spec.source](spec, 'train')
+  train = photos if split == 'train' else SOURCES[spec.source](spec, 'train')
   if train is None or split == 'test':
     raise InputError(f'{spec.root}: has no split {split!r}; add its folders')
   has_val = split == 'train' and SOURCES[spec.source](spec, 'val') is not None

@@ -270,7 +270,7 @@ def _prepare(run: _Run):
     clip_norm=optim.clip_norm,
     decay=optim.ema_decay,
     accumulate=run.parallel.spec.accumulate,
-    sharded=run.parallel.spec.shard_state,
+    sharded=run.parallel.sharded,
     skip_nonfinite=run.spec.skip_nonfinite > 0,
   )
   step = functools.partial(train_step, method=run.method, update=update)

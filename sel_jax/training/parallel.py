@@ -18,6 +18,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
+from sel_jax import models
 from sel_jax.errors import InputError
 from sel_jax.settings import ParallelSpec
 from sel_jax.training import shards
@@ -137,7 +138,7 @@ class Parallel:
 
   def count_params(self) -> int:
     """Number of parameters of the state that was placed."""
-    return sum(leaf.size for leaf in jax.tree.leaves(self._whole.params))
+    return models.count_params(self._whole.params)
 
   def put_batch(self, batch: dict[str, np.ndarray], *, stop: bool = False):
     """This process's part of a batch, split over its devices.

@@ -14,8 +14,9 @@ from conftest import QUICK_XLA
 import numpy as np
 import pytest
 
+from benchmarks.runs import last_checkpoint
+from benchmarks.runs import make_pairs
 from experiments import command_line
-from sel_jax.checkpoints import Checkpoints
 from sel_jax.data import images
 
 ROOT = Path(__file__).parents[2]
@@ -60,21 +61,9 @@ def _train_args(root, workdir, **overrides):
   )
 
 
-def make_pairs(root, splits=('train', 'val', 'test'), count=3, size=(21, 30)):
-  rng = np.random.default_rng(0)
-  for split in splits:
-    for side in ('low', 'high'):
-      (root / split / side).mkdir(parents=True, exist_ok=True)
-    for n in range(count):
-      high = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-      images.write_image(root / split / 'high' / f'{n}.png', high)
-      images.write_image(root / split / 'low' / f'{n}.png', high // 8)
-  return root
-
-
 @pytest.fixture(scope='module')
 def pairs(tmp_path_factory):
-  return make_pairs(tmp_path_factory.mktemp('pairs'))
+  return make_pairs(tmp_path_factory.mktemp('pairs'), size=(21, 30))
 
 
 @pytest.fixture(scope='module')
@@ -84,15 +73,6 @@ def trained(pairs, tmp_path_factory):
   done = run_process('train', *_train_args(pairs, workdir))
   assert done.returncode == 0, done.stderr
   return workdir
-
-
-def _final(workdir):
-  """Step and checksums of the last checkpoint."""
-  reader = Checkpoints.open(workdir)
-  step = reader.steps()[-1]
-  checksums = reader.restore(step)[1]['checksums']
-  reader.close()
-  return step, checksums
 
 
 def test_training_leaves_checkpoints_log_and_picture(trained):
@@ -108,11 +88,11 @@ def test_training_leaves_checkpoints_log_and_picture(trained):
 
 
 def test_a_finished_run_is_left_as_it_is(run, pairs, trained):
-  before = _final(trained)
+  before = last_checkpoint(trained)
   log = (trained / 'log.jsonl').read_text()
   done = run('train', *_train_args(pairs, trained))
   assert done.returncode == 0, done.stderr
-  assert _final(trained) == before
+  assert last_checkpoint(trained) == before
   assert (trained / 'log.jsonl').read_text() == log
 
 
@@ -153,7 +133,7 @@ def test_an_interrupted_run_ends_bitwise_equal(
   assert status == (0 if number == signal.SIGTERM else -number)
   again = run_process('train', *args)
   assert again.returncode == 0, again.stderr
-  assert _final(tmp_path / 'cut') == _final(uninterrupted)
+  assert last_checkpoint(tmp_path / 'cut') == last_checkpoint(uninterrupted)
   seen = [json.loads(line)['step'] for line in log.read_text().splitlines()]
   assert seen == [*range(1, 31), 30]
 
@@ -273,7 +253,7 @@ BAD_DATA = {
 @pytest.mark.parametrize('case', BAD_DATA)
 def test_bad_data_is_one_clear_sentence(run, case, tmp_path):
   spoil, parts = BAD_DATA[case]
-  root = make_pairs(tmp_path / 'data')
+  root = make_pairs(tmp_path / 'data', size=(21, 30))
   spoil(root)
   done = run('train', *_train_args(root, tmp_path / 'run'))
   _refused(done, *parts)
@@ -310,10 +290,10 @@ def test_odd_calls_of_train_are_explained(run, pairs, tmp_path):
 
 
 def test_a_run_of_another_model_is_not_overwritten(run, pairs, trained):
-  before = _final(trained)
+  before = last_checkpoint(trained)
   done = run('train', *_train_args(pairs, trained, **{'model.width': 6}))
   _refused(done, 'another model', '--workdir')
-  assert _final(trained) == before
+  assert last_checkpoint(trained) == before
 
 
 def test_bad_calls_of_evaluate_and_enhance(run, pairs, trained, tmp_path):
@@ -368,7 +348,7 @@ def test_a_run_told_to_stop_while_it_starts_saves_its_first_step(
     text, errors = process.communicate(timeout=120)
   assert process.returncode == 0, errors
   assert 'stopped and saved at step 1' in text
-  assert _final(tmp_path / 'cut')[0] == 1
+  assert last_checkpoint(tmp_path / 'cut')[0] == 1
 
 
 def test_prepare_data_lists_checks_and_writes(run, tmp_path):

@@ -49,7 +49,7 @@ def _launch(root, workdir, form, **settings):
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
   folder = tmp_path_factory.mktemp('topologies')
-  runs.make_pairs(folder / 'data', side=20)
+  runs.make_pairs(folder / 'data', size=(20, 20))
   return folder
 
 
