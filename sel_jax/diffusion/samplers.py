@@ -18,6 +18,8 @@ import numpy as np
 
 from sel_jax.diffusion.sde import DenoisingSDE
 from sel_jax.diffusion.sde import IRSDE
+from sel_jax.diffusion.times import log_snr
+from sel_jax.diffusion.times import time_grid
 
 Image = Float[Array, 'B H W C']
 # (x_t, mu, t as a scalar integer array) -> e_hat.
@@ -26,15 +28,26 @@ Denoiser = Callable[[Array, Array, Array], Array]
 
 @struct.dataclass
 class Coefficients:
-  """x_s = m + state (x_t - m) + clean (x0_hat - m) + noise e_hat + random z.
+  """One step t -> s as a linear combination; leaves are [S].
 
-  m is mu, or x0_hat for the denoising diffusion. Leaves are [S].
+    x_s = m + state (x_t - m) + clean (x0_hat - m) + noise e_hat
+          + change (x0_hat - x0_hat of the step before) + random z
+
+  m is mu, or x0_hat for the denoising diffusion.
   """
 
   state: Array
   clean: Array
   noise: Array
+  change: Array
   random: Array
+
+
+def _coefficients(like: Array, **given: Array) -> Coefficients:
+  """Zero, but for those given."""
+  names = ('state', 'clean', 'noise', 'change', 'random')
+  zero = jnp.zeros_like(like)
+  return Coefficients(**{name: given.get(name, zero) for name in names})
 
 
 def _spans(sde: IRSDE, t: Array, s: Array):
@@ -57,10 +70,10 @@ def posterior(sde: IRSDE, t: Array, s: Array) -> Coefficients:
   At s = t - 1 it is the release's posterior step (arXiv 2304.08291).
   """
   a_s, one_t, one_s, one_r, span = _spans(sde, t, s)
-  return Coefficients(
+  return _coefficients(
+    one_t,
     state=jnp.exp(-span) * one_s / one_t,
     clean=a_s * one_r / one_t,
-    noise=jnp.zeros_like(one_t),
     random=sde.scale * jnp.sqrt(one_r * one_s / one_t),
   )
 
@@ -79,12 +92,7 @@ def _euler(sde: IRSDE, t: Array, s: Array, share: float) -> Coefficients:
   else:
     pull = 2 * sde.scale**2 * span * share
     state = 1 + span
-  return Coefficients(
-    state=state,
-    clean=jnp.zeros_like(span),
-    noise=-pull / std,
-    random=random,
-  )
+  return _coefficients(span, state=state, noise=-pull / std, random=random)
 
 
 def reverse_sde(sde: IRSDE, t: Array, s: Array) -> Coefficients:
@@ -97,46 +105,100 @@ def reverse_ode(sde: IRSDE, t: Array, s: Array) -> Coefficients:
   return _euler(sde, t, s, 0.5)
 
 
+def _signal(sde: IRSDE, t: Array) -> Array:
+  """What is left of the clean image: a_t, or all of it when denoising."""
+  a = sde.decay[t]
+  return jnp.ones_like(a) if isinstance(sde, DenoisingSDE) else a
+
+
+def ddim(sde: IRSDE, t: Array, s: Array) -> Coefficients:
+  """Deterministic step y_s = a_s y0_hat + s_s e_hat (arXiv 2010.02502 eq. 12).
+
+  The first-order exponential integrator of the probability-flow ODE.
+  """
+  del t
+  std = sde.marginal_std[s]
+  return _coefficients(std, clean=_signal(sde, s), noise=std)
+
+
+def _log_snr_steps(sde: IRSDE, t: Array, s: Array):
+  """(h, h of the step before, whether a second-order step is possible).
+
+  h = ln(a_s / s_s) - ln(a_t / s_t). The first step has nothing before it, and
+  the step to s = 0 is infinitely long: both are of first order.
+  """
+  known = log_snr(sde)
+  ends = known[s] - known[t]
+  before = jnp.concatenate([jnp.full(1, jnp.inf), ends[:-1]])
+  possible = jnp.isfinite(ends) & jnp.isfinite(before)
+  h, before = (jnp.where(possible, x, 1.0) for x in (ends, before))
+  return ends, h, before, possible
+
+
+def dpm2m(sde: IRSDE, t: Array, s: Array) -> Coefficients:
+  """Second-order multistep solver of the probability-flow ODE.
+
+    y_s = (s_s/s_t) y_t - a_s [(e^-h - 1) y0_hat - ((e^-h - 1)/h + 1) D]
+    D = (y0_hat - y0_hat_prev) h / h_prev
+
+  Source: DPM-Solver++ 2M, arXiv 2211.01095 algorithm 2, with the exact
+  integral of the linear term. Best on the log-SNR grid.
+  """
+  whole, h, before, possible = _log_snr_steps(sde, t, s)
+  signal = _signal(sde, s)
+  change = signal * (1 + jnp.expm1(-h) / h) * h / before
+  return _coefficients(
+    h,
+    state=sde.marginal_std[s] / sde.marginal_std[t],
+    clean=-signal * jnp.expm1(-whole),
+    change=change * possible,
+  )
+
+
+def sde_dpm2m(sde: IRSDE, t: Array, s: Array) -> Coefficients:
+  """Second-order multistep solver of the reverse-time SDE.
+
+    y_s = (s_s/s_t) e^-h y_t + a_s (1 - e^-2h) y0_hat
+          + a_s (1 - (1 - e^-2h)/(2h)) D + s_s sqrt(1 - e^-2h) z
+
+  Source: SDE-DPM-Solver++ 2M, arXiv 2211.01095 appendix; D as in `dpm2m`.
+  """
+  whole, h, before, possible = _log_snr_steps(sde, t, s)
+  signal, std = _signal(sde, s), sde.marginal_std[s]
+  fresh = -jnp.expm1(-2 * whole)
+  change = signal * (1 + jnp.expm1(-2 * h) / (2 * h)) * h / before
+  return _coefficients(
+    h,
+    state=std / sde.marginal_std[t] * jnp.exp(-whole),
+    clean=signal * fresh,
+    change=change * possible,
+    random=std * jnp.sqrt(fresh),
+  )
+
+
 SAMPLERS = {
   'posterior': posterior,
   'sde': reverse_sde,
   'ode': reverse_ode,
+  'ddim': ddim,
+  'dpm2m': dpm2m,
+  'sde_dpm2m': sde_dpm2m,
 }
 
 
-def time_grid(total: int, steps: int) -> np.ndarray:
-  """Times T = t_0 > ... > t_S = 0, uniform in t: [S + 1] integers.
+def coefficients_of(
+  sde: IRSDE, sampler: str, times: Int[np.ndarray, ' S+1'] | None
+) -> tuple[Coefficients, np.ndarray]:
+  """The steps of a sampler over times, leaves [S], and the times [S + 1].
 
   Args:
-    total: T.
-    steps: S, network calls, 1..T.
+    sde: the diffusion.
+    sampler: a row of `SAMPLERS`.
+    times: decreasing to 0; None is all of T..0.
 
   Raises:
-    ValueError: if `steps` is not in 1..T.
+    ValueError: for an unknown sampler or times that do not decrease to 0.
   """
-  if not 1 <= steps <= total:
-    raise ValueError(
-      f'steps={steps}: the diffusion has T={total} times, give 1 to {total}'
-    )
-  return np.rint(np.linspace(total, 0, steps + 1)).astype(np.int32)
-
-
-def per_example_noise(key: Key[Array, ''], shape: tuple[int, ...]):
-  """N -> standard normal [B, H, W, C], one stream for each example.
-
-  Example b at draw n depends on (key, n, b) alone, not on the batch's size.
-  """
-  examples = jnp.arange(shape[0])
-
-  def draw(n):
-    at_n = jax.random.fold_in(key, n)
-    one = lambda b: jax.random.normal(jax.random.fold_in(at_n, b), shape[1:])
-    return jax.vmap(one)(examples)
-
-  return draw
-
-
-def _checked_times(sde: IRSDE, sampler: str, times) -> np.ndarray:
   if sampler not in SAMPLERS:
     raise ValueError(
       f'unknown sampler {sampler!r}; choose one of {list(SAMPLERS)}'
@@ -148,7 +210,89 @@ def _checked_times(sde: IRSDE, sampler: str, times) -> np.ndarray:
     raise ValueError(
       f'times must decrease from at most T={sde.steps} to 0, not {times}'
     )
-  return times
+  return SAMPLERS[sampler](sde, times[:-1], times[1:]), times
+
+
+def row_noise(
+  key: Key[Array, ''], rows: Int[Array, ' R'], width: int, channels: int
+) -> Float[Array, 'R W C']:
+  """Standard normal rows of an image; row i depends on (key, i) alone.
+
+  So a band of a photograph, or the same one with a wider margin, gets the
+  noise of the whole.
+  """
+
+  def one(row):
+    return jax.random.normal(jax.random.fold_in(key, row), (width, channels))
+
+  return jax.vmap(one)(rows)
+
+
+def draw_key(key: Key[Array, ''], n: Array, example: Array) -> Key[Array, '']:
+  """Key of draw n (0 is the start) for one example of a batch."""
+  return jax.random.fold_in(jax.random.fold_in(key, n), example)
+
+
+def per_example_noise(key: Key[Array, ''], shape: tuple[int, ...]):
+  """N -> standard normal [B, H, W, C], one stream for each example.
+
+  Example b at draw n depends on (key, n, b) alone, not on the batch's size,
+  and its pixels not on the size of the image.
+  """
+  batch, height, width, channels = shape
+
+  def draw(n):
+    def one(example):
+      own = draw_key(key, n, example)
+      return row_noise(own, jnp.arange(height), width, channels)
+
+    return jax.vmap(one)(jnp.arange(batch))
+
+  return draw
+
+
+def dynamic_limit(clean: Image, quantile: float) -> Float[Array, ' B']:
+  """How far x0_hat overshoots: the quantile of |2 x0_hat - 1|, at least 1.
+
+  Source: dynamic thresholding, Imagen, arXiv 2205.11487 section 2.3.
+  """
+  flat = jnp.abs(2 * clean - 1).reshape(clean.shape[0], -1)
+  return jnp.maximum(jnp.quantile(flat, quantile, axis=1), 1.0)
+
+
+def restrict(clean: Array, limit: Array) -> Array:
+  """Clamps 2 x0_hat - 1 to +-limit and divides by it; limit 1 is a clip.
+
+  Args:
+    clean: x0_hat.
+    limit: broadcasts against `clean`, at least 1.
+
+  Returns:
+    In [0, 1], shape of `clean`.
+  """
+  centered = jnp.clip(2 * clean - 1, -limit, limit) / limit
+  return 0.5 * (centered + 1)
+
+
+def combine(
+  sde: IRSDE,
+  step: Coefficients,
+  t: Array,
+  x: Array,
+  mu: Array,
+  clean: Array,
+  previous: Array,
+  random: Array | float,
+) -> Array:
+  """x_s from x_t, x0_hat, the x0_hat before it and noise; pixel by pixel."""
+  center = clean if isinstance(sde, DenoisingSDE) else mu
+  return center + (
+    step.state * (x - center)
+    + step.clean * (clean - center)
+    + step.noise * sde.noise_from_clean(x, clean, mu, t)
+    + step.change * (clean - previous)
+    + step.random * random
+  )
 
 
 def sample(
@@ -160,6 +304,7 @@ def sample(
   sampler: str = 'posterior',
   times: Int[np.ndarray, ' S+1'] | None = None,
   clip: bool = True,
+  dynamic: float = 0.0,
   noise_at: Callable[[Array], Array] | None = None,
   trajectory: bool = False,
 ) -> Image | tuple[Image, Float[Array, 'S+1 B H W C']]:
@@ -171,8 +316,10 @@ def sample(
     key: draws the start and the steps' noise.
     mu: low-light images in [0, 1]; noisy ones for a denoising diffusion.
     sampler: a row of `SAMPLERS`.
-    times: decreasing to 0, see `time_grid`; all T..0 if left out.
+    times: decreasing to 0, see `GRIDS`; all T..0 if left out.
     clip: keep x0_hat, amplified by 1/a_t at large t, in [0, 1].
+    dynamic: quantile of dynamic thresholding in place of the plain clip, such
+      as 0.995; 0 is off.
     noise_at: draw n -> noise instead of the key's; 0 is the start.
     trajectory: also return every state.
 
@@ -183,30 +330,23 @@ def sample(
   Raises:
     ValueError: for an unknown sampler or times that do not decrease to 0.
   """
-  times = _checked_times(sde, sampler, times)
+  steps, times = coefficients_of(sde, sampler, times)
   draw = noise_at or per_example_noise(key, mu.shape)
-  coefficients = SAMPLERS[sampler](sde, times[:-1], times[1:])
-  denoising = isinstance(sde, DenoisingSDE)
 
-  def body(x, inputs):
-    c, t, n = inputs
-    noise_hat = denoise(x, mu, t)
-    clean = sde.clean_from_noise(x, noise_hat, mu, t)
+  def body(carry, inputs):
+    x, previous = carry
+    step, t, n = inputs
+    clean = sde.clean_from_noise(x, denoise(x, mu, t), mu, t)
     if clip:
-      clean = jnp.clip(clean, 0, 1)
-      noise_hat = sde.noise_from_clean(x, clean, mu, t)
-    center = clean if denoising else mu
-    x = center + (
-      c.state * (x - center)
-      + c.clean * (clean - center)
-      + c.noise * noise_hat
-      + c.random * draw(n)
-    )
-    return x, (x if trajectory else None)
+      limit = dynamic_limit(clean, dynamic) if dynamic else jnp.ones(len(mu))
+      clean = restrict(clean, limit.reshape(-1, 1, 1, 1))
+    x = combine(sde, step, t, x, mu, clean, previous, draw(n))
+    return (x, clean), (x if trajectory else None)
 
-  start = mu if denoising else sde.prior(mu, draw(0))
+  start = mu if isinstance(sde, DenoisingSDE) else sde.prior(mu, draw(0))
   draws = np.arange(1, len(times), dtype=np.int32)
-  result, states = jax.lax.scan(body, start, (coefficients, times[:-1], draws))
+  inputs = (steps, times[:-1], draws)
+  (result, _), states = jax.lax.scan(body, (start, start), inputs)
   if not trajectory:
     return result
   return result, jnp.concatenate([start[None], states])

@@ -178,6 +178,27 @@ class IRSDE:
     c = at_time(self.decay, t - 1, x)
     return mu + (a * one_c * (x - mu) + c * one_a * (clean - mu)) / one_b
 
+  def noise_from_euler(
+    self, x: Array, noise: Array, mu: Array, t: Array
+  ) -> Array:
+    """The noise e that a perfect answer to the `optimum` objective stands for.
+
+    The objective makes the Euler mean of e' equal x*_{t-1}, which e itself
+    does not. With y = x - mu, u = theta_t dt and x* = mu + p y_t + q y_0,
+
+      (1 + u) y_t - (2 lambda^2 u / s_t) e' = p y_t + q y_0
+
+    is solved for y_0, and y_0 gives e. Linear in e', so it holds for the mean
+    that a network learns as well. Derived in docs/decisions.md.
+    """
+    one_a, one_c, one_b = self._bridge(t, x)
+    unit = at_time(self.thetas * self.dt, t, x)
+    p = jnp.exp(-unit) * one_c / one_b
+    q = at_time(self.decay, t - 1, x) * one_a / one_b
+    pull = 2 * self.scale**2 * unit / at_time(self.marginal_std, t, x)
+    clean = mu + ((1 + unit - p) * (x - mu) - pull * noise) / q
+    return self.noise_from_clean(x, clean, mu, t)
+
   def posterior_std(self, t: Array, like: Array) -> Array:
     """Lambda sqrt((1 - A^2) (1 - C^2) / (1 - B^2)); 0 at t = 1."""
     one_a, one_c, one_b = self._bridge(t, like)
@@ -243,6 +264,17 @@ class DenoisingSDE(IRSDE):
   def optimum(self, x: Array, clean: Array, mu: Array, t: Array) -> Array:
     """`IRSDE.optimum` with mu = x_0."""
     return super().optimum(x, clean, clean, t)
+
+  def noise_from_euler(
+    self, x: Array, noise: Array, mu: Array, t: Array
+  ) -> Array:
+    """As `IRSDE.noise_from_euler`: x_t - r e' = x_0 + p s_t e, so e ~ e'."""
+    del mu
+    one_a, one_c, one_b = self._bridge(t, x)
+    std = at_time(self.marginal_std, t, x)
+    p = at_time(jnp.exp(-self.thetas * self.dt), t, x) * one_c / one_b
+    pull = -self._pull(x, -noise / std, t, 1.0)
+    return pull / (std * (1 - p))
 
   def posterior_step(
     self, x: Array, noise_hat: Array, mu: Array, t: Array, noise: Array

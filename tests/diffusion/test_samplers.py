@@ -2,17 +2,27 @@ import functools
 import json
 
 from conftest import nhwc
+import hypothesis
+from hypothesis import strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks import analytic
 from sel_jax.diffusion import DenoisingSDE
+from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import IRSDE
+from sel_jax.diffusion import log_snr
+from sel_jax.diffusion import log_snr_grid
 from sel_jax.diffusion import sample
 from sel_jax.diffusion import SAMPLERS
+from sel_jax.diffusion import SCHEDULES
 from sel_jax.diffusion import SDESpec
 from sel_jax.diffusion import time_grid
+from sel_jax.diffusion.samplers import dynamic_limit
+from sel_jax.diffusion.samplers import per_example_noise
+from sel_jax.diffusion.samplers import restrict
 from sel_jax.interop import torch_weights
 from sel_jax.models import ConditionalNAFNet
 
@@ -89,13 +99,14 @@ def test_a_perfect_denoiser_restores_the_image(sampler, steps):
   )
   assert states.shape == (steps + 1, *MU.shape)
   error = float(jnp.abs(result - CLEAN).max())
-  if sampler == 'posterior':  # the last step returns x0_hat, whatever the grid
+  if sampler not in ('sde', 'ode'):  # the last step returns x0_hat
     assert error < 1e-5
   elif steps == 100:  # Euler's own error
     assert error < 0.1
 
 
-def test_posterior_skips_have_the_marginal_of_the_forward_process():
+@pytest.mark.parametrize('sampler', ['posterior', 'ddim', 'sde_dpm2m'])
+def test_skips_have_the_marginal_of_the_forward_process(sampler):
   """A step t -> s of any length: mean and variance of x_s given x_0."""
   sde = IRSDE.create(SDESpec())
   count = 4000
@@ -106,6 +117,7 @@ def test_posterior_skips_have_the_marginal_of_the_forward_process():
     sde,
     jax.random.key(2),
     mu,
+    sampler=sampler,
     times=np.array([100, 61, 13, 0]),
     clip=False,
     trajectory=True,
@@ -118,24 +130,165 @@ def test_posterior_skips_have_the_marginal_of_the_forward_process():
   np.testing.assert_allclose(result, clean, atol=1e-5)
 
 
-@pytest.mark.parametrize('sampler', ['sde', 'ode'])
-def test_euler_converges_to_the_posterior_of_gaussian_data(sampler):
+DATA = analytic.GaussianData()
+
+
+@pytest.mark.parametrize('sampler', SAMPLERS)
+def test_many_steps_end_at_the_posterior_of_gaussian_data(sampler):
   """x_0 ~ N(m, c^2): the exact denoiser is linear, the result known."""
   sde = IRSDE.create(SDESpec(steps=1000))
-  count, mean, spread = 4000, 0.6, 0.1
-  mu = jnp.full((count, 1, 1, 1), 0.2)
+  mu = jnp.full((4000, 1, 1, 1), DATA.mu)
+  result = sample(
+    DATA.denoise(sde),
+    sde,
+    jax.random.key(0),
+    mu,
+    sampler=sampler,
+    clip=False,
+  )
+  assert float(result.mean()) == pytest.approx(DATA.mean, abs=0.015)
+  assert float(result.std()) == pytest.approx(DATA.spread, rel=0.1)
+
+
+@pytest.mark.parametrize('sampler', SAMPLERS)
+@pytest.mark.parametrize('grid', GRIDS)
+def test_propagated_moments_are_those_of_draws(sampler, grid):
+  sde = IRSDE.create(SDESpec())
+  times = GRIDS[grid](sde, 12)
+  mu = jnp.full((20_000, 1, 1, 1), DATA.mu)
+  result = sample(
+    DATA.denoise(sde),
+    sde,
+    jax.random.key(0),
+    mu,
+    sampler=sampler,
+    times=times,
+    clip=False,
+  )
+  drawn = np.hypot(
+    float(result.mean()) - DATA.mean, float(result.std()) - DATA.spread
+  )
+  exact = analytic.error(DATA, sde, sampler, times)
+  assert drawn == pytest.approx(exact, abs=0.003)
+
+
+def _order(sampler, *, coarse=16, stop=200):
+  """log2 of the error's fall when steps double, on the exact flow."""
+  sde = IRSDE.create(SDESpec(steps=1000))
+  known = np.asarray(log_snr(sde))
+  errors = []
+  for steps in (coarse, 2 * coarse):
+    wanted = np.linspace(known[-1], known[stop], steps + 1)
+    exact = np.interp(wanted, known[:0:-1], np.arange(1000, 0, -1))
+    times = np.append(np.rint(exact).astype(int), 0)
+    _, states = sample(
+      DATA.denoise(sde),
+      sde,
+      jax.random.key(0),
+      jnp.full((64, 1, 1, 1), DATA.mu),
+      sampler=sampler,
+      times=times,
+      clip=False,
+      trajectory=True,
+    )
+    truth = DATA.flow(sde, np.asarray(states[0]), stop)
+    errors.append(float(jnp.sqrt(jnp.mean((states[-2] - truth) ** 2))))
+  return np.log2(errors[0] / errors[1])
+
+
+def test_orders_of_convergence():
+  assert _order('ode') == pytest.approx(1, abs=0.15)
+  assert _order('ddim') == pytest.approx(1, abs=0.15)
+  assert 1.8 < _order('dpm2m') < 3
+
+
+@pytest.mark.parametrize('spread', [0.02, 0.1, 0.2])
+def test_ten_second_order_steps_halve_the_error(spread):
+  data = analytic.GaussianData(spread=spread)
+  sde = IRSDE.create(SDESpec())
+  times = {name: grid(sde, 10) for name, grid in GRIDS.items()}
+  ours = analytic.error(data, sde, 'dpm2m', times['log_snr'])
+  for grid in GRIDS:
+    assert ours <= 0.5 * analytic.error(data, sde, 'posterior', times[grid])
+
+
+def test_few_steps_approach_a_thousand_on_data_of_two_kinds():
+  """A mixture of two normals: the denoiser is not linear."""
+  sde = IRSDE.create(SDESpec(steps=1000))
+  kinds = [analytic.GaussianData(m, 0.05) for m in (0.4, 0.8)]
 
   def denoise(x, mu, t):
     a, s = sde.decay[t], sde.marginal_std[t]
-    gain = a * spread**2 / (a**2 * spread**2 + s**2)
-    clean = mean + gain * (x - mu - a * (mean - mu))
-    return sde.noise_from_clean(x, clean, mu, t)
+    wide = jnp.sqrt((a * 0.05) ** 2 + s**2)
+    logits = jnp.stack(
+      [-0.5 * ((x - mu - a * (k.mean - mu)) / wide) ** 2 for k in kinds]
+    )
+    noises = jnp.stack([k.denoise(sde)(x, mu, t) for k in kinds])
+    return jnp.sum(jax.nn.softmax(logits, axis=0) * noises, axis=0)
 
-  result = sample(
-    denoise, sde, jax.random.key(0), mu, sampler=sampler, clip=False
-  )
-  assert float(result.mean()) == pytest.approx(mean, abs=0.015)
-  assert float(result.std()) == pytest.approx(spread, rel=0.1)
+  def run(sampler, steps):
+    return sample(
+      denoise,
+      sde,
+      jax.random.key(0),
+      jnp.full((500, 1, 1, 1), 0.2),
+      sampler=sampler,
+      times=log_snr_grid(sde, steps),
+      clip=False,
+    )
+
+  fine = run('dpm2m', 1000)
+  errors = {
+    (name, steps): float(jnp.sqrt(jnp.mean((run(name, steps) - fine) ** 2)))
+    for name in ('ddim', 'dpm2m')
+    for steps in (10, 20)
+  }
+  assert errors['dpm2m', 20] < 0.5 * errors['dpm2m', 10]
+  assert errors['dpm2m', 20] < 0.5 * errors['ddim', 20]
+
+
+@hypothesis.settings(max_examples=40, deadline=None)
+@hypothesis.given(
+  total=st.integers(1, 60),
+  share=st.floats(0, 1),
+  schedule=st.sampled_from(sorted(SCHEDULES)),
+)
+def test_grids_have_the_asked_number_of_decreasing_times(
+  total, share, schedule
+):
+  sde = IRSDE.create(SDESpec(steps=total, schedule=schedule))
+  steps = max(1, round(share * total))
+  for grid in GRIDS.values():
+    times = grid(sde, steps)
+    assert len(times) == steps + 1
+    assert times[0] == total and times[-1] == 0
+    assert np.all(np.diff(times) < 0)
+
+
+def test_log_snr_grid_is_even_where_integers_allow():
+  sde = IRSDE.create(SDESpec(steps=1000))
+  ratios = np.asarray(log_snr(sde))[log_snr_grid(sde, 8)[:-1]]
+  steps = np.diff(ratios)
+  assert steps.max() / steps.min() < 1.1
+
+
+@pytest.mark.parametrize('kind', [IRSDE, DenoisingSDE])
+def test_the_bias_of_the_optimum_objective_is_undone_exactly(kind):
+  """e' whose Euler mean is x*_{t-1} gives back the e that made x_t."""
+  sde = kind.create(SDESpec(steps=20, eps=0.04))
+  for t in range(1, 21):
+    t = jnp.asarray([t])
+    noise = jax.random.normal(jax.random.key(0), CLEAN.shape)
+    mu = jnp.broadcast_to(MU, CLEAN.shape)
+    x = sde.perturb(CLEAN, mu, t, noise)
+    start = sde.reverse_mean(x, jnp.zeros_like(x), mu, t)
+    pull = sde.reverse_mean(x, sde.score_from_noise(jnp.ones_like(x), t), mu, t)
+    biased = (sde.optimum(x, CLEAN, mu, t) - start) / (pull - start)
+    np.testing.assert_allclose(
+      sde.noise_from_euler(x, biased, mu, t), noise, atol=2e-3
+    )
+    if int(t[0]) == 20:  # what is undone is not small
+      assert float(jnp.abs(biased - noise).max()) > 0.05
 
 
 @pytest.mark.parametrize('sampler', SAMPLERS)
@@ -168,6 +321,31 @@ def test_clipping_keeps_the_estimate_in_range():
   times = time_grid(sde.steps, 5)
   assert float(jnp.abs(run(times=times)).max()) <= 1
   assert float(jnp.abs(run(times=times, clip=False)).max()) > 1
+
+
+def test_dynamic_thresholding_scales_what_overshoots():
+  clean = jnp.linspace(-0.5, 1.5, 101).reshape(1, 101, 1, 1)
+  limit = dynamic_limit(clean, 0.9)
+  assert float(limit[0]) == pytest.approx(1.8, rel=0.02)
+  found = restrict(clean, limit[:, None, None, None])
+  assert float(found.min()) == 0 and float(found.max()) == 1
+  inside = jnp.linspace(0.2, 0.7, 11).reshape(1, 11, 1, 1)
+  assert float(dynamic_limit(inside, 0.9)[0]) == 1
+  np.testing.assert_allclose(restrict(inside, 1.0), inside, atol=1e-6)
+  np.testing.assert_allclose(
+    restrict(clean, 1.0), jnp.clip(clean, 0, 1), atol=1e-6
+  )
+
+
+def test_noise_of_a_pixel_does_not_depend_on_the_image_around_it():
+  draw = lambda shape: per_example_noise(jax.random.key(0), shape)(3)
+  large = draw((2, 40, 50, 3))
+  np.testing.assert_array_equal(draw((2, 32, 41, 3)), large[:, :32, :41])
+  assert abs(float(large.mean())) < 0.05
+  assert float(large.std()) == pytest.approx(1, abs=0.05)
+  flat = large.reshape(-1, 150)
+  correlations = np.corrcoef(flat)[~np.eye(len(flat), dtype=bool)]
+  assert np.abs(correlations).max() < 0.45
 
 
 def test_noise_of_an_example_does_not_depend_on_the_batch():
