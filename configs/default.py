@@ -105,7 +105,17 @@ def get_config() -> ml_collections.ConfigDict:
     skip_nonfinite=0,
   )
   config.eval = config_dict.create(
-    sampler='posterior', steps=100, clip=True, seed=0, images=0
+    sampler='posterior',
+    steps=100,
+    grid='time',
+    clip=True,
+    dynamic=0.0,
+    unbias=False,
+    seed=0,
+    images=0,
+    tile=640,
+    overlap=128,
+    pool=0,
   )
   config.parallel = config_dict.create(
     backend='shard_map',

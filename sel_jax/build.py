@@ -22,6 +22,7 @@ from sel_jax.data.cache import CACHES
 from sel_jax.data.photos import DataSpec
 from sel_jax.data.photos import SOURCES
 from sel_jax.data.pipeline import LoaderSpec
+from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion import OBJECTIVES
 from sel_jax.diffusion import PIXEL_DISTANCES
@@ -140,6 +141,7 @@ def check_config(config: Config) -> None:
     'optim.name': OPTIMIZERS,
     'optim.schedule': LR_SCHEDULES,
     'eval.sampler': SAMPLERS,
+    'eval.grid': GRIDS,
     'parallel.backend': BACKENDS,
   }
   for path, allowed in choices.items():
@@ -150,6 +152,7 @@ def check_config(config: Config) -> None:
         f'config.{path}={value!r}: choose one of {sorted(allowed)}'
       )
   _check_numbers(config)
+  _check_eval(config)
 
 
 def _check_numbers(config: Config) -> None:
@@ -170,12 +173,33 @@ def _check_numbers(config: Config) -> None:
     value = config[section].get(key, 1)
     if value <= 0:
       raise InputError(f'config.{section}.{key}={value}: must be positive')
-  steps, total = eval_spec(config).steps, _read(config, 'sde', SDESpec).steps
-  if not 1 <= steps <= total:
-    raise InputError(
-      f'config.eval.steps={steps}: the diffusion has {total} times '
-      f'(config.sde.steps); give 1 to {total}'
+
+
+def _check_eval(config: Config) -> None:
+  """What the sampler's settings ask of one another and of other sections."""
+  spec, total = eval_spec(config), _read(config, 'sde', SDESpec).steps
+
+  def refuse(key, remedy):
+    value = getattr(spec, key)
+    raise InputError(f'config.eval.{key}={value}: {remedy}')
+
+  if not 1 <= spec.steps <= total:
+    refuse(
+      'steps',
+      f'the diffusion has {total} times (config.sde.steps); give 1 to {total}',
     )
+  if not 0 <= spec.dynamic <= 1:
+    refuse('dynamic', 'a quantile lies in 0 to 1')
+  if spec.tile < 0 or spec.tile % 32:
+    refuse('tile', 'give a multiple of 32, or 0')
+  if spec.tile and not 0 <= spec.overlap <= spec.tile // 2:
+    refuse('overlap', f'give 0 to half of config.eval.tile={spec.tile}')
+  if spec.pool < 0:
+    refuse('pool', 'give a side in pixels, or 0')
+  if spec.pool and config.model.name != 'nafnet':
+    refuse('pool', f'{config.model.name} has no channel attention; give 0')
+  if spec.unbias and config.loss.objective != 'optimum':
+    refuse('unbias', "only config.loss.objective='optimum' has this bias")
 
 
 def data_spec(config: Config) -> DataSpec:

@@ -129,16 +129,33 @@ class EvalSpec:
   Attributes:
     sampler: a row of `diffusion.SAMPLERS`.
     steps: network calls, 1..T.
+    grid: a row of `diffusion.GRIDS`; 'log_snr' suits the samplers of second
+      order.
     clip: keep x0_hat in [0, 1].
+    dynamic: quantile of dynamic thresholding, such as 0.995, which scales what
+      overshoots instead of clipping it; 0 is off.
+    unbias: undo the bias of a network that was trained by the Euler mean, for
+      `loss.objective='optimum'` alone.
     seed: of the sampler's noise.
     images: validation images used during training; 0 is all.
+    tile: photographs with a longer side are restored in tiles of this side, a
+      multiple of 32; 0 is never.
+    overlap: least overlap of tiles, pixels.
+    pool: side of the window that the channel attention averages over, pixels;
+      0 is the whole image or tile.
   """
 
   sampler: str = 'posterior'
   steps: int = 100
+  grid: str = 'time'
   clip: bool = True
+  dynamic: float = 0.0
+  unbias: bool = False
   seed: int = 0
   images: int = 0
+  tile: int = 640
+  overlap: int = 128
+  pool: int = 0
 
 
 @dataclasses.dataclass(frozen=True)

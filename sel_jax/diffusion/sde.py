@@ -270,7 +270,7 @@ class DenoisingSDE(IRSDE):
   ) -> Array:
     """As `IRSDE.noise_from_euler`: x_t - r e' = x_0 + p s_t e, so e ~ e'."""
     del mu
-    one_a, one_c, one_b = self._bridge(t, x)
+    _, one_c, one_b = self._bridge(t, x)
     std = at_time(self.marginal_std, t, x)
     p = at_time(jnp.exp(-self.thetas * self.dt), t, x) * one_c / one_b
     pull = -self._pull(x, -noise / std, t, 1.0)

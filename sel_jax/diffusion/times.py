@@ -74,4 +74,3 @@ GRIDS = {
   'time': lambda sde, steps: time_grid(sde.steps, steps),
   'log_snr': log_snr_grid,
 }
-

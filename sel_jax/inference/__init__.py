@@ -1,4 +1,6 @@
 """Restoring photographs with a trained model."""
 
 from sel_jax.inference.enhancer import Enhancer
+from sel_jax.inference.restorer import denoiser
+from sel_jax.inference.restorer import local_mesh
 from sel_jax.inference.restorer import Restorer

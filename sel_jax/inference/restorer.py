@@ -2,24 +2,56 @@
 
 Contract: the one place that runs the sampler on images: validation, evaluation
 and enhancement all go through it, so they cannot disagree. Images are float32
-[H, W, 3] in [0, 1] on the host, any size.
+[H, W, 3] in [0, 1] on the host, any size: small ones go to the device whole,
+larger ones in tiles.
 """
 
 from collections.abc import Callable
+import dataclasses
 import functools
 from typing import Any
 
 import jax
+from jax.sharding import AxisType
+from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
 from sel_jax.build import Method
+from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import sample
-from sel_jax.diffusion import time_grid
+from sel_jax.diffusion.samplers import coefficients_of
+from sel_jax.inference.tiling import TiledSampler
 from sel_jax.settings import EvalSpec
 
 # Sizes are rounded up to this, so that nearby sizes share one compilation.
-_MULTIPLE = 32
+_MULTIPLE = 64
+
+# Called with the share of the work just done; the shares sum to one.
+Progress = Callable[[float], None]
+
+
+def local_mesh() -> Mesh | None:
+  """The devices of this process; none if there is but one."""
+  local = jax.local_devices()
+  if len(local) == 1:
+    return None
+  return Mesh(np.array(local), ('images',), axis_types=(AxisType.Auto,))
+
+
+def denoiser(method: Method, spec: EvalSpec) -> Callable[..., jax.Array]:
+  """(params, x_t, mu, t) -> e_hat, as the sampler's settings want it."""
+  if spec.pool:
+    local = method.model.clone(pool=spec.pool)
+    method = dataclasses.replace(method, model=local)
+
+  def run(params, x, mu, t):
+    noise = method.estimate_noise(params, x, mu, t)
+    if spec.unbias:
+      noise = method.sde.noise_from_euler(x, noise, mu, t)
+    return noise
+
+  return run
 
 
 def _padded(image: np.ndarray) -> np.ndarray:
@@ -48,41 +80,66 @@ class Restorer:
     """
     self._spec = spec
     self.at_once = mesh.devices.size if mesh else 1
-    times = time_grid(method.sde.steps, spec.steps)
+    sde, denoise = method.sde, denoiser(method, spec)
+    times = GRIDS[spec.grid](sde, spec.steps)
 
     def run(params, key, mu):
       return sample(
-        functools.partial(method.estimate_noise, params),
-        method.sde,
+        functools.partial(denoise, params),
+        sde,
         key,
         mu,
         sampler=spec.sampler,
         times=times,
         clip=spec.clip,
+        dynamic=spec.dynamic,
       )
+
+    def estimate(params, x, mu, t):
+      return sde.clean_from_noise(x, denoise(params, x, mu, t), mu, t)
 
     if mesh:
       axis = P(*mesh.axis_names)
-      run = jax.shard_map(
-        run,
-        mesh=mesh,
-        in_specs=(P(), P(), axis),
-        out_specs=axis,
-        check_vma=False,
+      spread = functools.partial(
+        jax.shard_map, mesh=mesh, out_specs=axis, check_vma=False
       )
+      run = spread(run, in_specs=(P(), P(), axis))
+      estimate = spread(estimate, in_specs=(P(), axis, axis, P()))
     self._run = jax.jit(run)
+    self._tiled = TiledSampler(
+      jax.jit(estimate),
+      sde,
+      *coefficients_of(sde, spec.sampler, times),
+      tile=spec.tile,
+      overlap=spec.overlap,
+      at_once=self.at_once,
+      clip=spec.clip,
+      dynamic=spec.dynamic,
+    )
 
-  def __call__(self, params: Any, image: np.ndarray) -> np.ndarray:
+  def __call__(
+    self,
+    params: Any,
+    image: np.ndarray,
+    *,
+    on_progress: Progress | None = None,
+  ) -> np.ndarray:
     """Restores one photograph; the same seed for every photograph.
 
     Args:
       params: of the network.
       image: [H, W, 3] low light, float32 in [0, 1].
+      on_progress: called with the share of the work just done.
 
     Returns:
       [H, W, 3] float32, clamped to [0, 1].
     """
-    return self.many(params, [image])[0]
+    if self._is_large(image):
+      return self._in_tiles(params, image, on_progress)
+    restored = self._whole(params, [image])[0]
+    if on_progress:
+      on_progress(1.0)
+    return restored
 
   def many(self, params: Any, images: list[np.ndarray]) -> list[np.ndarray]:
     """Restores photographs, as if one by one, on all devices.
@@ -94,24 +151,41 @@ class Restorer:
     Returns:
       Each restored, in order, float32, clamped to [0, 1].
     """
-    key = jax.random.key(self._spec.seed)
-    padded = [_padded(image) for image in images]
-    by_shape: dict[tuple, list[int]] = {}
-    for index, image in enumerate(padded):
-      by_shape.setdefault(image.shape, []).append(index)
     results: list[np.ndarray | None] = [None] * len(images)
+    by_shape: dict[tuple, list[int]] = {}
+    for index, image in enumerate(images):
+      if self._is_large(image):
+        results[index] = self._in_tiles(params, image, None)
+      else:
+        by_shape.setdefault(_padded(image).shape, []).append(index)
     for indices in by_shape.values():
       for start in range(0, len(indices), self.at_once):
         group = indices[start : start + self.at_once]
-        filled = group + group[-1:] * (self.at_once - len(group))
-        batch = np.stack([padded[index] for index in filled])
-        restored = np.asarray(self._run(params, key, batch))
-        for row, index in enumerate(group):
-          height, width = images[index].shape[:2]
-          results[index] = np.clip(restored[row, :height, :width], 0, 1)
+        restored = self._whole(params, [images[index] for index in group])
+        for index, result in zip(group, restored, strict=True):
+          results[index] = result
     return results
 
-  def bind(self, params: Any) -> Callable[[np.ndarray], np.ndarray]:
+  def _is_large(self, image: np.ndarray) -> bool:
+    return bool(self._spec.tile) and max(image.shape[:2]) > self._spec.tile
+
+  def _in_tiles(self, params, image, on_progress) -> np.ndarray:
+    key = jax.random.key(self._spec.seed)
+    restored = self._tiled(params, key, image, on_tile=on_progress)
+    return np.clip(restored, 0, 1, out=restored)
+
+  def _whole(self, params, images: list[np.ndarray]) -> list[np.ndarray]:
+    """At most `at_once` images of one padded shape."""
+    key = jax.random.key(self._spec.seed)
+    filled = images + images[-1:] * (self.at_once - len(images))
+    batch = np.stack([_padded(image) for image in filled])
+    restored = np.asarray(self._run(params, key, batch))
+    return [
+      np.clip(row[: image.shape[0], : image.shape[1]], 0, 1)
+      for row, image in zip(restored, images)
+    ]
+
+  def bind(self, params: Any) -> Callable[..., np.ndarray]:
     """Image -> restored image, with these parameters."""
     return functools.partial(self, jax.device_put(params))
 

@@ -19,10 +19,12 @@ class NAFBlock(nn.Module):
   Attributes:
     depthwise: form of the depthwise convolution, see `layers.DepthwiseConv`.
     dtype: compute type.
+    pool: side of the window that the attention averages; 0 is everything.
   """
 
   depthwise: str = 'auto'
   dtype: layers.Dtype = jnp.float32
+  pool: int = 0
 
   def _dense(self, features, name):
     return layers.Dense(features, dtype=self.dtype, name=name)
@@ -40,7 +42,10 @@ class NAFBlock(nn.Module):
     y = self._dense(2 * channels, 'expand')(y)
     y = layers.DepthwiseConv(self.depthwise, name='depthwise')(y)
     y = layers.simple_gate(y)
-    pooled = jnp.mean(y, axis=(1, 2), keepdims=True, dtype=jnp.float32)
+    if self.pool:
+      pooled = layers.local_mean(y, self.pool)
+    else:
+      pooled = jnp.mean(y, axis=(1, 2), keepdims=True, dtype=jnp.float32)
     y = y * self._dense(channels, 'attention')(pooled.astype(y.dtype))
     y = self._dense(channels, 'project')(y)
     x = x + y * self._gain('beta', channels).astype(y.dtype)
@@ -64,12 +69,14 @@ class Stage(nn.Module):
     depthwise: see `layers.DepthwiseConv`.
     remat: recompute activations in the backward pass.
     dtype: compute type.
+    pool: see `NAFBlock`.
   """
 
   blocks: int
   depthwise: str = 'auto'
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
+  pool: int = 0
 
   @nn.compact
   def __call__(self, x: Array, time: Array) -> Array:
@@ -77,7 +84,7 @@ class Stage(nn.Module):
     if not self.blocks:
       return x
     block = nn.remat(NAFBlock, prevent_cse=False) if self.remat else NAFBlock
-    body = block(self.depthwise, self.dtype, name='blocks')
+    body = block(self.depthwise, self.dtype, self.pool, name='blocks')
     scan = nn.scan(
       lambda module, carry, _: (module(carry, time), None),
       variable_axes={'params': 0},
@@ -98,6 +105,8 @@ class ConditionalNAFNet(nn.Module):
     depthwise: form of the depthwise convolution: 'auto', 'shift', 'conv'.
     remat: recompute activations in the backward pass: less memory, slower.
     dtype: compute type; parameters and the result are float32.
+    pool: side of the window, in pixels of the photograph, that the channel
+      attention averages over; 0 is the whole image, as in training.
   """
 
   width: int = 64
@@ -107,6 +116,7 @@ class ConditionalNAFNet(nn.Module):
   depthwise: str = 'auto'
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
+  pool: int = 0
 
   def __post_init__(self):
     super().__post_init__()
@@ -117,8 +127,11 @@ class ConditionalNAFNet(nn.Module):
     if self.width < 4 or self.width % 2:
       raise ValueError(f'width={self.width}: must be even and at least 4')
 
-  def _stage(self, blocks, name):
-    return Stage(blocks, self.depthwise, self.remat, self.dtype, name=name)
+  def _stage(self, blocks, name, level):
+    pool = -(-self.pool // 2**level)
+    return Stage(
+      blocks, self.depthwise, self.remat, self.dtype, pool, name=name
+    )
 
   @nn.compact
   def __call__(self, x: Array, mu: Array, t: Array) -> Array:
@@ -137,7 +150,7 @@ class ConditionalNAFNet(nn.Module):
 
     skips = []
     for level, blocks in enumerate(self.enc):
-      y = self._stage(blocks, f'encoder_{level}')(y, t)
+      y = self._stage(blocks, f'encoder_{level}', level)(y, t)
       skips.append(y)
       y = layers.Conv(
         2 * y.shape[-1],
@@ -147,12 +160,13 @@ class ConditionalNAFNet(nn.Module):
         dtype=self.dtype,
         name=f'down_{level}',
       )(y)
-    y = self._stage(self.middle, 'middle')(y, t)
+    y = self._stage(self.middle, 'middle', len(self.enc))(y, t)
     for level, blocks in enumerate(self.dec):
       up = layers.Dense(
         2 * y.shape[-1], bias=False, dtype=self.dtype, name=f'up_{level}'
       )
       y = layers.pixel_shuffle(up(y)) + skips.pop()
-      y = self._stage(blocks, f'decoder_{level}')(y, t)
+      deep = len(self.dec) - 1 - level
+      y = self._stage(blocks, f'decoder_{level}', deep)(y, t)
     y = layers.Conv(channels, dtype=self.dtype, name='ending')(y)
     return y[:, :height, :width].astype(jnp.float32)

@@ -31,6 +31,7 @@ from sel_jax.data.photos import Photo
 from sel_jax.data.pipeline import TrainingData
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
+from sel_jax.inference import local_mesh
 from sel_jax.inference import Restorer
 from sel_jax.settings import TrainSpec
 from sel_jax.training import cluster
@@ -179,7 +180,7 @@ def _make_run(config, workdir, method, parallel_) -> _Run:
   # before anything is written.
   photos = list(open_photos(build.data_spec(config), 'val'))
   workdir = images.ensure_directory(workdir)
-  restorer = Restorer(method, build.eval_spec(config), parallel_.local_mesh())
+  restorer = Restorer(method, build.eval_spec(config), local_mesh())
   return _Run(
     config=config,
     workdir=workdir,

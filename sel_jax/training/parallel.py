@@ -71,14 +71,6 @@ class Parallel:
     self._mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
     self._whole: TrainState | None = None
 
-  def local_mesh(self) -> Mesh | None:
-    """The devices of this process alone; none if there is but one."""
-    local = jax.local_devices()
-    kinds = (AxisType.Auto,)
-    if len(local) == 1:
-      return None
-    return Mesh(np.array(local), (AXIS,), axis_types=kinds)
-
   @property
   def sharded(self) -> bool:
     """Whether each device keeps a part of optimizer state and average."""

@@ -1,0 +1,276 @@
+"""Photographs larger than the device: overlapping tiles, blended at every step.
+
+Contract: the photograph and the sampler's state stay on the host as [H, W, 3]
+float32; the device sees tiles of one fixed shape. x0_hat is blended before each
+step (MultiDiffusion, arXiv 2302.08113), so tiles cannot drift apart.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sel_jax.diffusion import DenoisingSDE
+from sel_jax.diffusion import IRSDE
+from sel_jax.diffusion.samplers import Coefficients
+from sel_jax.diffusion.samplers import combine
+from sel_jax.diffusion.samplers import draw_key
+from sel_jax.diffusion.samplers import restrict
+from sel_jax.diffusion.samplers import row_noise
+
+# Tiles begin at multiples of it: a network of five levels halves five times.
+ALIGN = 32
+_BAND = 64
+_BAND_WIDTH = 512
+
+Corner = tuple[int, int]
+# (params, x [N, h, w, 3], mu, t) -> x0_hat [N, h, w, 3].
+Estimate = Callable[[Any, np.ndarray, np.ndarray, int], jax.Array]
+
+
+def tile_starts(length: int, tile: int, overlap: int) -> np.ndarray:
+  """Where tiles begin along one side, evenly spread, overlapping enough.
+
+  Args:
+    length: of the side, a multiple of `ALIGN`, at least `tile`.
+    tile: side of a tile, a multiple of `ALIGN`.
+    overlap: least overlap of neighbours, below `tile`.
+
+  Returns:
+    Multiples of `ALIGN` from 0 to length - tile.
+  """
+  span = (length - tile) // ALIGN
+  step = max((tile - overlap) // ALIGN, 1)
+  count = math.ceil(span / step) + 1
+  return np.linspace(0, span, count).round().astype(int) * ALIGN
+
+
+def tile_weights(length: int, tile: int, starts: np.ndarray) -> np.ndarray:
+  """Blending weights along one side; they sum to one at every pixel.
+
+  Each is a squared sine over its tile, never zero, divided by the sum.
+
+  Args:
+    length: of the side.
+    tile: side of a tile.
+    starts: from `tile_starts`.
+
+  Returns:
+    [len(starts), tile] float32.
+  """
+  bump = np.sin(np.pi * (np.arange(tile) + 0.5) / tile) ** 2 + 1e-6
+  total = np.zeros(length)
+  for start in starts:
+    total[start : start + tile] += bump
+  rows = [bump / total[start : start + tile] for start in starts]
+  return np.stack(rows).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+  """Tiles over a photograph of one size.
+
+  Attributes:
+    size: height and width, rounded up to `ALIGN`.
+    tile: height and width of a tile.
+    rows: where tiles begin downwards.
+    columns: where they begin to the right.
+    row_weights: [len(rows), tile[0]].
+    column_weights: [len(columns), tile[1]].
+  """
+
+  size: tuple[int, int]
+  tile: tuple[int, int]
+  rows: np.ndarray
+  columns: np.ndarray
+  row_weights: np.ndarray
+  column_weights: np.ndarray
+
+  @classmethod
+  def create(cls, height: int, width: int, tile: int, overlap: int) -> 'Tiling':
+    """Covers a photograph; a side shorter than the tile has a shorter tile."""
+    size = tuple(-(-side // ALIGN) * ALIGN for side in (height, width))
+    sides = tuple(min(side, tile) for side in size)
+    starts = [tile_starts(n, side, overlap) for n, side in zip(size, sides)]
+    weights = [
+      tile_weights(n, side, begin)
+      for n, side, begin in zip(size, sides, starts)
+    ]
+    return cls(size, sides, *starts, *weights)
+
+  def __len__(self) -> int:
+    """Number of tiles."""
+    return len(self.rows) * len(self.columns)
+
+  def groups(self, size: int) -> Iterator[list[tuple[int, int]]]:
+    """Tiles as (row, column) numbers, `size` at a time."""
+    pairs = [
+      (i, j) for i in range(len(self.rows)) for j in range(len(self.columns))
+    ]
+    for start in range(0, len(pairs), size):
+      yield pairs[start : start + size]
+
+  def window(self, i: int, j: int) -> tuple[slice, slice]:
+    """Where tile (i, j) lies."""
+    y, x = self.rows[i], self.columns[j]
+    return slice(y, y + self.tile[0]), slice(x, x + self.tile[1])
+
+  def weight(self, i: int, j: int) -> np.ndarray:
+    """[tile, tile, 1] blending weights of tile (i, j)."""
+    product = np.outer(self.row_weights[i], self.column_weights[j])
+    return product[:, :, None]
+
+
+def _mirrored(span: slice, length: int) -> np.ndarray:
+  """Indices of a span that may reach beyond the photograph, mirrored there."""
+  index = np.arange(span.start, span.stop) % (2 * length)
+  return np.minimum(index, 2 * length - 1 - index)
+
+
+@functools.partial(jax.jit, static_argnames='width')
+def _band_noise(key, n, first, width):
+  own = draw_key(key, n, 0)
+  return row_noise(own, first + jnp.arange(_BAND), width, 3)
+
+
+@jax.jit
+def _advance(sde, key, n, first, step, t, limit, x, mu, clean, previous):
+  """One step of a band of rows: (x_s, the x0_hat that was used)."""
+  clean = jnp.where(limit > 0, restrict(clean, jnp.maximum(limit, 1)), clean)
+  noise = _band_noise(key, n, first, x.shape[1])
+  x = combine(sde, step, t, x, mu, clean, previous, noise)
+  return x, clean
+
+
+@dataclasses.dataclass(frozen=True)
+class TiledSampler:
+  """Runs a sampler over a photograph tile by tile.
+
+  Attributes:
+    estimate: the network's x0_hat of a batch of tiles, not clipped.
+    sde: the diffusion.
+    steps: the sampler's coefficients, leaves [S].
+    times: [S + 1].
+    tile: side of a tile, a multiple of `ALIGN`.
+    overlap: least overlap of neighbours.
+    at_once: tiles given to `estimate` together.
+    clip: keep x0_hat in [0, 1].
+    dynamic: quantile of dynamic thresholding; 0 is a plain clip.
+  """
+
+  estimate: Estimate
+  sde: IRSDE
+  steps: Coefficients
+  times: np.ndarray
+  tile: int
+  overlap: int
+  at_once: int = 1
+  clip: bool = True
+  dynamic: float = 0.0
+
+  def __call__(
+    self,
+    params: Any,
+    key: jax.Array,
+    image: np.ndarray,
+    *,
+    on_tile: Callable[[float], None] | None = None,
+  ) -> np.ndarray:
+    """Restores one photograph.
+
+    Args:
+      params: of the network.
+      key: of the sampler's noise.
+      image: [H, W, 3] low light, float32 in [0, 1].
+      on_tile: called with the share of the work just done.
+
+    Returns:
+      [H, W, 3] float32, not clamped.
+    """
+    height, width, _ = image.shape
+    tiling = Tiling.create(height, width, self.tile, self.overlap)
+    x = np.empty((*tiling.size, 3), np.float32)
+    if isinstance(self.sde, DenoisingSDE):
+      for band in self._bands(x):
+        x[band] = self._low(image, band, slice(0, x.shape[1]))
+    else:
+      scale = float(self.sde.scale)
+      for band in self._bands(x):
+        noise = self._noise(key, band, x.shape[1])
+        x[band] = self._low(image, band, slice(0, x.shape[1])) + scale * noise
+    previous, clean = x.copy(), np.empty_like(x)
+    for i, t in enumerate(self.times[:-1]):
+      self._blend(params, tiling, x, image, t, clean, on_tile)
+      limit = self._limit(clean[:height, :width])
+      step = jax.tree.map(lambda leaf, i=i: leaf[i], self.steps)
+      for band in self._bands(x):
+        self._step(key, i + 1, step, t, limit, band, image, x, clean, previous)
+      previous, clean = clean, previous
+    return x[:height, :width]
+
+  def _low(self, image, rows, columns):
+    """A part of the photograph, mirrored beyond its border."""
+    height, width, _ = image.shape
+    if rows.stop <= height and columns.stop <= width:
+      return image[rows, columns]
+    index = np.ix_(_mirrored(rows, height), _mirrored(columns, width))
+    return image[index]
+
+  def _bands(self, x):
+    for first in range(0, x.shape[0], _BAND):
+      yield slice(first, min(first + _BAND, x.shape[0]))
+
+  def _padded(self, part):
+    """A band in one of few shapes, so that compilations are few."""
+    pads = (_BAND - part.shape[0], -part.shape[1] % _BAND_WIDTH)
+    return np.pad(part, ((0, pads[0]), (0, pads[1]), (0, 0)))
+
+  def _noise(self, key, band, width):
+    padded = width + -width % _BAND_WIDTH
+    noise = _band_noise(key, 0, band.start, padded)
+    return np.asarray(noise)[: band.stop - band.start, :width]
+
+  def _blend(self, params, tiling, x, image, t, clean, on_tile):
+    """x0_hat of every tile, summed with their weights into `clean`."""
+    clean[:] = 0
+    pending = None
+    groups = list(tiling.groups(self.at_once))
+    for group in [*groups, None]:
+      found = None
+      if group:  # the device works on it while the last one is added
+        filled = group + group[-1:] * (self.at_once - len(group))
+        windows = [tiling.window(i, j) for i, j in filled]
+        states = np.stack([x[window] for window in windows])
+        lows = np.stack([self._low(image, *window) for window in windows])
+        found = self.estimate(params, states, lows, t)
+      if pending:
+        for (i, j), part in zip(*pending):
+          clean[tiling.window(i, j)] += tiling.weight(i, j) * part
+          if on_tile:
+            on_tile(1 / (len(tiling) * (len(self.times) - 1)))
+      pending = (group, np.asarray(found)) if group else None
+
+  def _limit(self, clean) -> float:
+    """Where to clamp 2 x0_hat - 1; 0 is nowhere."""
+    if not self.clip:
+      return 0.0
+    if not self.dynamic:
+      return 1.0
+    return max(1.0, float(np.quantile(np.abs(2 * clean - 1), self.dynamic)))
+
+  def _step(self, key, n, step, t, limit, band, image, x, clean, previous):
+    rows, width = band.stop - band.start, x.shape[1]
+    low = self._low(image, band, slice(0, width))
+    parts = (x[band], low, clean[band], previous[band])
+    parts = [self._padded(part) for part in parts]
+    moved, used = _advance(
+      self.sde, key, n, band.start, step, t, np.float32(limit), *parts
+    )
+    x[band] = np.asarray(moved)[:rows, :width]
+    clean[band] = np.asarray(used)[:rows, :width]

@@ -1,0 +1,179 @@
+import dataclasses
+
+import hypothesis
+from hypothesis import strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import lol
+from sel_jax import build
+from sel_jax.diffusion import SDES
+from sel_jax.diffusion import SDESpec
+from sel_jax.diffusion import time_grid
+from sel_jax.diffusion.samplers import coefficients_of
+from sel_jax.diffusion.samplers import sample
+from sel_jax.inference import Restorer
+from sel_jax.inference import tiling
+from sel_jax.models import init_params
+from sel_jax.models import layers
+
+
+@hypothesis.settings(max_examples=80, deadline=None)
+@hypothesis.given(
+  height=st.integers(1, 700),
+  width=st.integers(1, 700),
+  tile=st.sampled_from([32, 96, 128, 256]),
+  share=st.floats(0, 0.5),
+)
+def test_tiles_cover_and_weights_sum_to_one(height, width, tile, share):
+  overlap = int(share * tile)
+  plan = tiling.Tiling.create(height, width, tile, overlap)
+  total = np.zeros((*plan.size, 1))
+  for group in plan.groups(3):
+    for i, j in group:
+      weight = plan.weight(i, j)
+      assert weight.min() > 0
+      total[plan.window(i, j)] += weight
+  np.testing.assert_allclose(total, 1, atol=1e-5)
+  for starts, side, n in zip(
+    (plan.rows, plan.columns), plan.tile, plan.size, strict=True
+  ):
+    assert starts[0] == 0 and starts[-1] == n - side
+    steps = np.diff(starts)
+    most = max((tile - overlap) // tiling.ALIGN, 1) * tiling.ALIGN
+    assert np.all(steps > 0) and np.all(steps % tiling.ALIGN == 0)
+    assert np.all(steps <= most)
+
+
+def _toy(x, mu, t):
+  """A network that looks at one pixel: tiles cannot differ from the whole."""
+  return jnp.tanh(3 * (x - mu)) + 0.2 * mu + 0.01 * t
+
+
+@pytest.mark.parametrize('kind', SDES)
+@pytest.mark.parametrize(
+  ('sampler', 'dynamic'), [('sde_dpm2m', 0.0), ('posterior', 0.9)]
+)
+def test_tiles_of_a_pixelwise_network_equal_the_whole(kind, sampler, dynamic):
+  sde = SDES[kind].create(SDESpec(steps=20, eps=0.04))
+  times = time_grid(20, 6)
+  image = np.random.default_rng(0).uniform(size=(75, 150, 3))
+  image = image.astype(np.float32)
+  key = jax.random.key(3)
+  whole = sample(
+    _toy,
+    sde,
+    key,
+    image[None],
+    sampler=sampler,
+    times=times,
+    dynamic=dynamic,
+  )[0]
+  shares = []
+  run = tiling.TiledSampler(
+    lambda params, x, mu, t: sde.clean_from_noise(x, _toy(x, mu, t), mu, t),
+    sde,
+    *coefficients_of(sde, sampler, times),
+    tile=64,
+    overlap=16,
+    at_once=2,
+    dynamic=dynamic,
+  )
+  tiled = run({}, key, image, on_tile=shares.append)
+  np.testing.assert_allclose(tiled, whole, atol=2e-5)
+  assert sum(shares) == pytest.approx(1)
+
+
+@pytest.fixture(scope='module')
+def method():
+  config = lol.get_config('tiny')
+  method = build.build_method(config)
+  params = init_params(method.model, jax.random.key(0))
+  # Gains at zero would make every block the identity.
+  params = jax.tree_util.tree_map_with_path(
+    lambda path, leaf: (
+      leaf + 0.3 if path[-1].key in ('beta', 'gamma') else leaf
+    ),
+    params,
+  )
+  return method, params, build.eval_spec(config)
+
+
+def _photo(height, width):
+  y, x = np.mgrid[:height, :width] / max(height, width)
+  noise = np.random.default_rng(0).normal(0, 0.01, (height, width))
+  planes = [0.3 * x, 0.2 * y, 0.1 + 0.1 * np.sin(20 * x * y)]
+  return np.stack([p + noise for p in planes], axis=-1).astype(np.float32)
+
+
+def test_local_tiles_agree_with_the_whole_and_leave_no_seam(method):
+  """With a local pooling window the network's view is bounded."""
+  method, params, spec = method
+  image = _photo(96, 200)
+  spec = dataclasses.replace(spec, pool=15)
+  whole = Restorer(method, dataclasses.replace(spec, tile=0))(params, image)
+  spec = dataclasses.replace(spec, tile=96, overlap=48)
+  tiled = Restorer(method, spec)(params, image)
+  assert tiled.shape == image.shape
+  change = np.abs(whole - image).mean()
+  assert change > 0.01
+  assert np.abs(tiled - whole).mean() < 0.02 * change
+
+
+def test_one_compilation_serves_large_photographs_of_any_size(method):
+  method, params, spec = method
+  spec = dataclasses.replace(spec, tile=64, overlap=16)
+  restorer = Restorer(method, spec)
+  for size in ((70, 100), (65, 300), (131, 64), (90, 91)):
+    image = _photo(*size)
+    restored = restorer(params, image)
+    assert restored.shape == image.shape
+    assert restored.min() >= 0 and restored.max() <= 1
+  assert restorer._tiled.estimate._cache_size() == 1
+
+
+def test_photographs_up_to_a_tile_are_restored_whole(method):
+  method, params, spec = method
+  image = _photo(40, 64)
+  tiled = Restorer(method, dataclasses.replace(spec, tile=64, overlap=0))
+  whole = Restorer(method, dataclasses.replace(spec, tile=0))
+  np.testing.assert_array_equal(tiled(params, image), whole(params, image))
+  assert tiled._tiled.estimate._cache_size() == 0
+
+
+def test_large_and_small_photographs_together(method):
+  method, params, spec = method
+  restorer = Restorer(method, dataclasses.replace(spec, tile=64, overlap=16))
+  photos = [_photo(30, 40), _photo(70, 100), _photo(50, 33)]
+  together = restorer.many(params, photos)
+  for photo, found in zip(photos, together, strict=True):
+    np.testing.assert_allclose(found, restorer(params, photo), atol=1e-5)
+
+
+@pytest.mark.parametrize('window', [1, 5, 6, 99])
+def test_local_mean_is_the_mean_of_the_pixels_that_exist(window):
+  image = np.random.default_rng(0).normal(size=(2, 9, 13, 3))
+  found = np.asarray(layers.local_mean(jnp.asarray(image, jnp.float32), window))
+  reach = window // 2
+  for y, x in ((0, 0), (4, 6), (8, 12), (0, 7)):
+    part = image[
+      :, max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1
+    ]
+    np.testing.assert_allclose(
+      found[:, y, x], part.mean(axis=(1, 2)), atol=1e-5
+    )
+  if window == 99:
+    np.testing.assert_allclose(
+      found, np.broadcast_to(image.mean((1, 2), keepdims=True), image.shape),
+      atol=1e-5,
+    )  # fmt: skip
+
+
+def test_a_window_over_everything_is_global_attention(method):
+  method, params, spec = method
+  image = _photo(32, 32)
+  local = Restorer(method, dataclasses.replace(spec, pool=99))(params, image)
+  whole = Restorer(method, spec)(params, image)
+  np.testing.assert_allclose(local, whole, atol=1e-4)
