@@ -2,6 +2,8 @@
 
 python -m experiments.enhance photo.jpg folder/ --checkpoint=runs/lol \
       --output=enhanced
+
+Called again, it does what is left: results that are there are kept.
 """
 
 import argparse
@@ -14,73 +16,102 @@ from experiments import command_line
 from experiments.evaluate import add_sampler_flags
 from experiments.evaluate import load
 from sel_jax.data import images
-from sel_jax.data import sources
 from sel_jax.errors import InputError
+from sel_jax.inference import batch
 
 
-def collect(inputs: list[str], output: Path) -> dict[Path, Path]:
-  """Photograph -> where its result goes; file names are kept.
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog='enhance', description=__doc__.splitlines()[0]
+  )
+  parser.add_argument(
+    'inputs', nargs='+', metavar='PHOTO', help='file, folder or pattern'
+  )
+  add_sampler_flags(parser)
+  parser.add_argument(
+    '--output', default='enhanced', help='folder, or file of a single photo'
+  )
+  parser.add_argument(
+    '--recursive', action='store_true', help='also folders within folders'
+  )
+  parser.add_argument(
+    '--strength', type=float, default=1.0, help='0 nothing to 1 everything'
+  )
+  parser.add_argument(
+    '--preview', action='store_true', help='also write a low | ours strip'
+  )
+  parser.add_argument(
+    '--overwrite', action='store_true', help='redo results that are there'
+  )
+  return parser
 
-  Raises:
-    InputError: for a missing path, a folder without photographs, or two
-      results of one name.
-  """
-  photos: list[Path] = []
-  for given in map(Path, inputs):
-    if given.is_dir():
-      found = sources.list_images(given)
-      if not found:
-        raise InputError(
-          f'{given}: no image files in it ({", ".join(images.EXTENSIONS)})'
-        )
-      photos += found
-    elif given.exists():
-      photos.append(given)
-    else:
-      raise InputError(f'{given}: no such file or folder; check the path')
-  plan: dict[Path, Path] = {}
-  owner: dict[Path, Path] = {}
-  for photo in photos:
-    target = output / photo.name
-    if target.resolve() == photo.resolve():
-      raise InputError(
-        f'{photo}: would be overwritten by its own result; choose another '
-        '--output'
-      )
-    if owner.setdefault(target, photo).resolve() != photo.resolve():
-      raise InputError(
-        f'{photo} and {owner[target]} have one name; enhance them into '
-        'different folders'
-      )
-    plan[photo] = target
-  return plan
+
+def _make_folder(output: Path, jobs: list[batch.Job]) -> None:
+  """Early: nobody wants to learn after an hour that it cannot be written."""
+  folder = output.parent if output == jobs[0].target else output
+  images.ensure_directory(folder)
 
 
 def main() -> int:
-  """Entry point; returns the exit status."""
-  parser = argparse.ArgumentParser(
-    prog='experiments.enhance', description=__doc__.splitlines()[0]
-  )
-  parser.add_argument('inputs', nargs='+', metavar='PHOTO_OR_FOLDER')
-  add_sampler_flags(parser)
-  parser.add_argument('--output', default='enhanced', help='folder to write to')
-  args = parser.parse_args()
-
-  plan = collect(args.inputs, Path(args.output))
+  """Entry point: 0, or 2 if a photograph failed."""
+  args = _parser().parse_args()
+  if not 0 <= args.strength <= 1:
+    raise InputError(f'--strength={args.strength}: give 0 to 1')
+  output = Path(args.output)
+  jobs = batch.collect(args.inputs, output, recursive=args.recursive)
   enhancer = load(args)
-  images.ensure_directory(args.output)
-  failed = 0
-  for photo, target in tqdm(plan.items(), unit='photo', dynamic_ncols=True):
-    try:
-      image = images.to_float(images.read_image(photo))
-      images.write_image(target, enhancer(image))
-    except InputError as error:
-      failed += 1
-      tqdm.write(f'error: {error}', file=sys.stderr)
-  done = len(plan) - failed
-  print(f'{done} photograph(s) written to {args.output}', end='')
-  print(f', {failed} failed' if failed else '')
-  return 2 if failed else 0
+  _make_folder(output, jobs)
+  sizes = {job: batch.megapixels(job) for job in jobs}
+  bar = tqdm(
+    total=sum(sizes.values()),
+    unit='MP',
+    dynamic_ncols=True,
+    bar_format='{l_bar}{bar}| {n:.1f}/{total:.1f} MP '
+    '[{elapsed}<{remaining}{postfix}]',
+  )
+
+  def on_progress(job, share):
+    bar.set_postfix_str(job.source.name, refresh=False)
+    # Sums of shares may exceed the whole by a rounding error.
+    bar.update(min(share * sizes[job], bar.total - bar.n))
+
+  outcomes = []
+  with bar:
+    for outcome in batch.enhance_files(
+      enhancer,
+      jobs,
+      strength=args.strength,
+      preview=args.preview,
+      overwrite=args.overwrite,
+      on_progress=on_progress,
+    ):
+      outcomes.append(outcome)
+      if outcome.state == 'failed':
+        tqdm.write(f'error: {outcome.note}', file=sys.stderr)
+      elif outcome.note:
+        tqdm.write(f'{outcome.job.source}: {outcome.note}', file=sys.stderr)
+      if outcome.state != 'written':  # no time is to be spent on it
+        bar.total = max(bar.total - sizes[outcome.job], bar.n)
+        bar.refresh()
+  return _report(outcomes, output)
+
+
+def _report(outcomes: list[batch.Outcome], output: Path) -> int:
+  """What was done, what was not, and the exit status."""
+  by_state = {
+    state: [o for o in outcomes if o.state == state]
+    for state in ('written', 'kept', 'failed')
+  }
+  print(f'{len(by_state["written"])} photograph(s) written to {output}')
+  if by_state['kept']:
+    print(
+      f'{len(by_state["kept"])} there already and kept; --overwrite redoes them'
+    )
+  if by_state['failed']:
+    print(f'{len(by_state["failed"])} failed:')
+    for outcome in by_state['failed']:
+      print(f'  {outcome.note}')
+  return 2 if by_state['failed'] else 0
 
 
 if __name__ == '__main__':

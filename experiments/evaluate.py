@@ -17,9 +17,13 @@ from sel_jax.data import images
 from sel_jax.data.photos import DataSpec
 from sel_jax.data.photos import open_photos
 from sel_jax.data.photos import Photos
+from sel_jax.diffusion import GRIDS
+from sel_jax.diffusion import SAMPLERS
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import report
 from sel_jax.inference import Enhancer
+
+_SETTINGS = ('sampler', 'grid', 'steps', 'seed', 'tile', 'overlap', 'pool')
 
 
 def add_sampler_flags(parser: argparse.ArgumentParser) -> None:
@@ -27,15 +31,25 @@ def add_sampler_flags(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     '--checkpoint', required=True, help='the --workdir of a training run'
   )
-  parser.add_argument('--sampler', help="default: the run's own")
+  parser.add_argument(
+    '--sampler', help=f"{', '.join(SAMPLERS)}; default: the run's own"
+  )
+  parser.add_argument('--grid', help=f'of its times: {", ".join(GRIDS)}')
   parser.add_argument('--steps', type=int, help='network calls an image')
   parser.add_argument('--seed', type=int, help="of the sampler's noise")
+  parser.add_argument(
+    '--tile', type=int, help='side of the tiles of large photographs; 0: none'
+  )
+  parser.add_argument('--overlap', type=int, help='of tiles, pixels')
+  parser.add_argument(
+    '--pool', type=int, help='window of the channel attention; 0: everything'
+  )
 
 
 def load(args: argparse.Namespace) -> Enhancer:
   """The model that `add_sampler_flags` ask for."""
   return Enhancer.from_checkpoint(
-    args.checkpoint, sampler=args.sampler, steps=args.steps, seed=args.seed
+    args.checkpoint, **{name: getattr(args, name) for name in _SETTINGS}
   )
 
 
@@ -91,6 +105,7 @@ def main() -> None:
     'images': len(rows),
     'checkpoint_step': enhancer.step,
     'sampler': enhancer.spec.sampler,
+    'grid': enhancer.spec.grid,
     'steps': enhancer.spec.steps,
     'seed': enhancer.spec.seed,
     'parameters': models.count_params(enhancer.params),

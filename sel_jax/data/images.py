@@ -5,9 +5,13 @@ it, upright by its EXIF orientation; `to_float` maps it to float32 in [0, 1].
 Every failure is an `InputError` that names the file.
 """
 
+from collections.abc import Iterator
+import contextlib
+import errno
 import os
 from pathlib import Path
 import tempfile
+import warnings
 
 import cv2
 import numpy as np
@@ -69,11 +73,62 @@ def _read_16_bit(path: Path) -> np.ndarray:
     )
   if image.ndim == 2:
     return np.repeat(image[:, :, None], 3, axis=2)
-  return image[:, :, 2::-1]  # BGR or BGRA to RGB
+  order = [2, 1, 0, 3][: image.shape[2]]  # BGR or BGRA
+  return image[:, :, order]
+
+
+def _decode(opened: Image.Image, path: Path) -> np.ndarray:
+  """All samples of an open file, upright: RGB, or RGBA if it has alpha."""
+  if _is_16_bit(opened, path):
+    image = _read_16_bit(path)
+    if opened.format == 'TIFF':  # OpenCV has turned it already
+      return np.ascontiguousarray(image)
+    return _orient(image, opened.getexif().get(_EXIF_ORIENTATION, 1))
+  mode = 'RGBA' if opened.has_transparency_data else 'RGB'
+  return np.array(ImageOps.exif_transpose(opened).convert(mode))
+
+
+@contextlib.contextmanager
+def opening(path: Path) -> Iterator[Image.Image]:
+  """An image file opened by Pillow; whatever is wrong with it in one sentence.
+
+  Raises:
+    InputError: if the file is missing, unreadable, truncated or no image.
+  """
+  try:
+    with warnings.catch_warnings():
+      # A bomb to Pillow is a panorama to a photographer.
+      warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+      with Image.open(path) as opened:
+        yield opened
+  except FileNotFoundError as error:
+    raise InputError(f'{path}: no such file; check the path') from error
+  except UnidentifiedImageError as error:
+    raise InputError(
+      f'{path}: not an image that can be read; give PNG, JPEG, WebP, BMP or '
+      'TIFF'
+    ) from error
+  except PermissionError as error:
+    raise InputError(f'{path}: may not be read; change its rights') from error
+  except IsADirectoryError as error:
+    raise InputError(f'{path}: a folder, not an image; rename it') from error
+  except Image.DecompressionBombError as error:
+    raise InputError(
+      f'{path}: holds more than {2 * Image.MAX_IMAGE_PIXELS // 10**6} '
+      'megapixels; reduce it first'
+    ) from error
+  except (OSError, SyntaxError, ValueError, cv2.error) as e:
+    if isinstance(e, InputError):
+      raise
+    if isinstance(e, OSError) and e.errno == errno.ELOOP:
+      e = 'a link that leads to itself'
+    raise InputError(
+      f'{path}: broken or truncated ({e}); replace or remove the file'
+    ) from None
 
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
-  """Reads a photograph.
+  """Reads a photograph's colours.
 
   Gray, palette and CMYK images become RGB; an alpha channel is dropped.
 
@@ -87,34 +142,26 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     InputError: if the file is missing, unreadable, truncated or no image.
   """
   path = Path(path)
-  try:
-    with Image.open(path) as opened:
-      if _is_16_bit(opened, path):
-        image = _read_16_bit(path)
-        if opened.format == 'TIFF':  # OpenCV has turned it already
-          return np.ascontiguousarray(image)
-        return _orient(image, opened.getexif().get(_EXIF_ORIENTATION, 1))
-      if 'transparency' in opened.info:
-        opened = opened.convert('RGBA')
-      return np.array(ImageOps.exif_transpose(opened).convert('RGB'))
-  except FileNotFoundError as error:
-    raise InputError(f'{path}: no such file; check the path') from error
-  except UnidentifiedImageError as error:
-    raise InputError(
-      f'{path}: not an image that can be read; give PNG, JPEG, WebP, BMP or '
-      'TIFF'
-    ) from error
-  except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
-    if isinstance(e, InputError):
-      raise
-    raise InputError(
-      f'{path}: broken or truncated ({e}); replace or remove the file'
-    ) from e
+  with opening(path) as opened:
+    return np.ascontiguousarray(_decode(opened, path)[:, :, :3])
+
+
+def read_samples(path: str | os.PathLike) -> np.ndarray:
+  """As `read_image`, with the alpha channel if there is one: [H, W, 3 or 4]."""
+  path = Path(path)
+  with opening(path) as opened:
+    return _decode(opened, path)
 
 
 def to_float(image: np.ndarray) -> np.ndarray:
   """uint8 or uint16 samples to float32 in [0, 1]."""
   return image.astype(np.float32) / np.iinfo(image.dtype).max
+
+
+def to_uint16(image: np.ndarray) -> np.ndarray:
+  """Float intensities to uint16, rounded, clamped to [0, 1] first."""
+  wide = np.clip(np.asarray(image), 0, 1).astype(np.float64) * 65535
+  return np.rint(wide).astype(np.uint16)
 
 
 def to_uint8(image: np.ndarray) -> np.ndarray:

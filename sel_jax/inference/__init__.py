@@ -1,5 +1,7 @@
 """Restoring photographs with a trained model."""
 
+from sel_jax.inference.batch import collect
+from sel_jax.inference.batch import enhance_files
 from sel_jax.inference.enhancer import Enhancer
 from sel_jax.inference.restorer import denoiser
 from sel_jax.inference.restorer import local_mesh

@@ -16,7 +16,10 @@ import numpy as np
 from sel_jax import build
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.checkpoints import DamagedCheckpoint
+from sel_jax.data import images
 from sel_jax.errors import InputError
+from sel_jax.inference.restorer import local_mesh
+from sel_jax.inference.restorer import Progress
 from sel_jax.inference.restorer import Restorer
 from sel_jax.models import init_params
 from sel_jax.settings import EvalSpec
@@ -80,21 +83,44 @@ class Enhancer:
     like = init_params(method.model, jax.random.key(0))
     items, _ = checkpoints.restore(step, ema=like)
     spec = build.eval_spec(config)
-    restore = Restorer(method, spec).bind(items['ema'])
+    restore = Restorer(method, spec, local_mesh()).bind(items['ema'])
     return cls(config, step, spec, items['ema'], restore)
 
-  def __call__(self, image: np.ndarray) -> np.ndarray:
-    """Restores one photograph.
+  def __call__(
+    self,
+    image: np.ndarray,
+    *,
+    strength: float = 1.0,
+    on_progress: Progress | None = None,
+  ) -> np.ndarray:
+    """Restores one photograph of any size.
 
     Args:
-      image: [H, W, 3] float32 in [0, 1].
+      image: [H, W, 3], float in [0, 1], or uint8 or uint16 samples.
+      strength: how much of the correction, from 0, the photograph itself, to
+        1, the model's result.
+      on_progress: called with the share of the work just done.
+
+    Returns:
+      [H, W, 3] float32 in [0, 1].
 
     Raises:
-      InputError: for any other shape or type.
+      InputError: for any other shape or type, or a strength out of range.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype.kind != 'f':
+    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
       raise InputError(
-        'the image must be float RGB [H, W, 3] in [0, 1], not '
-        f'{image.dtype} {image.shape}'
+        f'the image must be RGB of shape [H, W, 3], not {image.shape}'
       )
-    return self.restore(image.astype(np.float32))
+    if image.dtype in (np.uint8, np.uint16):
+      image = images.to_float(image)
+    if image.dtype.kind != 'f':
+      raise InputError(
+        f'the image must be float in [0, 1], uint8 or uint16, not {image.dtype}'
+      )
+    if not 0 <= strength <= 1:
+      raise InputError(f'strength={strength}: must lie in 0 to 1')
+    image = np.asarray(image, np.float32)
+    restored = self.restore(image, on_progress=on_progress)
+    if strength == 1:
+      return restored
+    return (1 - np.float32(strength)) * image + np.float32(strength) * restored

@@ -1,78 +1,23 @@
 """The commands as people run them."""
 
-import importlib
 import json
-import os
-from pathlib import Path
 import shutil
 import signal
 import subprocess
 import sys
 import time
 
-from conftest import QUICK_XLA
+from commands import ENVIRONMENT
+from commands import refused
+from commands import ROOT
+from commands import run_process
+from commands import train_args
 import numpy as np
 import pytest
 
 from benchmarks.runs import last_checkpoint
 from benchmarks.runs import make_pairs
-from experiments import command_line
 from sel_jax.data import images
-
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = dict(os.environ, XLA_FLAGS=QUICK_XLA)
-
-
-def run_process(module, *args):
-  """A command in a process of its own."""
-  return subprocess.run(
-    [sys.executable, '-m', f'experiments.{module}', *map(str, args)],
-    cwd=ROOT,
-    env=ENVIRONMENT,
-    capture_output=True,
-    text=True,
-  )
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-  """A command in this process: its exit status and what it printed."""
-
-  def call(module, *args):
-    main = importlib.import_module(f'experiments.{module}').main
-    monkeypatch.chdir(ROOT)
-    monkeypatch.setattr(sys, 'argv', [module, *map(str, args)])
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as exit_info:
-      command_line.run(main)
-    printed = capsys.readouterr()
-    status = exit_info.value.code
-    return subprocess.CompletedProcess(args, status, printed.out, printed.err)
-
-  return call
-
-
-def _train_args(root, workdir, **overrides):
-  settings = {'data.root': root, **overrides}
-  return (
-    '--config=configs/lol.py:tiny',
-    f'--workdir={workdir}',
-    *(f'--config.{k}={v}' for k, v in settings.items()),
-  )
-
-
-@pytest.fixture(scope='module')
-def pairs(tmp_path_factory):
-  return make_pairs(tmp_path_factory.mktemp('pairs'), size=(21, 30))
-
-
-@pytest.fixture(scope='module')
-def trained(pairs, tmp_path_factory):
-  """A finished tiny run."""
-  workdir = tmp_path_factory.mktemp('runs') / 'tiny'
-  done = run_process('train', *_train_args(pairs, workdir))
-  assert done.returncode == 0, done.stderr
-  return workdir
 
 
 def test_training_leaves_checkpoints_log_and_picture(trained):
@@ -90,7 +35,7 @@ def test_training_leaves_checkpoints_log_and_picture(trained):
 def test_a_finished_run_is_left_as_it_is(run, pairs, trained):
   before = last_checkpoint(trained)
   log = (trained / 'log.jsonl').read_text()
-  done = run('train', *_train_args(pairs, trained))
+  done = run('train', *train_args(pairs, trained))
   assert done.returncode == 0, done.stderr
   assert last_checkpoint(trained) == before
   assert (trained / 'log.jsonl').read_text() == log
@@ -103,7 +48,7 @@ LONGER = {'train.steps': 30, 'train.save_every': 3, 'train.eval_every': 30}
 def uninterrupted(pairs, tmp_path_factory):
   """A run of 30 steps that nothing disturbed."""
   workdir = tmp_path_factory.mktemp('runs') / 'whole'
-  done = run_process('train', *_train_args(pairs, workdir, **LONGER))
+  done = run_process('train', *train_args(pairs, workdir, **LONGER))
   assert done.returncode == 0, done.stderr
   return workdir
 
@@ -112,7 +57,7 @@ def uninterrupted(pairs, tmp_path_factory):
 def test_an_interrupted_run_ends_bitwise_equal(
   pairs, uninterrupted, tmp_path, number
 ):
-  args = _train_args(pairs, tmp_path / 'cut', **LONGER)
+  args = train_args(pairs, tmp_path / 'cut', **LONGER)
   command = [sys.executable, '-m', 'experiments.train', *args]
   log = tmp_path / 'cut' / 'log.jsonl'
   with open(tmp_path / 'stderr', 'w') as stderr:
@@ -160,56 +105,6 @@ def test_evaluate_prints_a_table_and_writes_json(run, pairs, trained, tmp_path):
   assert len(list((tmp_path / 'images').iterdir())) == 3
 
 
-def test_enhance_keeps_names_and_sizes_and_repeats_itself(
-  run, trained, tmp_path
-):
-  folder = tmp_path / 'photos'
-  folder.mkdir()
-  rng = np.random.default_rng(0)
-  for name, size in (
-    ('a.png', (1, 1)),
-    ('b.jpg', (33, 50)),
-    ('c.webp', (5, 70)),
-  ):
-    image = rng.integers(0, 40, (*size, 3), dtype=np.uint8)
-    images.write_image(folder / name, image)
-  outputs = []
-  for n in range(2):
-    output = tmp_path / f'out{n}'
-    done = run(
-      'enhance', folder, f'--checkpoint={trained}', f'--output={output}'
-    )
-    assert done.returncode == 0, done.stderr
-    names = sorted(p.name for p in output.iterdir())
-    assert names == ['a.png', 'b.jpg', 'c.webp']
-    outputs.append([images.read_image(output / name) for name in names])
-  for name, one, two in zip(names, *outputs, strict=True):
-    assert one.shape == images.read_image(folder / name).shape
-    np.testing.assert_array_equal(one, two)
-
-
-def test_enhance_goes_on_after_a_broken_photograph(run, trained, tmp_path):
-  good, bad = tmp_path / 'good.png', tmp_path / 'bad.png'
-  images.write_image(good, np.full((9, 9, 3), 20, np.uint8))
-  bad.write_bytes(good.read_bytes()[:50])
-  output = tmp_path / 'out'
-  done = run(
-    'enhance', bad, good, f'--checkpoint={trained}', f'--output={output}'
-  )
-  assert done.returncode == 2
-  assert 'error: ' in done.stderr and 'bad.png' in done.stderr
-  assert [p.name for p in output.iterdir()] == ['good.png']
-
-
-def _refused(done, *parts):
-  assert done.returncode == 2, (done.returncode, done.stderr)
-  assert 'Traceback' not in done.stderr
-  last = done.stderr.strip().splitlines()[-1]
-  assert last.startswith('error: ')
-  for part in parts:
-    assert part in last, last
-
-
 def _swap_in(root, path, image):
   (root / path).unlink()
   images.write_image(root / path, image)
@@ -255,8 +150,8 @@ def test_bad_data_is_one_clear_sentence(run, case, tmp_path):
   spoil, parts = BAD_DATA[case]
   root = make_pairs(tmp_path / 'data', size=(21, 30))
   spoil(root)
-  done = run('train', *_train_args(root, tmp_path / 'run'))
-  _refused(done, *parts)
+  done = run('train', *train_args(root, tmp_path / 'run'))
+  refused(done, *parts)
   assert not (tmp_path / 'run').exists()
 
 
@@ -273,26 +168,26 @@ BAD_FLAGS = {
 
 @pytest.mark.parametrize('flag', BAD_FLAGS)
 def test_bad_flags_are_one_clear_sentence(run, flag, pairs, tmp_path):
-  args = _train_args(pairs, tmp_path / 'run')
+  args = train_args(pairs, tmp_path / 'run')
   whole = flag.startswith('--config=')
   args = (flag, args[1]) if whole else (*args, flag)
-  _refused(run('train', *args), *BAD_FLAGS[flag])
+  refused(run('train', *args), *BAD_FLAGS[flag])
   assert not (tmp_path / 'run').exists()
 
 
 def test_odd_calls_of_train_are_explained(run, pairs, tmp_path):
-  _refused(run('train'), '--config', '--workdir')
-  _refused(run('train', 'configs/lol.py'), 'configs/lol.py')
+  refused(run('train'), '--config', '--workdir')
+  refused(run('train', 'configs/lol.py'), 'configs/lol.py')
   file = tmp_path / 'file'
   file.write_text('')
-  done = run('train', *_train_args(pairs, file / 'run'))
-  _refused(done, 'file', 'cannot write there')
+  done = run('train', *train_args(pairs, file / 'run'))
+  refused(done, 'file', 'cannot write there')
 
 
 def test_a_run_of_another_model_is_not_overwritten(run, pairs, trained):
   before = last_checkpoint(trained)
-  done = run('train', *_train_args(pairs, trained, **{'model.width': 6}))
-  _refused(done, 'another model', '--workdir')
+  done = run('train', *train_args(pairs, trained, **{'model.width': 6}))
+  refused(done, 'another model', '--workdir')
   assert last_checkpoint(trained) == before
 
 
@@ -300,20 +195,21 @@ def test_bad_calls_of_evaluate_and_enhance(run, pairs, trained, tmp_path):
   photo = tmp_path / 'a.png'
   images.write_image(photo, np.zeros((4, 4, 3), np.uint8))
   here = f'--checkpoint={trained}'
-  _refused(
+  refused(
     run('evaluate', f'--checkpoint={tmp_path}', f'--data={pairs}'),
     str(tmp_path),
     'no checkpoint',
   )
-  _refused(run('evaluate', here, '--data=/nowhere'), '/nowhere')
-  _refused(run('evaluate', here, f'--data={pairs}', '--split=dev'), "'dev'")
-  _refused(run('enhance', photo, here, '--steps=99'), 'steps=99', '1 to 10')
-  _refused(run('enhance', photo, here, '--sampler=x'), 'posterior')
-  _refused(run('enhance', tmp_path / 'no.png', here), 'no.png')
-  _refused(
+  refused(run('evaluate', here, '--data=/nowhere'), '/nowhere')
+  refused(run('evaluate', here, f'--data={pairs}', '--split=dev'), "'dev'")
+  refused(run('enhance', photo, here, '--steps=99'), 'steps=99', '1 to 10')
+  refused(run('enhance', photo, here, '--sampler=x'), 'posterior')
+  done = run('enhance', tmp_path / 'no.png', here)
+  assert done.returncode == 2 and 'no.png: no such file' in done.stdout
+  refused(
     run('enhance', photo, here, f'--output={tmp_path}'), 'would be overwritten'
   )
-  _refused(run('enhance', photo, here, f'--output={photo}/x'), 'cannot write')
+  refused(run('enhance', photo, here, f'--output={photo}/x'), 'cannot write')
   assert images.read_image(photo).max() == 0
 
 
@@ -333,7 +229,7 @@ def test_freed_memory_is_kept_where_the_allocator_can():
 def test_a_run_told_to_stop_while_it_starts_saves_its_first_step(
   pairs, tmp_path
 ):
-  args = _train_args(pairs, tmp_path / 'cut', **LONGER)
+  args = train_args(pairs, tmp_path / 'cut', **LONGER)
   command = [sys.executable, '-m', 'experiments.train', *args]
   with subprocess.Popen(
     command,

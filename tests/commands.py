@@ -1,0 +1,40 @@
+"""Running the commands as people do."""
+
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+from conftest import QUICK_XLA
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = dict(os.environ, XLA_FLAGS=QUICK_XLA)
+
+
+def run_process(module, *args):
+  """A command in a process of its own."""
+  return subprocess.run(
+    [sys.executable, '-m', f'experiments.{module}', *map(str, args)],
+    cwd=ROOT,
+    env=ENVIRONMENT,
+    capture_output=True,
+    text=True,
+  )
+
+
+def train_args(root, workdir, **overrides):
+  settings = {'data.root': root, **overrides}
+  return (
+    '--config=configs/lol.py:tiny',
+    f'--workdir={workdir}',
+    *(f'--config.{k}={v}' for k, v in settings.items()),
+  )
+
+
+def refused(done, *parts):
+  assert done.returncode == 2, (done.returncode, done.stderr)
+  assert 'Traceback' not in done.stderr
+  last = done.stderr.strip().splitlines()[-1]
+  assert last.startswith('error: ')
+  for part in parts:
+    assert part in last, last

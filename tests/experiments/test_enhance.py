@@ -1,0 +1,97 @@
+"""Enhancing from the command line."""
+
+import cv2
+import numpy as np
+
+from sel_jax.data import images
+from sel_jax.inference import Enhancer
+
+
+def test_enhance_keeps_names_and_sizes_and_repeats_itself(
+  run, trained, tmp_path
+):
+  folder = tmp_path / 'photos'
+  folder.mkdir()
+  rng = np.random.default_rng(0)
+  for name, size in (
+    ('a.png', (1, 1)),
+    ('b.jpg', (33, 50)),
+    ('c.webp', (5, 70)),
+  ):
+    image = rng.integers(0, 40, (*size, 3), dtype=np.uint8)
+    images.write_image(folder / name, image)
+  outputs = []
+  for n in range(2):
+    output = tmp_path / f'out{n}'
+    done = run(
+      'enhance', folder, f'--checkpoint={trained}', f'--output={output}'
+    )
+    assert done.returncode == 0, done.stderr
+    names = sorted(p.name for p in output.iterdir())
+    assert names == ['a.png', 'b.jpg', 'c.webp']
+    outputs.append([images.read_image(output / name) for name in names])
+  for name, one, two in zip(names, *outputs, strict=True):
+    assert one.shape == images.read_image(folder / name).shape
+    np.testing.assert_array_equal(one, two)
+
+
+def test_enhance_goes_on_after_a_broken_photograph(run, trained, tmp_path):
+  good, bad = tmp_path / 'good.png', tmp_path / 'bad.png'
+  images.write_image(good, np.full((9, 9, 3), 20, np.uint8))
+  bad.write_bytes(good.read_bytes()[:50])
+  output = tmp_path / 'out'
+  done = run(
+    'enhance', bad, good, f'--checkpoint={trained}', f'--output={output}'
+  )
+  assert done.returncode == 2
+  assert 'error: ' in done.stderr and 'bad.png' in done.stderr
+  assert [p.name for p in output.iterdir()] == ['good.png']
+
+
+def test_enhance_large_deep_and_by_halves(run, trained, tmp_path):
+  """Tiles, 16 bits, strength, preview; then nothing is left to do."""
+  rng = np.random.default_rng(0)
+  folder, output = tmp_path / 'photos', tmp_path / 'out'
+  (folder / 'sub').mkdir(parents=True)
+  raw = rng.integers(0, 9000, (100, 70, 3), dtype=np.uint16)
+  assert cv2.imwrite(str(folder / 'sub' / 'deep.png'), raw)
+  flags = (
+    folder,
+    f'--checkpoint={trained}',
+    f'--output={output}',
+    '--recursive',
+    '--sampler=dpm2m',
+    '--grid=log_snr',
+    '--steps=3',
+    '--tile=64',
+    '--overlap=16',
+    '--strength=0.5',
+    '--preview',
+  )
+  done = run('enhance', *flags)
+  assert done.returncode == 0, done.stderr
+  assert '1 photograph(s) written' in done.stdout
+  found = images.read_image(output / 'sub' / 'deep.png')
+  assert found.dtype == np.uint16 and found.shape == raw.shape
+  enhancer = Enhancer.from_checkpoint(
+    trained, sampler='dpm2m', grid='log_snr', steps=3, tile=64, overlap=16
+  )
+  low = raw[:, :, ::-1]
+  expected = images.to_uint16(enhancer(low, strength=0.5))
+  np.testing.assert_array_equal(found, expected)
+  half = 0.5 * (images.to_float(low) + enhancer(low))
+  np.testing.assert_allclose(images.to_float(found), half, atol=2e-5)
+  strip = images.read_image(output / 'sub' / 'deep.preview.jpg')
+  assert strip.shape == (100, 140, 3)
+  done = run('enhance', *flags)
+  assert done.returncode == 0
+  assert '0 photograph(s) written' in done.stdout
+  assert '1 there already and kept; --overwrite' in done.stdout
+
+
+def test_a_single_result_can_be_named(run, trained, tmp_path):
+  photo, target = tmp_path / 'a.png', tmp_path / 'new' / 'b.jpg'
+  images.write_image(photo, np.full((9, 9, 3), 20, np.uint8))
+  done = run('enhance', photo, f'--checkpoint={trained}', f'--output={target}')
+  assert done.returncode == 0, done.stderr
+  assert images.read_image(target).shape == (9, 9, 3)
