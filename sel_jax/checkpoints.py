@@ -145,7 +145,7 @@ class Checkpoints:
     Args:
       step: updates done.
       train: parameters, optimizer state, step: any pytree of host arrays,
-        the same in every process.
+        the same in every process; None for weights alone.
       ema: the averaged parameters, likewise.
       config: the resolved configuration, JSON-like.
       metrics: validation results with 'psnr', if there are any.
@@ -153,7 +153,7 @@ class Checkpoints:
     Raises:
       InputError: if this or the previous checkpoint cannot be written.
     """
-    items = {'train': train, 'ema': ema}
+    items = {'ema': ema} if train is None else {'train': train, 'ema': ema}
     meta = {
       'config': config,
       'version': sel_jax.__version__,
@@ -174,7 +174,12 @@ class Checkpoints:
 
   def _check_shapes(self, step: int, name: str, like: Any) -> None:
     """Raises InputError if the item was written by another model."""
-    stored = self._manager.item_metadata(step)[name]
+    stored = self._manager.item_metadata(step).get(name)
+    if stored is None:
+      raise InputError(
+        f'{self.directory}: holds weights alone, no training to go on with; '
+        'use another --workdir'
+      )
     tree = getattr(stored, 'tree', stored)
     found = {
       jax.tree_util.keystr(p, simple=True, separator='/'): tuple(leaf.shape)

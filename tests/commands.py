@@ -5,7 +5,8 @@ from pathlib import Path
 import subprocess
 import sys
 
-from conftest import QUICK_XLA
+# For processes whose programs are compiled once and hardly run.
+QUICK_XLA = '--xla_backend_optimization_level=0'
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = dict(os.environ, XLA_FLAGS=QUICK_XLA)

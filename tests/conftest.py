@@ -1,16 +1,22 @@
 """Shared by all tests: golden numbers, strict promotion, float64 on request."""
 
+import importlib
 import os
 from pathlib import Path
+import subprocess
+import sys
 
+from commands import ROOT
+from commands import run_process
+from commands import train_args
 import jax
 import numpy as np
 import pytest
 
-GOLDEN = Path(os.environ.get('SEL_GOLDEN') or Path(__file__).parent / 'golden')
+from benchmarks.runs import make_pairs
+from experiments import command_line
 
-# For processes whose programs are compiled once and hardly run.
-QUICK_XLA = '--xla_backend_optimization_level=0'
+GOLDEN = Path(os.environ.get('SEL_GOLDEN') or Path(__file__).parent / 'golden')
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 
@@ -46,3 +52,35 @@ def lol():
 def nhwc(array):
   """[..., C, H, W] of the reference to [..., H, W, C]."""
   return np.moveaxis(np.asarray(array), -3, -1)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+  """A command in this process: its exit status and what it printed."""
+
+  def call(module, *args):
+    main = importlib.import_module(f'experiments.{module}').main
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, 'argv', [module, *map(str, args)])
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as exit_info:
+      command_line.run(main)
+    printed = capsys.readouterr()
+    status = exit_info.value.code
+    return subprocess.CompletedProcess(args, status, printed.out, printed.err)
+
+  return call
+
+
+@pytest.fixture(scope='session')
+def pairs(tmp_path_factory):
+  return make_pairs(tmp_path_factory.mktemp('pairs'), size=(21, 30))
+
+
+@pytest.fixture(scope='session')
+def trained(pairs, tmp_path_factory):
+  """A finished tiny run."""
+  workdir = tmp_path_factory.mktemp('runs') / 'tiny'
+  done = run_process('train', *train_args(pairs, workdir))
+  assert done.returncode == 0, done.stderr
+  return workdir

@@ -21,10 +21,21 @@ from sel_jax.errors import InputError
 from sel_jax.inference.restorer import local_mesh
 from sel_jax.inference.restorer import Progress
 from sel_jax.inference.restorer import Restorer
+from sel_jax.interop import portable
 from sel_jax.models import init_params
 from sel_jax.settings import EvalSpec
 
 _log = logging.getLogger(__name__)
+
+
+def _prepared(config, overrides):
+  """Method, sampler's settings and configuration with the overrides."""
+  config = ml_collections.ConfigDict(config)
+  for name, value in overrides.items():
+    if value is not None:
+      config.eval[name] = value
+  build.check_config(config)
+  return build.build_method(config), build.eval_spec(config), config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +44,8 @@ class Enhancer:
 
   Attributes:
     config: the configuration it was trained with.
-    step: updates it was trained for.
+    step: updates it was trained for; 0 if that is not known.
+    method: network and diffusion.
     spec: the sampler's settings in force.
     params: the averaged parameters.
     restore: [H, W, 3] float32 in [0, 1] -> the same, brightened.
@@ -41,21 +53,37 @@ class Enhancer:
 
   config: ml_collections.ConfigDict
   step: int
+  method: build.Method
   spec: EvalSpec
   params: Any
   restore: Any
 
   @classmethod
-  def from_checkpoint(cls, workdir: str | Path, **overrides: Any) -> 'Enhancer':
-    """Loads the best checkpoint by validation, or else the newest sound one.
+  def from_checkpoint(cls, path: str | Path, **overrides: Any) -> 'Enhancer':
+    """Loads a model.
 
     Args:
-      workdir: of a training run.
+      path: folder of a training run, of which the best checkpoint by
+        validation is taken, or else the newest sound one; or a file of
+        weights, `.safetensors`, that `experiments.convert` wrote.
       **overrides: fields of `EvalSpec`; None leaves the run's own.
 
     Raises:
       InputError: if there is no sound checkpoint, or a setting does not fit.
     """
+    if Path(path).suffix == portable.ENDING:
+      params, facts = portable.load(path)
+      method, spec, config = _prepared(facts['config'], overrides)
+      like = init_params(method.model, jax.random.key(0))
+      if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
+        raise InputError(
+          f'{path}: its weights do not fit its configuration; get it anew'
+        )
+      return cls._create(method, spec, config, facts.get('step', 0), params)
+    return cls._from_run(path, overrides)
+
+  @classmethod
+  def _from_run(cls, workdir, overrides) -> 'Enhancer':
     checkpoints = Checkpoints.open(workdir)
     order = checkpoints.steps()[::-1]
     if (best := checkpoints.best_step()) is not None:
@@ -64,7 +92,11 @@ class Enhancer:
     try:
       for step in order:
         try:
-          return cls._load(checkpoints, step, overrides)
+          config = checkpoints.config(step)
+          method, spec, config = _prepared(config, overrides)
+          like = init_params(method.model, jax.random.key(0))
+          items, _ = checkpoints.restore(step, ema=like)
+          return cls._create(method, spec, config, step, items['ema'])
         except DamagedCheckpoint as error:
           failure = error
           _log.warning('%s; trying another one', error)
@@ -73,18 +105,9 @@ class Enhancer:
       checkpoints.close()
 
   @classmethod
-  def _load(cls, checkpoints, step, overrides) -> 'Enhancer':
-    config = ml_collections.ConfigDict(checkpoints.config(step))
-    for name, value in overrides.items():
-      if value is not None:
-        config.eval[name] = value
-    build.check_config(config)
-    method = build.build_method(config)
-    like = init_params(method.model, jax.random.key(0))
-    items, _ = checkpoints.restore(step, ema=like)
-    spec = build.eval_spec(config)
-    restore = Restorer(method, spec, local_mesh()).bind(items['ema'])
-    return cls(config, step, spec, items['ema'], restore)
+  def _create(cls, method, spec, config, step, params) -> 'Enhancer':
+    restore = Restorer(method, spec, local_mesh()).bind(params)
+    return cls(config, step, method, spec, params, restore)
 
   def __call__(
     self,

@@ -159,3 +159,123 @@ def unet_params(state: StateDict) -> dict:
     path = _unet_path(name, len(levels))
     _insert(tree, path, _leaf(path, np.asarray(value)))
   return tree
+
+
+def _torch_leaf(name: str, value: np.ndarray) -> np.ndarray:
+  """Our layout to PyTorch's: the inverse of `_leaf`, by PyTorch's name."""
+  stem, leaf = name.rsplit('.', 1)
+  if leaf == 'bias':
+    return value
+  if leaf != 'weight':
+    return value.reshape(1, -1, 1, 1)
+  if value.ndim == 4:
+    return value.transpose(3, 2, 0, 1)
+  linear = 'mlp.' in stem  # all other dense layers are 1x1 convolutions there
+  return value.T if linear else value.T[:, :, None, None]
+
+
+_TORCH_LEAF = {ours: theirs for theirs, ours in _LEAF.items()}
+_NAF_STEM = {
+  r'time_in': 'time_mlp.1',
+  r'time_out': 'time_mlp.3',
+  r'(intro|ending)\.conv': r'\1',
+  r'down_(\d+)\.conv': r'downs.\1',
+  r'up_(\d+)': r'ups.\1.0',
+  r'(encoder|decoder)_(\d+)\.blocks': r'\1s.\2.{}',
+  r'middle\.blocks': r'middle_blks.{}',
+}
+
+
+def _renamed(stem: str, table: Mapping[str, str]) -> str:
+  for pattern, replacement in table.items():
+    if re.fullmatch(pattern, stem):
+      return re.sub(pattern, replacement, stem)
+  raise ValueError(f'{stem!r} is not a parameter of the network')
+
+
+def _leaves(tree: Mapping, prefix: str = ''):
+  for key, value in tree.items():
+    if isinstance(value, Mapping):
+      yield from _leaves(value, f'{prefix}{key}.')
+    else:
+      yield f'{prefix}{key}', np.asarray(value)
+
+
+def nafnet_state(params: Mapping) -> dict[str, np.ndarray]:
+  """The release's tensors from parameters: the inverse of `nafnet_params`.
+
+  Args:
+    params: of `ConditionalNAFNet`.
+
+  Returns:
+    PyTorch name -> array.
+
+  Raises:
+    ValueError: if a parameter is not one of the network's.
+  """
+  inner_names = {ours: theirs for theirs, ours in _NAF_BLOCK.items()}
+  state = {}
+  for path, value in _leaves(params):
+    stem, leaf = path.rsplit('.', 1)
+    leaf = _TORCH_LEAF.get(leaf, leaf)
+    head, blocks, inner = stem.partition('.blocks')
+    name = _renamed(head + blocks, _NAF_STEM)
+    if inner:
+      name += f'.{inner_names[inner[1:]]}'
+    for index, part in enumerate(value if blocks else [value]):
+      full = f'{name.format(index)}.{leaf}'
+      state[full] = _torch_leaf(full, part)
+  return state
+
+
+def _unet_stem(stem: str, depth: int) -> str:
+  simple = {
+    'time_in': 'time_mlp.1',
+    'time_out': 'time_mlp.3',
+    'intro.conv': 'init_conv',
+    'ending.conv': 'final_conv',
+  }
+  if stem in simple:
+    return simple[stem]
+  if m := re.fullmatch(r'(down|up)_(\d+)_conv\.conv', stem):
+    level = int(m[2])
+    if m[1] == 'down':
+      return f'downs.{level}.3'
+    return f'ups.{depth - 1 - level}.3' + ('.1' if level else '')
+  parts = {'block_1': '0', 'block_2': '1', 'attention': '2'}
+  own = {
+    'middle_block_1': 'mid_block1',
+    'middle_block_2': 'mid_block2',
+    'middle_attention': 'mid_attn',
+    'final_block': 'final_res_block',
+  }
+  head, _, inner = stem.partition('.')
+  inner = {ours: theirs for theirs, ours in _UNET_BLOCK.items()}.get(inner)
+  if inner and head in own:
+    return f'{own[head]}.{inner}'
+  m = re.fullmatch(r'(down|up)_(\d+)_(block_1|block_2|attention)', head)
+  if not inner or not m:
+    raise ValueError(f'{stem!r} is not a parameter of ConditionalUNet')
+  level = int(m[2]) if m[1] == 'down' else depth - 1 - int(m[2])
+  return f'{m[1]}s.{level}.{parts[m[3]]}.{inner}'
+
+
+def unet_state(params: Mapping) -> dict[str, np.ndarray]:
+  """The release's tensors from parameters: the inverse of `unet_params`.
+
+  Args:
+    params: of `ConditionalUNet`.
+
+  Returns:
+    PyTorch name -> array.
+
+  Raises:
+    ValueError: if a parameter is not one of the network's.
+  """
+  depth = sum(bool(re.fullmatch(r'down_\d+_conv', key)) for key in params)
+  state = {}
+  for path, value in _leaves(params):
+    stem, leaf = path.rsplit('.', 1)
+    name = f'{_unet_stem(stem, depth)}.{_TORCH_LEAF.get(leaf, leaf)}'
+    state[name] = _torch_leaf(name, value)
+  return state

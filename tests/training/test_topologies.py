@@ -4,7 +4,7 @@ import itertools
 import signal
 import time
 
-from conftest import QUICK_XLA
+from commands import QUICK_XLA
 import numpy as np
 import pytest
 
