@@ -7,7 +7,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-slow lint format pin clean
+.PHONY: train test test-slow test-torch test-browser test-onnx .venv-onnx demo lint format pin clean
 
 train: $(RUN)  ## two minutes on two cores: a checkpoint, a log, a picture
 	$(BIN)/python -m experiments.train --config=configs/sample.py --workdir=runs/sample
@@ -18,6 +18,28 @@ test: $(DEV)
 
 test-slow: $(DEV)
 	$(BIN)/python -m pytest -n 2 -m slow
+
+test-torch: $(DEV)  ## reading and writing PyTorch's files; installs PyTorch
+	$(PIP) -r requirements-torch.txt
+	$(BIN)/python -m pytest tests/interop
+
+test-browser: $(DEV)  ## the page of the demo in a real browser
+	$(PIP) -r requirements-browser.txt
+	tests/browser/install_chromium.sh
+	$(BIN)/python -m pytest -m slow tests/browser
+
+test-onnx: .venv-onnx/.ready  ## the ONNX export, in its own environment
+	.venv-onnx/bin/python -m pip install --quiet pytest -c constraints.txt
+	.venv-onnx/bin/python -m pytest -m slow tests/inference/test_export.py
+
+.venv-onnx: .venv-onnx/.ready
+
+# The converter asks for an older Orbax than ours, so pip must not resolve it.
+.venv-onnx/.ready: requirements-onnx.txt requirements.txt
+	$(PYTHON) -m venv .venv-onnx
+	.venv-onnx/bin/python -m pip install --quiet -r requirements.txt -r requirements-onnx.txt -c constraints.txt
+	.venv-onnx/bin/python -m pip install --quiet --no-deps jax2onnx==0.17.1
+	@touch .venv-onnx/.ready
 
 lint: $(DEV)
 	$(BIN)/ruff check .
@@ -42,6 +64,6 @@ $(RUN): requirements.txt constraints.txt | $(BIN)/python
 	$(PIP) -r requirements.txt -c constraints.txt
 	@touch $@
 
-$(DEV): requirements-dev.txt requirements.txt constraints.txt | $(BIN)/python
+$(DEV): requirements-dev.txt requirements-demo.txt requirements.txt constraints.txt | $(BIN)/python
 	$(PIP) -r requirements-dev.txt -c constraints.txt
 	@touch $@ $(RUN)

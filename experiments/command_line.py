@@ -4,10 +4,12 @@ Contract: an error that a person can act on is one line on stderr and exit
 status 2; anything else is a bug and shows its traceback.
 """
 
+import argparse
 from collections.abc import Callable
 import errno
 import logging
 import os
+from pathlib import Path
 import sys
 
 import jax
@@ -31,6 +33,17 @@ def set_up() -> None:
   if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
     cache = str(files.cache_home() / 'xla')
     jax.config.update('jax_compilation_cache_dir', cache)
+
+
+def parser(doc: str) -> argparse.ArgumentParser:
+  """A parser whose help is the module's docstring."""
+  name = Path(sys.argv[0]).stem
+  called = sys.argv[0] if ' ' in sys.argv[0] else f'experiments.{name}'
+  return argparse.ArgumentParser(
+    prog=called,
+    description=doc,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+  )
 
 
 def fail(message: object) -> int:

@@ -9,7 +9,6 @@ network of a .pth file is inferred from its tensors; what tensors do not tell,
 the diffusion, is the release's and can be set: --set sde.max_sigma=30
 """
 
-import argparse
 import ast
 from pathlib import Path
 from typing import Any
@@ -82,11 +81,7 @@ def _save_checkpoint(folder: Path, config, step: int, params) -> None:
 
 def main() -> None:
   """Entry point."""
-  parser = argparse.ArgumentParser(
-    prog='convert',
-    description=__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
-  )
+  parser = command_line.parser(__doc__)
   parser.add_argument('source', help='.pth, .safetensors, or folder of a run')
   parser.add_argument('target', help='.pth, .safetensors, or a new folder')
   parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE')

@@ -21,9 +21,7 @@ from sel_jax.inference import batch
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(
-    prog='enhance', description=__doc__.splitlines()[0]
-  )
+  parser = command_line.parser(__doc__)
   parser.add_argument(
     'inputs', nargs='+', metavar='PHOTO', help='file, folder or pattern'
   )

@@ -65,9 +65,7 @@ def _photos(args, enhancer: Enhancer) -> Photos:
 
 def main() -> None:
   """Entry point."""
-  parser = argparse.ArgumentParser(
-    prog='experiments.evaluate', description=__doc__.splitlines()[0]
-  )
+  parser = command_line.parser(__doc__)
   add_sampler_flags(parser)
   parser.add_argument(
     '--data', help="folder of pairs, or 'sample'; default: the training set's"

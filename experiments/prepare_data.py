@@ -9,8 +9,6 @@ python -m experiments.prepare_data --dataset=lol_v1 --manual_dir=/data/LOL \
 Training reads folders as well as records; see docs/data.md.
 """
 
-import argparse
-
 from experiments import command_line
 from sel_jax.data import inspection
 from sel_jax.data import lol
@@ -28,9 +26,7 @@ def _check(manual_dir: str, name: str) -> int:
 
 def main() -> int:
   """Entry point: 0, or 1 where --check finds a problem."""
-  parser = argparse.ArgumentParser(
-    prog='experiments.prepare_data', description=__doc__.splitlines()[0]
-  )
+  parser = command_line.parser(__doc__)
   parser.add_argument(
     '--list', action='store_true', help='data sets, where to get them'
   )

@@ -11,6 +11,7 @@ and Cloud TPU are recognised, elsewhere add --coordinator=HOST:PORT
 """
 
 import functools
+from pathlib import Path
 import re
 import sys
 
@@ -18,6 +19,7 @@ from absl import flags
 import ml_collections
 from ml_collections import config_flags
 
+import configs
 from experiments import command_line
 from sel_jax import build
 from sel_jax import training
@@ -46,6 +48,15 @@ def _profile(text: str | None) -> tuple[int, int] | None:
   return int(match[1]), int(match[2])
 
 
+def _shipped(argument: str) -> str:
+  """Finds `--config=configs/FILE.py` where there is no such folder here."""
+  match = re.fullmatch(r'(--config=)(configs/(\w+\.py))((?::.*)?)', argument)
+  if not match or Path(match[2]).exists():
+    return argument
+  found = Path(configs.__file__).parent / match[3]
+  return f'{match[1]}{found}{match[4]}' if found.exists() else argument
+
+
 def parse(argv: list[str]) -> flags.FlagValues:
   """The flags; `config` is the resolved configuration.
 
@@ -63,6 +74,7 @@ def parse(argv: list[str]) -> flags.FlagValues:
   text('coordinator', None, 'HOST:PORT of process 0.')
   number('processes', None, 'How many processes train together.')
   number('process', None, 'Which of them this one is, from 0.')
+  argv = [_shipped(argument) for argument in argv]
   try:
     rest = values(argv)
     if len(rest) > 1:

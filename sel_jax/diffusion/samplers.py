@@ -338,8 +338,10 @@ def sample(
     step, t, n = inputs
     clean = sde.clean_from_noise(x, denoise(x, mu, t), mu, t)
     if clip:
-      limit = dynamic_limit(clean, dynamic) if dynamic else jnp.ones(len(mu))
-      clean = restrict(clean, limit.reshape(-1, 1, 1, 1))
+      limit = 1.0
+      if dynamic:
+        limit = dynamic_limit(clean, dynamic)[:, None, None, None]
+      clean = restrict(clean, limit)
     x = combine(sde, step, t, x, mu, clean, previous, draw(n))
     return (x, clean), (x if trajectory else None)
 

@@ -25,7 +25,7 @@ from sel_jax.inference.tiling import TiledSampler
 from sel_jax.settings import EvalSpec
 
 # Sizes are rounded up to this, so that nearby sizes share one compilation.
-_MULTIPLE = 64
+_MULTIPLE = 32
 
 # Called with the share of the work just done; the shares sum to one.
 Progress = Callable[[float], None]
@@ -61,6 +61,26 @@ def _padded(image: np.ndarray) -> np.ndarray:
   return np.pad(image, pads, mode='symmetric')
 
 
+def whole_sampler(method: Method, spec: EvalSpec) -> Callable[..., jax.Array]:
+  """(params, key, mu [B, H, W, 3]) -> restored images, not clamped."""
+  denoise = denoiser(method, spec)
+  times = GRIDS[spec.grid](method.sde, spec.steps)
+
+  def run(params, key, mu):
+    return sample(
+      functools.partial(denoise, params),
+      method.sde,
+      key,
+      mu,
+      sampler=spec.sampler,
+      times=times,
+      clip=spec.clip,
+      dynamic=spec.dynamic,
+    )
+
+  return run
+
+
 class Restorer:
   """Restores photographs with a method and its sampler's settings.
 
@@ -82,18 +102,7 @@ class Restorer:
     self.at_once = mesh.devices.size if mesh else 1
     sde, denoise = method.sde, denoiser(method, spec)
     times = GRIDS[spec.grid](sde, spec.steps)
-
-    def run(params, key, mu):
-      return sample(
-        functools.partial(denoise, params),
-        sde,
-        key,
-        mu,
-        sampler=spec.sampler,
-        times=times,
-        clip=spec.clip,
-        dynamic=spec.dynamic,
-      )
+    run = whole_sampler(method, spec)
 
     def estimate(params, x, mu, t):
       return sde.clean_from_noise(x, denoise(params, x, mu, t), mu, t)

@@ -4,6 +4,8 @@ Contract: (x_t, mu, t) -> e_hat, images [B, H, W, 3] of any size, t [B] or a
 scalar. Source: NAFNet, arXiv 2204.04676; Refusion, arXiv 2304.08291.
 """
 
+from collections.abc import Mapping
+
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
@@ -70,6 +72,7 @@ class Stage(nn.Module):
     remat: recompute activations in the backward pass.
     dtype: compute type.
     pool: see `NAFBlock`.
+    scan: False for blocks one by one, see `unrolled_params`.
   """
 
   blocks: int
@@ -77,11 +80,17 @@ class Stage(nn.Module):
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
   pool: int = 0
+  scan: bool = True
 
   @nn.compact
   def __call__(self, x: Array, time: Array) -> Array:
     """Images [B, H, W, C] and time features [B, 4w] -> images."""
     if not self.blocks:
+      return x
+    if not self.scan:
+      for n in range(self.blocks):
+        name = f'block_{n}'
+        x = NAFBlock(self.depthwise, self.dtype, self.pool, name=name)(x, time)
       return x
     block = nn.remat(NAFBlock, prevent_cse=False) if self.remat else NAFBlock
     body = block(self.depthwise, self.dtype, self.pool, name='blocks')
@@ -92,6 +101,27 @@ class Stage(nn.Module):
       length=self.blocks,
     )
     return scan(body, x, None)[0]
+
+
+def unrolled_params(params: Mapping) -> dict:
+  """Parameters for `scan=False`: each stage's stack as `block_0`, `block_1`...
+
+  Args:
+    params: of `ConditionalNAFNet`.
+
+  Returns:
+    The same numbers in the other tree.
+  """
+  unrolled = {}
+  for name, part in params.items():
+    if 'blocks' in part:
+      count = jax.tree.leaves(part)[0].shape[0]
+      part = {
+        f'block_{n}': jax.tree.map(lambda leaf, n=n: leaf[n], part['blocks'])
+        for n in range(count)
+      }
+    unrolled[name] = part
+  return unrolled
 
 
 class ConditionalNAFNet(nn.Module):
@@ -107,6 +137,8 @@ class ConditionalNAFNet(nn.Module):
     dtype: compute type; parameters and the result are float32.
     pool: side of the window, in pixels of the photograph, that the channel
       attention averages over; 0 is the whole image, as in training.
+    scan: False writes equal blocks out one by one, for converters that do not
+      know loops; parameters are then those of `unrolled_params`.
   """
 
   width: int = 64
@@ -117,6 +149,7 @@ class ConditionalNAFNet(nn.Module):
   remat: bool = False
   dtype: layers.Dtype = jnp.float32
   pool: int = 0
+  scan: bool = True
 
   def __post_init__(self):
     super().__post_init__()
@@ -130,7 +163,13 @@ class ConditionalNAFNet(nn.Module):
   def _stage(self, blocks, name, level):
     pool = -(-self.pool // 2**level)
     return Stage(
-      blocks, self.depthwise, self.remat, self.dtype, pool, name=name
+      blocks,
+      self.depthwise,
+      self.remat,
+      self.dtype,
+      pool,
+      self.scan,
+      name=name,
     )
 
   @nn.compact

@@ -1,8 +1,14 @@
 """Enhancing from the command line."""
 
+import subprocess
+import sys
+
+from commands import ROOT
 import cv2
 import numpy as np
 
+from experiments.__main__ import COMMANDS
+from experiments.train import parse
 from sel_jax.data import images
 from sel_jax.inference import Enhancer
 
@@ -95,3 +101,31 @@ def test_a_single_result_can_be_named(run, trained, tmp_path):
   done = run('enhance', photo, f'--checkpoint={trained}', f'--output={target}')
   assert done.returncode == 0, done.stderr
   assert images.read_image(target).shape == (9, 9, 3)
+
+
+def test_all_commands_are_behind_one_name():
+  for name, text in COMMANDS.items():
+    path = ROOT / 'experiments' / f'{name.replace("-", "_")}.py'
+    assert path.exists() and text
+  done = subprocess.run(
+    [sys.executable, '-m', 'experiments', 'enhance', '--help'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.startswith('usage: sel-jax enhance')
+  done = subprocess.run(
+    [sys.executable, '-m', 'experiments', 'brighten'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 2
+  assert done.stderr.strip().splitlines()[-1].startswith("error: 'brighten'")
+
+
+def test_shipped_configurations_are_found_from_anywhere(monkeypatch, tmp_path):
+  monkeypatch.chdir(tmp_path)
+  found = parse(['train', '--config=configs/lol.py:tiny', '--workdir=run'])
+  assert found.config.model.width == 4

@@ -1,0 +1,185 @@
+"""A trained model as a file that other programs run without this package.
+
+Contract: StableHLO holds the whole sampler, ONNX one call of the network;
+weights are inside. Both are compared with the model before the file is kept.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sel_jax import files
+from sel_jax.errors import InputError
+from sel_jax.inference.enhancer import Enhancer
+from sel_jax.inference.restorer import denoiser
+from sel_jax.inference.restorer import whole_sampler
+from sel_jax.models import ConditionalNAFNet
+from sel_jax.models import unrolled_params
+
+PLATFORMS = ('cpu', 'cuda', 'tpu')
+MULTIPLE = 32
+_ENOUGH = 1e-4
+
+
+def _size(size: tuple[int, int] | None) -> None:
+  if size and any(side <= 0 or side % MULTIPLE for side in size):
+    raise InputError(f'size {size}: give multiples of {MULTIPLE}')
+
+
+def _portable(enhancer: Enhancer, **options):
+  """The method with forms of its layers that every platform has."""
+  model = enhancer.method.model
+  if isinstance(model, ConditionalNAFNet):
+    model = model.clone(depthwise='shift', **options)
+  return dataclasses.replace(enhancer.method, model=model)
+
+
+def _example(size: tuple[int, int] | None) -> np.ndarray:
+  """A picture to compare with, [1, H, W, 3]."""
+  height, width = size or (2 * MULTIPLE, 3 * MULTIPLE)
+  rng = np.random.default_rng(0)
+  return rng.uniform(0, 0.3, (1, height, width, 3)).astype(np.float32)
+
+
+def _compare(name: str, found, expected) -> float:
+  difference = float(np.abs(np.asarray(found) - np.asarray(expected)).max())
+  if not difference <= _ENOUGH:
+    raise ArithmeticError(
+      f'{name}: the exported model differs by {difference:.1e} from the '
+      'original; nothing was written'
+    )
+  return difference
+
+
+def stablehlo(
+  enhancer: Enhancer,
+  path: str | os.PathLike,
+  *,
+  size: tuple[int, int] | None = None,
+  platforms: tuple[str, ...] = PLATFORMS,
+) -> float:
+  """Writes the whole sampler as a serialized `jax.export` of StableHLO.
+
+  `jax.export.deserialize(bytes).call(low, seed)` takes [B, H, W, 3] float32 in
+  [0, 1], H and W multiples of 32, and a uint32, and returns the restored
+  images in [0, 1].
+
+  Args:
+    enhancer: the model with the sampler's settings in force.
+    path: of the new file.
+    size: height and width; left out, both and the batch are free.
+    platforms: of `PLATFORMS`.
+
+  Returns:
+    The greatest difference from the model itself on an example.
+
+  Raises:
+    InputError: if the size does not fit, or a setting needs a fixed one.
+    ArithmeticError: if the exported model differs.
+  """
+  _size(size)
+  spec = enhancer.spec
+  if size is None and (spec.pool or spec.dynamic):
+    raise InputError(
+      'eval.pool and eval.dynamic need fixed sizes in an export; give --size'
+    )
+  run = whole_sampler(_portable(enhancer), spec)
+
+  def restore(low, seed):
+    image = run(enhancer.params, jax.random.key(seed), low)
+    return jnp.clip(image, 0, 1)
+
+  shape = f'b, {MULTIPLE}*h, {MULTIPLE}*w, 3'
+  dims = (1, *size, 3) if size else jax.export.symbolic_shape(shape)
+  arguments = (
+    jax.ShapeDtypeStruct(dims, jnp.float32),
+    jax.ShapeDtypeStruct((), jnp.uint32),
+  )
+  export = jax.export.export(jax.jit(restore), platforms=platforms)
+  content = export(*arguments).serialize()
+  example, seed = _example(size), np.uint32(0)
+  again = jax.export.deserialize(content)
+  found = jax.jit(again.call)(example, seed)
+  difference = _compare(str(path), found, jax.jit(restore)(example, seed))
+  with files.replacing(path) as part:
+    part.write_bytes(content)
+  return difference
+
+
+def onnx(
+  enhancer: Enhancer,
+  path: str | os.PathLike,
+  *,
+  size: tuple[int, int] = (256, 256),
+) -> float:
+  """Writes one call of the network, (x_t, mu, t) -> e_hat, as ONNX.
+
+  Inputs 'x' and 'mu' are [1, H, W, 3] float32, 't' is [1] float32.
+
+  Args:
+    enhancer: the model.
+    path: of the new file.
+    size: height and width, multiples of 32.
+
+  Returns:
+    The greatest difference from the network itself, run by onnxruntime.
+
+  Raises:
+    InputError: without the converter, or for another network than NAFNet.
+    ArithmeticError: if the exported network differs.
+  """
+  _size(size)
+  if not isinstance(enhancer.method.model, ConditionalNAFNet):
+    raise InputError('ONNX: only nafnet can be exported so; use .stablehlo')
+  try:
+    import jax2onnx
+    import onnxruntime
+  except ImportError as error:
+    raise InputError(
+      f'ONNX needs {error.name}, which wants an environment of its own: make '
+      '.venv-onnx, then .venv-onnx/bin/python -m experiments.export'
+    ) from error
+  method = _portable(enhancer, scan=False)
+  params = unrolled_params(enhancer.params)
+  estimate = denoiser(method, enhancer.spec)
+
+  def network(x, mu, t):
+    return estimate(params, x, mu, t.astype(jnp.int32))
+
+  shapes = [(1, *size, 3), (1, *size, 3), (1,)]
+  low = _example(size)
+  state = low + 0.1 * np.random.default_rng(1).normal(size=low.shape)
+  values = (state.astype(np.float32), low, np.full(1, 7, np.float32))
+  with files.replacing(path) as part:
+    jax2onnx.to_onnx(
+      network,
+      inputs=shapes,
+      return_mode='file',
+      output_path=str(part),
+      input_names=['x', 'mu', 't'],
+    )
+    session = onnxruntime.InferenceSession(
+      str(part), providers=['CPUExecutionProvider']
+    )
+    names = [entry.name for entry in session.get_inputs()]
+    found = session.run(None, dict(zip(names, values)))[0]
+    return _compare(str(path), found, jax.jit(network)(*values))
+
+
+FORMATS = {'.stablehlo': stablehlo, '.onnx': onnx}
+
+
+def export(enhancer: Enhancer, path: str | os.PathLike, **options) -> float:
+  """Writes the format that the ending of `path` names; see `FORMATS`.
+
+  Raises:
+    InputError: for an unknown ending, and as the formats say.
+  """
+  ending = Path(path).suffix
+  if ending not in FORMATS:
+    raise InputError(f'{path}: unknown format; end in {" or ".join(FORMATS)}')
+  return FORMATS[ending](enhancer, path, **options)

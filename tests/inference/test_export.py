@@ -1,0 +1,160 @@
+"""Exported models run where this package is not."""
+
+import dataclasses
+import subprocess
+import sys
+
+from commands import run_process
+import numpy as np
+import pytest
+
+from sel_jax.errors import InputError
+from sel_jax.inference import Enhancer
+from sel_jax.inference import export
+from sel_jax.models import ConditionalNAFNet
+from sel_jax.models import init_params
+from sel_jax.models import unrolled_params
+
+# Reads the artefact, the photographs and the seed; imports none of ours.
+FOREIGN = """
+import sys
+import jax
+import jax.export
+import numpy as np
+artefact, photos, result = sys.argv[1:]
+with open(artefact, 'rb') as file:
+  model = jax.export.deserialize(bytearray(file.read()))
+low = np.load(photos)
+np.save(result, np.asarray(jax.jit(model.call)(low, np.uint32(0))))
+assert not [name for name in sys.modules if name.startswith('sel_jax')]
+"""
+
+
+def _in_a_fresh_process(artefact, photos, tmp_path):
+  np.save(tmp_path / 'low.npy', photos)
+  (tmp_path / 'foreign.py').write_text(FOREIGN)
+  done = subprocess.run(
+    [sys.executable, 'foreign.py', artefact, 'low.npy', 'out.npy'],
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr
+  return np.load(tmp_path / 'out.npy')
+
+
+def _photos(*shape):
+  rng = np.random.default_rng(0)
+  return rng.uniform(0, 0.3, (*shape, 3)).astype(np.float32)
+
+
+def test_the_whole_sampler_runs_in_a_fresh_process(run, trained, tmp_path):
+  """Any batch and any size, equal to our own result."""
+  path = tmp_path / 'model.stablehlo'
+  flags = (f'--checkpoint={trained}', path, '--sampler=dpm2m', '--steps=3')
+  done = run('export', *flags)
+  assert done.returncode == 0, done.stderr
+  assert 'greatest difference' in done.stdout
+  enhancer = Enhancer.from_checkpoint(trained, sampler='dpm2m', steps=3)
+  for shape in ((1, 64, 32), (2, 32, 96)):
+    photos = _photos(*shape)
+    found = _in_a_fresh_process(path, photos, tmp_path)
+    # The noise of a picture depends on its place in the batch.
+    np.testing.assert_allclose(found[0], enhancer(photos[0]), atol=1e-5)
+    assert found.shape == photos.shape
+  done = run('export', *flags)
+  assert done.returncode == 2 and '--overwrite' in done.stderr
+
+
+def test_fixed_sizes_and_refusals(run, trained, tmp_path):
+  here = f'--checkpoint={trained}'
+  path = tmp_path / 'model.stablehlo'
+  for flags, sentence in (
+    ((path, '--size=100x64'), 'multiples of 32'),
+    ((path, '--pool=64'), '--size'),
+    ((tmp_path / 'model.tflite',), '.stablehlo or .onnx'),
+  ):
+    done = run('export', here, *flags)
+    assert done.returncode == 2 and sentence in done.stderr, done.stderr
+    assert not path.exists()
+  done = run('export', here, path, '--size=32x64', '--pool=33')
+  assert done.returncode == 0, done.stderr
+  enhancer = Enhancer.from_checkpoint(trained, pool=33)
+  photos = _photos(1, 32, 64)
+  found = _in_a_fresh_process(path, photos, tmp_path)
+  np.testing.assert_allclose(found[0], enhancer(photos[0]), atol=1e-5)
+
+
+def test_a_model_that_comes_out_different_is_not_written(
+  trained, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(export, '_ENOUGH', -1.0)
+  with pytest.raises(ArithmeticError, match='nothing was written'):
+    export.stablehlo(
+      Enhancer.from_checkpoint(trained), tmp_path / 'a.stablehlo', size=(32, 32)
+    )
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_blocks_one_by_one_equal_the_scan():
+  import jax
+
+  model = ConditionalNAFNet(4, (1, 2), 2, (2, 1))
+  params = init_params(model, jax.random.key(0))
+  params = jax.tree.map(lambda leaf: leaf + 0.05, params)
+  photos = _photos(2, 32, 32)
+  x = photos[::-1]
+  expected = model.apply({'params': params}, x, photos, 3)
+  loop = dataclasses.replace(model, scan=False)
+  found = loop.apply({'params': unrolled_params(params)}, x, photos, 3)
+  np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_onnx_without_its_converter_says_what_to_do(trained, tmp_path):
+  try:
+    import jax2onnx  # noqa: F401
+  except ImportError:
+    with pytest.raises(InputError, match='environment of its own'):
+      export.onnx(Enhancer.from_checkpoint(trained), tmp_path / 'a.onnx')
+    return
+  pytest.skip('the converter is installed')
+
+
+# onnxruntime and NumPy alone.
+ONNX_FOREIGN = """
+import sys
+import numpy as np
+import onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1])
+inputs = dict(np.load(sys.argv[2]))
+np.save(sys.argv[3], session.run(None, inputs)[0])
+assert not {'jax', 'flax', 'sel_jax'} & set(sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_onnx_gives_the_network_in_onnxruntime(trained, tmp_path):
+  """Needs the converter: `make test-onnx`."""
+  pytest.importorskip('jax2onnx', reason='make test-onnx installs it')
+  path = tmp_path / 'model.onnx'
+  done = run_process(
+    'export', f'--checkpoint={trained}', path, '--size=64x32'
+  )
+  assert done.returncode == 0, done.stderr
+  low = _photos(1, 64, 32)
+  inputs = {'x': low[:, ::-1].copy(), 'mu': low, 't': np.full(1, 3, np.float32)}
+  np.savez(tmp_path / 'in.npz', **inputs)
+  (tmp_path / 'foreign.py').write_text(ONNX_FOREIGN)
+  done = subprocess.run(
+    [sys.executable, 'foreign.py', path, 'in.npz', 'out.npy'],
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr
+  enhancer = Enhancer.from_checkpoint(trained)
+  expected = enhancer.method.estimate_noise(
+    enhancer.params, inputs['x'], low, np.full(1, 3)
+  )
+  found = np.load(tmp_path / 'out.npy')
+  np.testing.assert_allclose(found, expected, atol=1e-4)
