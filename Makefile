@@ -7,7 +7,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-slow test-torch test-browser test-onnx .venv-onnx demo lint format pin clean
+.PHONY: train test test-slow test-torch test-browser test-onnx .venv-onnx lint format pin clean
 
 train: $(RUN)  ## two minutes on two cores: a checkpoint, a log, a picture
 	$(BIN)/python -m experiments.train --config=configs/sample.py --workdir=runs/sample
@@ -64,6 +64,6 @@ $(RUN): requirements.txt constraints.txt | $(BIN)/python
 	$(PIP) -r requirements.txt -c constraints.txt
 	@touch $@
 
-$(DEV): requirements-dev.txt requirements-demo.txt requirements.txt constraints.txt | $(BIN)/python
+$(DEV): requirements-dev.txt requirements.txt constraints.txt | $(BIN)/python
 	$(PIP) -r requirements-dev.txt -c constraints.txt
 	@touch $@ $(RUN)

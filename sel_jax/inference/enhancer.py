@@ -109,6 +109,18 @@ class Enhancer:
     restore = Restorer(method, spec, local_mesh()).bind(params)
     return cls(config, step, method, spec, params, restore)
 
+  def with_settings(self, **overrides: Any) -> 'Enhancer':
+    """The same model with other settings of the sampler.
+
+    Args:
+      **overrides: fields of `EvalSpec`; None leaves what is in force.
+
+    Raises:
+      InputError: if a setting does not fit.
+    """
+    method, spec, config = _prepared(self.config.to_dict(), overrides)
+    return self._create(method, spec, config, self.step, self.params)
+
   def __call__(
     self,
     image: np.ndarray,

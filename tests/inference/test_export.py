@@ -137,9 +137,7 @@ def test_onnx_gives_the_network_in_onnxruntime(trained, tmp_path):
   """Needs the converter: `make test-onnx`."""
   pytest.importorskip('jax2onnx', reason='make test-onnx installs it')
   path = tmp_path / 'model.onnx'
-  done = run_process(
-    'export', f'--checkpoint={trained}', path, '--size=64x32'
-  )
+  done = run_process('export', f'--checkpoint={trained}', path, '--size=64x32')
   assert done.returncode == 0, done.stderr
   low = _photos(1, 64, 32)
   inputs = {'x': low[:, ::-1].copy(), 'mu': low, 't': np.full(1, 3, np.float32)}

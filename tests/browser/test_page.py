@@ -1,0 +1,173 @@
+"""The page in a real browser: upload, run, compare, download.
+
+Run: make test-browser
+"""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from commands import ROOT
+import cv2
+import numpy as np
+import pytest
+
+from sel_jax.data import images
+from sel_jax.diffusion import SAMPLERS
+from sel_jax.inference import Enhancer
+
+pytestmark = pytest.mark.slow
+playwright = pytest.importorskip(
+  'playwright.sync_api', reason='make test-browser installs it'
+)
+
+BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
+# The sandbox of Chromium does not run as root, where containers are.
+FLAGS = ['--no-sandbox'] if os.geteuid() == 0 else []
+SETTINGS = ('--sampler=posterior', '--steps=2')
+
+
+@pytest.fixture(scope='module')
+def address(trained, tmp_path_factory):
+  """A page of its own process; where it is."""
+  with socket.socket() as probe:
+    probe.bind(('127.0.0.1', 0))
+    port = probe.getsockname()[1]
+  log = tmp_path_factory.mktemp('page') / 'log'
+  command = [sys.executable, '-m', 'experiments.demo', *SETTINGS]
+  command += [f'--checkpoint={trained}', f'--port={port}', '--megapixels=1']
+  with open(log, 'w') as file:
+    process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
+  url = f'http://127.0.0.1:{port}'
+  for _ in range(120):
+    try:
+      urllib.request.urlopen(url, timeout=5)
+      break
+    except OSError:
+      assert process.poll() is None, log.read_text()
+      time.sleep(0.5)
+  yield url
+  assert process.poll() is None, log.read_text()
+  process.terminate()
+  process.wait(20)
+
+
+@pytest.fixture
+def page(address):
+  """The page in a browser, and every host that it asked."""
+  found = [path for name in BROWSERS if (path := shutil.which(name))]
+  if not found:
+    pytest.fail('no browser: tests/browser/install_chromium.sh installs one')
+  with playwright.sync_playwright() as driver:
+    browser = driver.chromium.launch(executable_path=found[0], args=FLAGS)
+    page = browser.new_page(viewport={'width': 1280, 'height': 860})
+    page.hosts = set()
+    page.on('request', lambda r: page.hosts.add(r.url.split('/')[2]))
+    page.goto(address)
+    page.get_by_text('Brighten a dark photograph').wait_for()
+    yield page
+    browser.close()
+
+
+def test_every_sampler_is_offered(page):
+  page.get_by_label('Sampler').click()
+  for name in SAMPLERS:
+    page.get_by_role('option', name=name, exact=True).wait_for()
+
+
+def _upload(page, path):
+  page.locator('#photo input[type=file]').set_input_files(path)
+  page.locator('#photo').get_by_text(re.compile(path.stem[:8])).first.wait_for()
+
+
+def _brighten(page):
+  page.locator('#go').click()
+
+
+def test_a_photograph_is_brightened_and_downloaded(
+  page, address, trained, tmp_path
+):
+  rng = np.random.default_rng(0)
+  photo = rng.integers(0, 60, (48, 64, 3), dtype=np.uint8)
+  source = tmp_path / 'holiday.png'
+  images.write_image(source, photo)
+  _upload(page, source)
+  _brighten(page)
+  page.locator('#slider img').nth(1).wait_for(timeout=90_000)
+  page.wait_for_function(
+    '() => !document.querySelector("#download").disabled', timeout=30_000
+  )
+  shown = page.locator('#slider img')
+  sides = shown.evaluate_all('l => l.map(i => [i.naturalWidth, i.src])')
+  assert {width for width, _ in sides} == {64}
+  with page.expect_download() as waiting:
+    page.locator('#download').click()
+  assert waiting.value.suggested_filename == 'holiday_enhanced.png'
+  result = tmp_path / 'result.png'
+  waiting.value.save_as(result)
+  enhancer = Enhancer.from_checkpoint(trained, sampler='posterior', steps=2)
+  expected = images.to_uint8(enhancer(photo))
+  np.testing.assert_array_equal(images.read_image(result), expected)
+  # What the page shows is the same pair.
+  pixels = []
+  for _, url in sides:
+    raw = np.frombuffer(page.request.get(url).body(), np.uint8)
+    pixels.append(cv2.imdecode(raw, cv2.IMREAD_COLOR)[:, :, ::-1])
+  assert any(np.array_equal(image, photo) for image in pixels)
+  assert any(np.array_equal(image, expected) for image in pixels)
+  if keep := os.environ.get('SEL_SCREENSHOT'):
+    page.screenshot(path=keep)
+  # Nothing but the page itself was asked for anything.
+  assert page.hosts == {address.removeprefix('http://')}
+
+
+def test_bad_files_are_explained_and_the_page_lives(page, tmp_path):
+  cases = {
+    'text.png': b'hello',
+    'empty.jpg': b'',
+    'large.png': None,
+    'half.png': None,
+  }
+  large = np.zeros((1200, 1000, 3), np.uint8)
+  images.write_image(tmp_path / 'large.png', large)
+  images.write_image(tmp_path / 'half.png', large[:400])
+  half = (tmp_path / 'half.png').read_bytes()
+  cases['half.png'] = half[: len(half) // 2]
+  sentences = {
+    'text.png': 'not an image',
+    'empty.jpg': 'not an image',
+    'large.png': '1 megapixels; the page takes up to 1',
+    'half.png': 'broken or truncated',
+  }
+  for name, content in cases.items():
+    path = tmp_path / name
+    if content is not None:
+      path.write_bytes(content)
+    page.reload()
+    page.get_by_text('Brighten a dark photograph').wait_for()
+    _upload(page, path)
+    _brighten(page)
+    toast = page.get_by_text(sentences[name])
+    toast.first.wait_for(timeout=30_000)
+    assert str(tmp_path) not in page.content()
+  page.reload()
+  _brighten(page)
+  page.get_by_text('Drop a photograph first').first.wait_for(timeout=30_000)
+
+
+def test_other_files_of_the_machine_are_out_of_reach(address):
+  for path in ('/etc/passwd', str(ROOT / 'README.md'), 'README.md',
+               '..%2F..%2Fetc%2Fpasswd'):  # fmt: skip
+    for route in ('gradio_api/file=', 'file=', 'static/', 'assets/'):
+      try:
+        with urllib.request.urlopen(f'{address}/{route}{path}') as reply:
+          assert b'root:' not in reply.read()
+          assert 'html' in reply.headers['Content-Type']
+      except urllib.error.HTTPError as error:
+        assert error.code in (403, 404)
