@@ -59,6 +59,14 @@ def resident_megabytes() -> float:
     return float('nan')
 
 
+def peak_megabytes() -> float:
+  """Most resident memory that this process had; NaN where /proc is not."""
+  try:
+    return _status('VmHWM')
+  except OSError:
+    return float('nan')
+
+
 def peak_extra_megabytes(function: Callable[[], Any]) -> float:
   """Growth of the resident memory during a call, at its peak; NaN elsewhere."""
   try:
