@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[1]
 ENVIRONMENT = dict(os.environ, XLA_FLAGS=QUICK_XLA)
 
 
-def run_process(module, *args):
+def run_process(module, *args, **environment):
   """A command in a process of its own."""
   return subprocess.run(
     [sys.executable, '-m', f'experiments.{module}', *map(str, args)],
     cwd=ROOT,
-    env=ENVIRONMENT,
+    env=ENVIRONMENT | environment,
     capture_output=True,
     text=True,
   )

@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
+from commands import QUICK_XLA
 from commands import ROOT
+from commands import run_process
 import cv2
 import numpy as np
 
@@ -129,3 +131,23 @@ def test_shipped_configurations_are_found_from_anywhere(monkeypatch, tmp_path):
   monkeypatch.chdir(tmp_path)
   found = parse(['train', '--config=configs/lol.py:tiny', '--workdir=run'])
   assert found.config.model.width == 4
+
+
+def test_tiles_on_two_devices_give_the_same_picture(trained, tmp_path):
+  rng = np.random.default_rng(0)
+  photo = tmp_path / 'a.png'
+  images.write_image(photo, rng.integers(0, 60, (70, 130, 3), dtype=np.uint8))
+  results = []
+  for devices in (1, 2):
+    target = tmp_path / f'{devices}.png'
+    flags = ('--tile=64', '--overlap=16', f'--output={target}')
+    done = run_process(
+      'enhance',
+      photo,
+      f'--checkpoint={trained}',
+      *flags,
+      XLA_FLAGS=f'{QUICK_XLA} --xla_force_host_platform_device_count={devices}',
+    )
+    assert done.returncode == 0, done.stderr
+    results.append(images.read_image(target).astype(int))
+  assert np.abs(results[0] - results[1]).max() <= 1
