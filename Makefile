@@ -64,6 +64,6 @@ $(RUN): requirements.txt constraints.txt | $(BIN)/python
 	$(PIP) -r requirements.txt -c constraints.txt
 	@touch $@
 
-$(DEV): requirements-dev.txt requirements.txt constraints.txt | $(BIN)/python
+$(DEV): requirements-dev.txt requirements-metrics.txt requirements.txt constraints.txt | $(BIN)/python
 	$(PIP) -r requirements-dev.txt -c constraints.txt
 	@touch $@ $(RUN)

@@ -14,6 +14,7 @@ COMMANDS = {
   'demo': 'a page in the browser to try it',
   'train': 'train a model, or go on where a run stopped',
   'evaluate': 'measure a model on pairs of photographs',
+  'compare': 'measure saved outputs of any methods',
   'convert': "turn weights into others: PyTorch's, ours, portable ones",
   'export': 'write a model as StableHLO or ONNX',
   'prepare-data': 'check a data set and write it as records',

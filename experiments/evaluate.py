@@ -1,7 +1,10 @@
-"""Measures a trained model on a split of a paired data set.
+"""Measures trained models on a split of a paired data set.
 
 python -m experiments.evaluate --checkpoint=runs/lol --data=/data/LOL \
-      --split=test --json=test.json
+      --split=test --html=report.html --json=test.json
+
+--checkpoint may be given several times: they are compared. Saved outputs of
+other methods: experiments.compare.
 """
 
 import argparse
@@ -19,17 +22,25 @@ from sel_jax.data.photos import open_photos
 from sel_jax.data.photos import Photos
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import SAMPLERS
+from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
+from sel_jax.evaluation import html
+from sel_jax.evaluation import METRICS
 from sel_jax.evaluation import report
 from sel_jax.inference import Enhancer
 
 _SETTINGS = ('sampler', 'grid', 'steps', 'seed', 'tile', 'overlap', 'pool')
 
 
-def add_sampler_flags(parser: argparse.ArgumentParser) -> None:
+def add_sampler_flags(
+  parser: argparse.ArgumentParser, *, many: bool = False
+) -> None:
   """Flags shared by every command that restores images."""
   parser.add_argument(
-    '--checkpoint', required=True, help='the --workdir of a training run'
+    '--checkpoint',
+    required=True,
+    action='append' if many else 'store',
+    help='the --workdir of a training run, or weights in .safetensors',
   )
   parser.add_argument(
     '--sampler', help=f"{', '.join(SAMPLERS)}; default: the run's own"
@@ -46,11 +57,64 @@ def add_sampler_flags(parser: argparse.ArgumentParser) -> None:
   )
 
 
-def load(args: argparse.Namespace) -> Enhancer:
+def load(args: argparse.Namespace, checkpoint: str | None = None) -> Enhancer:
   """The model that `add_sampler_flags` ask for."""
   return Enhancer.from_checkpoint(
-    args.checkpoint, **{name: getattr(args, name) for name in _SETTINGS}
+    checkpoint or args.checkpoint,
+    **{name: getattr(args, name) for name in _SETTINGS},
   )
+
+
+def add_report_flags(parser: argparse.ArgumentParser) -> None:
+  """Flags shared by the commands that measure."""
+  parser.add_argument('--split', default='test')
+  parser.add_argument(
+    '--metrics',
+    help=f'of {",".join(METRICS)}; default: all whose weights exist',
+  )
+  parser.add_argument('--json', help='also write the figures to this file')
+  parser.add_argument('--csv', help='also write a line an image to this file')
+  parser.add_argument('--html', help='also write a report with pictures')
+
+
+def chosen_metrics(text: str | None) -> list[str]:
+  """Names of the metrics to measure.
+
+  Raises:
+    InputError: for an unknown one, or one whose weights are missing.
+  """
+  names = text.split(',') if text else list(METRICS)
+  for name in list(names):
+    if name not in METRICS:
+      raise InputError(f'--metrics: {name!r} is none of {", ".join(METRICS)}')
+    try:
+      if METRICS[name].available:
+        METRICS[name].available()
+    except InputError as error:
+      if text:
+        raise
+      print(f'{name} is left out: {error}')
+      names.remove(name)
+  if 'psnr' not in names:
+    names.insert(0, 'psnr')  # the report ranks by it
+  return names
+
+
+def write_reports(args, entries, shots) -> None:
+  """Whatever of `add_report_flags` was asked for."""
+  if args.json:
+    report.write_json(args.json, {'entries': report.content(entries)})
+  if args.csv:
+    report.write_csv(args.csv, entries)
+  if args.html:
+    html.write_html(args.html, entries, shots)
+
+
+def check_targets(args) -> None:
+  """Early: that figures can be written where they should go."""
+  for target in (args.json, args.csv, args.html):
+    if target:
+      images.ensure_directory(Path(target).absolute().parent)
 
 
 def _photos(args, enhancer: Enhancer) -> Photos:
@@ -63,30 +127,20 @@ def _photos(args, enhancer: Enhancer) -> Photos:
   return open_photos(spec, args.split)
 
 
-def main() -> None:
-  """Entry point."""
-  parser = command_line.parser(__doc__)
-  add_sampler_flags(parser)
-  parser.add_argument(
-    '--data', help="folder of pairs, or 'sample'; default: the training set's"
-  )
-  parser.add_argument('--split', default='test')
-  parser.add_argument('--json', help='also write the figures to this file')
-  parser.add_argument('--output', help='also write the images to this folder')
-  parser.add_argument('--limit', type=int, default=0, help='images; 0 is all')
-  args = parser.parse_args()
-
-  enhancer = load(args)
+def _measure(args, checkpoint, names, folder) -> tuple[report.Entry, dict]:
+  """One checkpoint on the split, and its pictures."""
+  enhancer = load(args, checkpoint)
   photos = _photos(args, enhancer)
-  folder = images.ensure_directory(args.output) if args.output else None
-  if args.json:
-    images.ensure_directory(Path(args.json).absolute().parent)
+  if folder:
+    images.ensure_directory(folder)
   count = len(evaluator.chosen(len(photos), args.limit))
   bar = tqdm(total=count, unit='image', dynamic_ncols=True)
+  shots = {}
 
   def on_image(name, low, output, truth):
-    del low, truth
     bar.update()
+    if args.html:
+      shots[name] = html.Shot.create(low, output, truth)
     if folder:
       images.write_image(folder / f'{name}.png', output)
 
@@ -94,6 +148,7 @@ def main() -> None:
     rows = evaluator.evaluate(
       lambda lows: [enhancer(low) for low in lows],
       photos,
+      names=names,
       limit=args.limit,
       on_image=on_image,
     )
@@ -108,17 +163,35 @@ def main() -> None:
     'seed': enhancer.spec.seed,
     'parameters': models.count_params(enhancer.params),
   }
-  heading = ', '.join(f'{k} {v}' for k, v in protocol.items())
-  print(report.format_table(rows, heading))
-  if args.json:
-    report.write_json(
-      args.json,
-      {
-        'protocol': protocol,
-        'summary': report.summarize(rows),
-        'images': rows,
-      },
-    )
+  return report.Entry(checkpoint, protocol, rows), shots
+
+
+def main() -> None:
+  """Entry point."""
+  parser = command_line.parser(__doc__)
+  add_sampler_flags(parser, many=True)
+  add_report_flags(parser)
+  parser.add_argument(
+    '--data', help="folder of pairs, or 'sample'; default: the training set's"
+  )
+  parser.add_argument('--output', help='also write the images to this folder')
+  parser.add_argument('--limit', type=int, default=0, help='images; 0 is all')
+  args = parser.parse_args()
+  names = chosen_metrics(args.metrics)
+  check_targets(args)
+  checkpoints = list(dict.fromkeys(args.checkpoint))
+  entries, shots = [], {}
+  for number, checkpoint in enumerate(checkpoints):
+    folder = Path(args.output) if args.output else None
+    if folder and len(checkpoints) > 1:
+      folder /= f'{number}_{Path(checkpoint).stem}'
+    entry, shots[checkpoint] = _measure(args, checkpoint, names, folder)
+    entries.append(entry)
+    heading = ', '.join(f'{k} {v}' for k, v in entry.protocol.items())
+    print(report.format_table(entry.rows, f'{checkpoint}: {heading}'))
+  if len(entries) > 1:
+    print(report.compare_table(entries))
+  write_reports(args, entries, shots)
 
 
 if __name__ == '__main__':

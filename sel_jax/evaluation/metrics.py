@@ -1,13 +1,22 @@
 """Image quality against a ground truth.
 
 Contract: images are uint8 RGB [H, W, 3] of one size, as a saved file would hold
-them; higher is better. Names say which variant is meant.
+them. Names say which variant is meant; `METRICS` says which way is better.
 """
 
+from collections.abc import Callable
+import dataclasses
+import functools
 import math
 
+import jax
 import numpy as np
+from skimage.color import deltaE_ciede2000
+from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
+
+from sel_jax import entropy
+from sel_jax.evaluation import lpips
 
 # ITU-R BT.601 luma, the gray of the GT-mean protocol.
 _GRAY = np.array([0.299, 0.587, 0.114])
@@ -93,4 +102,94 @@ def match_gt_mean(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
   return np.rint(np.clip(image * ratio, 0, 255)).astype(np.uint8)
 
 
-METRICS = {'psnr': psnr, 'ssim': ssim}
+def delta_e(image: np.ndarray, truth: np.ndarray) -> float:
+  """Mean colour difference CIEDE2000, in CIELAB under D65; 1 is just seen.
+
+  Args:
+    image: [H, W, 3] uint8, sRGB.
+    truth: the same shape.
+
+  Raises:
+    ValueError: if shapes or types differ.
+  """
+  _check(image, truth)
+  return float(deltaE_ciede2000(rgb2lab(truth), rgb2lab(image)).mean())
+
+
+@functools.cache
+def _entropy_loss():
+  spec = entropy.EntropySpec(
+    levels=32, value_range=(0.0, 1.0), neighbor_weights='uniform'
+  )
+  return jax.jit(functools.partial(entropy.spatial_entropy_loss, spec=spec))
+
+
+def entropy_distance(image: np.ndarray, truth: np.ndarray) -> float:
+  """Spatial entropy's Hellinger distance, L = 32, uniform neighbour weights.
+
+  The loss of arXiv 2404.09735 in this package's definition; 0 to 1.
+
+  Args:
+    image: [H, W, 3] uint8.
+    truth: the same shape.
+
+  Raises:
+    ValueError: if shapes or types differ.
+  """
+  _check(image, truth)
+  pair = (x[None].astype(np.float32) / 255 for x in (image, truth))
+  return float(_entropy_loss()(*pair)[0])
+
+
+def lpips_distance(image: np.ndarray, truth: np.ndarray, *, net: str) -> float:
+  """Learned perceptual distance; see `lpips.distance`.
+
+  Args:
+    image: [H, W, 3] uint8.
+    truth: the same shape.
+    net: 'alex' or 'vgg'.
+
+  Raises:
+    ValueError: if shapes or types differ.
+    InputError: if the weights are not installed.
+  """
+  _check(image, truth)
+  return lpips.distance(image, truth, net=net)
+
+
+@dataclasses.dataclass(frozen=True)
+class Metric:
+  """How a figure is made and shown.
+
+  Attributes:
+    function: (image, truth) -> value.
+    title: of its column.
+    form: of its numbers.
+    higher: whether more is better.
+    available: None, or a check that raises an InputError with the remedy.
+  """
+
+  function: Callable[..., float]
+  title: str
+  form: str
+  higher: bool
+  available: Callable[[], None] | None = None
+
+
+METRICS = {
+  'psnr': Metric(psnr, 'PSNR', '.2f', True),
+  'ssim': Metric(ssim, 'SSIM', '.4f', True),
+  'lpips_alex': Metric(
+    functools.partial(lpips_distance, net='alex'),
+    'LPIPS-Alex', '.4f', False, available=lpips.require,
+  ),
+  'lpips_vgg': Metric(
+    functools.partial(lpips_distance, net='vgg'),
+    'LPIPS-VGG', '.4f', False, available=lpips.require,
+  ),
+  'delta_e': Metric(delta_e, 'DeltaE', '.2f', False),
+  'entropy': Metric(entropy_distance, 'Entropy', '.4f', False),
+}  # fmt: skip
+
+# Cheap enough for every validation.
+BASIC = ('psnr', 'ssim')

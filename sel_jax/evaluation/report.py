@@ -1,62 +1,175 @@
-"""Rows of figures as a summary, a table and JSON.
+"""Rows of figures as summaries, tables, JSON and CSV.
 
-Contract: nothing is averaged away: means come with their spread and number of
-images; a value that is not finite is null in JSON.
+Contract: nothing is averaged away: means come with their spread, an interval
+and the number of images; a value that is not finite is null in JSON.
 """
 
 from collections.abc import Sequence
+import csv
+import dataclasses
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sel_jax import files
+from sel_jax.evaluation.metrics import METRICS
 
-_COLUMNS = (
-  ('psnr', 'PSNR', '{:.2f}'),
-  ('ssim', 'SSIM', '{:.4f}'),
-  ('psnr_gt_mean', 'PSNR*', '{:.2f}'),
-  ('ssim_gt_mean', 'SSIM*', '{:.4f}'),
-  ('seconds', 'seconds', '{:.1f}'),
-)
+GT_MEAN = '_gt_mean'
+_RESAMPLES = 10_000
+
+
+@dataclasses.dataclass(frozen=True)
+class Entry:
+  """One method, measured on a split.
+
+  Attributes:
+    name: of the method or checkpoint.
+    protocol: how it was measured: data, split, sampler, steps, seed...
+    rows: one an image: 'name', metrics, 'seconds'.
+  """
+
+  name: str
+  protocol: dict[str, Any]
+  rows: Sequence[dict]
+
+
+def columns(rows: Sequence[dict]) -> dict[str, tuple[str, str]]:
+  """Key -> (title, form) of the figures that rows have, plain ones first.
+
+  GT-mean columns end in '*'.
+  """
+  keys = set(rows[0]) if rows else set()
+  found = {}
+  for suffix, star in (('', ''), (GT_MEAN, '*')):
+    for name, metric in METRICS.items():
+      if name + suffix in keys:
+        found[name + suffix] = (metric.title + star, metric.form)
+  if 'seconds' in keys:
+    found['seconds'] = ('seconds', '.1f')
+  return found
+
+
+def bootstrap(
+  values: np.ndarray, *, share: float = 0.95, seed: int = 0
+) -> tuple[float, float]:
+  """Percentile bootstrap interval of the mean over images.
+
+  Source: Efron and Tibshirani 1993, section 13.3; 10,000 resamples.
+
+  Args:
+    values: [N] finite figures.
+    share: of the resampled means within the interval.
+    seed: of the resampling.
+
+  Returns:
+    Lower and upper end; NaN for no values.
+  """
+  if not values.size:
+    return math.nan, math.nan
+  rng = np.random.default_rng(seed)
+  drawn = rng.integers(0, values.size, (_RESAMPLES, values.size))
+  means = values[drawn].mean(axis=1)
+  tail = (1 - share) / 2
+  low, high = np.quantile(means, [tail, 1 - tail])
+  return float(low), float(high)
 
 
 def summarize(rows: Sequence[dict]) -> dict[str, dict[str, float]]:
-  """Name -> {'mean', 'std'} over the rows, for each metric."""
+  """Key -> figures over the rows, for each metric.
+
+  'mean' and 'std'; 'low' and 'high', the ends of the mean's 95 % interval; and
+  'count', the finite values.
+  """
   summary = {}
-  for key, _, _ in _COLUMNS:
+  for key in columns(rows):
     values = np.array([row[key] for row in rows], np.float64)
     finite = values[np.isfinite(values)]
-    mean = float(finite.mean()) if finite.size else math.nan
-    std = float(finite.std()) if finite.size else math.nan
-    summary[key] = {'mean': mean, 'std': std}
+    low, high = bootstrap(finite)
+    summary[key] = {
+      'mean': float(finite.mean()) if finite.size else math.nan,
+      'std': float(finite.std()) if finite.size else math.nan,
+      'low': low,
+      'high': high,
+      'count': int(finite.size),
+    }
   return summary
 
 
+_NOTE = '* GT-mean: rescaled by the ground truth, not comparable to plain'
+
+
+def _lines(names: Sequence[str], cells: Sequence[Sequence[str]], titles):
+  """Columns as wide as what they hold, numbers to the right."""
+  first = max(12, *(len(name) for name in names))
+  widths = [
+    max(len(part) for part in column) + 2
+    for column in zip(titles, *cells, strict=True)
+  ]
+
+  def line(name, parts):
+    return name.ljust(first) + ''.join(
+      part.rjust(width) for part, width in zip(parts, widths, strict=True)
+    )
+
+  return [line('', titles)] + [
+    line(name, parts) for name, parts in zip(names, cells, strict=True)
+  ]
+
+
 def format_table(rows: Sequence[dict], heading: str) -> str:
-  """A plain-text table: every image, then mean and standard deviation."""
+  """A plain-text table: every image, then mean, deviation and interval."""
+  shown = columns(rows)
   summary = summarize(rows)
-  width = max(12, *(len(row['name']) for row in rows))
+  names = [row['name'] for row in rows]
+  cells = [
+    [format(row[k], form) for k, (_, form) in shown.items()] for row in rows
+  ]
+  parts = {'mean': 'mean', 'std': 'std', '95 % from': 'low', '95 % to': 'high'}
+  for part in parts.values():
+    cells.append(
+      [format(summary[k][part], form) for k, (_, form) in shown.items()]
+    )
+  titles = [title for title, _ in shown.values()]
+  lines = _lines([*names, *parts], cells, titles)
+  lines.insert(1 + len(rows), '-' * len(lines[0]))
+  return '\n'.join([heading, *lines, _NOTE])
 
-  def line(name, values):
-    cells = [
-      form.format(value).rjust(9)
-      for value, (_, _, form) in zip(values, _COLUMNS, strict=True)
-    ]
-    return name.ljust(width) + ''.join(cells)
 
-  titles = ''.join(title.rjust(9) for _, title, _ in _COLUMNS)
-  keys = [key for key, _, _ in _COLUMNS]
-  lines = [heading, 'image'.ljust(width) + titles]
-  lines += [line(row['name'], [row[k] for k in keys]) for row in rows]
-  lines.append('-' * len(lines[1]))
-  for part in ('mean', 'std'):
-    lines.append(line(part, [summary[k][part] for k in keys]))
-  lines.append(
-    '* GT-mean: rescaled by the ground truth, not comparable to plain'
-  )
-  return '\n'.join(lines)
+def compare_table(entries: Sequence[Entry]) -> str:
+  """A plain-text table: a line an entry, means and their intervals' ends."""
+  shown = columns(entries[0].rows)
+  names, cells = [], []
+  for entry in entries:
+    summary = summarize(entry.rows)
+    names += [entry.name, '  95 % interval']
+    cells.append(
+      [format(summary[key]['mean'], form) for key, (_, form) in shown.items()]
+    )
+    cells.append(
+      [
+        f'{format(summary[key]["low"], form)} - '
+        f'{format(summary[key]["high"], form)}'
+        for key, (_, form) in shown.items()
+      ]
+    )
+  titles = [title for title, _ in shown.values()]
+  return '\n'.join([*_lines(names, cells, titles), _NOTE])
+
+
+def content(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+  """Entries with their summaries, JSON-like."""
+  return [
+    {
+      'name': entry.name,
+      'protocol': entry.protocol,
+      'summary': summarize(entry.rows),
+      'images': list(entry.rows),
+    }
+    for entry in entries
+  ]
 
 
 def _jsonable(value):
@@ -69,11 +182,26 @@ def _jsonable(value):
   return value
 
 
-def write_json(path: str | Path, content: dict) -> None:
+def write_json(path: str | Path, value: Any) -> None:
   """Writes JSON whole or not at all.
 
   Raises:
     InputError: if the file cannot be written.
   """
   with files.replacing(path) as part:
-    part.write_text(json.dumps(_jsonable(content), indent=2) + '\n')
+    part.write_text(json.dumps(_jsonable(value), indent=2) + '\n')
+
+
+def write_csv(path: str | Path, entries: Sequence[Entry]) -> None:
+  """Writes a line an image and entry, whole or not at all.
+
+  Raises:
+    InputError: if the file cannot be written.
+  """
+  keys = list(columns(entries[0].rows))
+  with files.replacing(path) as part, open(part, 'w', newline='') as file:
+    writer = csv.writer(file)
+    writer.writerow(['entry', 'image', *keys])
+    for entry in entries:
+      for row in entry.rows:
+        writer.writerow([entry.name, row['name'], *(row[k] for k in keys)])

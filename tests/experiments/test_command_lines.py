@@ -92,12 +92,13 @@ def test_evaluate_prints_a_table_and_writes_json(run, pairs, trained, tmp_path):
     '--split=test',
     '--sampler=ode',
     '--steps=3',
+    '--metrics=psnr,ssim',
     f'--json={out}',
     f'--output={tmp_path / "images"}',
   )
   assert done.returncode == 0, done.stderr
   assert 'GT-mean' in done.stdout and 'mean' in done.stdout
-  figures = json.loads(out.read_text())
+  figures = json.loads(out.read_text())['entries'][0]
   assert figures['protocol']['images'] == 3
   assert figures['protocol']['sampler'] == 'ode'
   assert figures['protocol']['steps'] == 3

@@ -1,0 +1,84 @@
+"""Puts saved outputs of any methods into one table, by one protocol.
+
+python -m experiments.compare --data=/data/LOL --split=test \
+    input=/data/LOL/eval15/low Retinexformer=outputs/retinexformer \
+    --html=report.html
+
+Each NAME=FOLDER holds an image for each pair of the split, named as the pair:
+experiments.evaluate --output=FOLDER writes such a folder.
+"""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from experiments import command_line
+from experiments.evaluate import add_report_flags
+from experiments.evaluate import check_targets
+from experiments.evaluate import chosen_metrics
+from experiments.evaluate import write_reports
+from sel_jax.data.photos import DataSpec
+from sel_jax.data.photos import open_photos
+from sel_jax.errors import InputError
+from sel_jax.evaluation import evaluator
+from sel_jax.evaluation import html
+from sel_jax.evaluation import report
+
+
+def _methods(texts: list[str]) -> dict[str, Path]:
+  """Name -> folder of 'NAME=FOLDER', or of a folder by its own name."""
+  methods: dict[str, Path] = {}
+  for text in texts:
+    name, equals, folder = text.partition('=')
+    if not equals:
+      name, folder = Path(text).name, text
+    if not name or name in methods:
+      raise InputError(f'{text}: give every folder a name of its own, NAME=DIR')
+    if not Path(folder).is_dir():
+      raise InputError(f'{folder}: no such folder; check the path')
+    methods[name] = Path(folder)
+  return methods
+
+
+def main() -> None:
+  """Entry point."""
+  parser = command_line.parser(__doc__)
+  parser.add_argument('methods', nargs='+', metavar='NAME=FOLDER')
+  parser.add_argument(
+    '--data', required=True, help="folder of pairs, or 'sample'"
+  )
+  add_report_flags(parser)
+  args = parser.parse_args()
+  methods = _methods(args.methods)
+  names = chosen_metrics(args.metrics)
+  check_targets(args)
+  source = 'sample' if args.data == 'sample' else 'folder'
+  root = '' if args.data == 'sample' else args.data
+  photos = open_photos(DataSpec(source=source, root=root), args.split)
+  entries, shots = [], {name: {} for name in methods}
+  total = len(methods) * len(photos)
+  with tqdm(total=total, unit='image', dynamic_ncols=True) as bar:
+    for method, folder in methods.items():
+
+      def on_image(name, low, output, truth, method=method):
+        bar.update()
+        if args.html:
+          shots[method][name] = html.Shot.create(low, output, truth)
+
+      rows = evaluator.evaluate_outputs(
+        folder, photos, names=names, on_image=on_image
+      )
+      protocol = {
+        'data': args.data,
+        'split': args.split,
+        'images': len(rows),
+        'outputs': str(folder),
+      }
+      entries.append(report.Entry(method, protocol, rows))
+  print(f'{args.data}, split {args.split}, {len(photos)} images')
+  print(report.compare_table(entries))
+  write_reports(args, entries, shots)
+
+
+if __name__ == '__main__':
+  command_line.run(main)
