@@ -117,9 +117,34 @@ def _gradio(folder: Path):
   return gradio
 
 
+def _inputs(studio: Studio, gr) -> list:
+  """Photograph, sampler, steps and strength."""
+  spec, total = studio.enhancer.spec, studio.enhancer.method.sde.steps
+  most = min(total, 100)
+  return [
+    gr.File(
+      label='Photograph',
+      file_types=list(images.EXTENSIONS),
+      elem_id='photo',
+      height=160,
+    ),
+    gr.Dropdown(list(SAMPLERS), value=spec.sampler, label='Sampler'),
+    gr.Slider(
+      1,
+      most,
+      value=min(spec.steps, most),
+      step=1,
+      label='Steps',
+      info='More is slower.',
+    ),
+    gr.Slider(
+      0, 1, value=1, step=0.05, label='Strength', info='0 changes nothing.'
+    ),
+  ]
+
+
 def build_page(studio: Studio, gr):
   """The page as Gradio blocks."""
-  spec, total = studio.enhancer.spec, studio.enhancer.method.sde.steps
 
   def handle(path, sampler, steps, strength, progress=gr.Progress()):  # noqa: B008
     if not path:
@@ -144,26 +169,7 @@ def build_page(studio: Studio, gr):
     gr.Markdown(_TEXT)
     with gr.Row():
       with gr.Column(scale=1, min_width=280):
-        photo = gr.File(
-          label='Photograph',
-          file_types=list(images.EXTENSIONS),
-          elem_id='photo',
-          height=160,
-        )
-        sampler = gr.Dropdown(
-          list(SAMPLERS), value=spec.sampler, label='Sampler'
-        )
-        steps = gr.Slider(
-          1,
-          min(total, 100),
-          value=min(spec.steps, 100),
-          step=1,
-          label='Steps',
-          info='More is slower.',
-        )
-        strength = gr.Slider(
-          0, 1, value=1, step=0.05, label='Strength', info='0 changes nothing.'
-        )
+        inputs = _inputs(studio, gr)
         button = gr.Button('Brighten', variant='primary', elem_id='go')
         download = gr.DownloadButton(
           'Download', interactive=False, elem_id='download'
@@ -178,7 +184,7 @@ def build_page(studio: Studio, gr):
         )
     button.click(
       handle,
-      [photo, sampler, steps, strength],
+      inputs,
       [slider, download],
       concurrency_limit=1,
       api_visibility='private',

@@ -133,19 +133,18 @@ def test_skips_have_the_marginal_of_the_forward_process(sampler):
 DATA = analytic.GaussianData()
 
 
+def _draws(sde, sampler, count, times=None):
+  """Samples of Gaussian data by its exact denoiser."""
+  mu = jnp.full((count, 1, 1, 1), DATA.mu)
+  key = jax.random.key(0)
+  options = {'sampler': sampler, 'times': times, 'clip': False}
+  return sample(DATA.denoise(sde), sde, key, mu, **options)
+
+
 @pytest.mark.parametrize('sampler', SAMPLERS)
 def test_many_steps_end_at_the_posterior_of_gaussian_data(sampler):
   """x_0 ~ N(m, c^2): the exact denoiser is linear, the result known."""
-  sde = IRSDE.create(SDESpec(steps=1000))
-  mu = jnp.full((4000, 1, 1, 1), DATA.mu)
-  result = sample(
-    DATA.denoise(sde),
-    sde,
-    jax.random.key(0),
-    mu,
-    sampler=sampler,
-    clip=False,
-  )
+  result = _draws(IRSDE.create(SDESpec(steps=1000)), sampler, 4000)
   assert float(result.mean()) == pytest.approx(DATA.mean, abs=0.015)
   assert float(result.std()) == pytest.approx(DATA.spread, rel=0.1)
 
@@ -155,16 +154,7 @@ def test_many_steps_end_at_the_posterior_of_gaussian_data(sampler):
 def test_propagated_moments_are_those_of_draws(sampler, grid):
   sde = IRSDE.create(SDESpec())
   times = GRIDS[grid](sde, 12)
-  mu = jnp.full((20_000, 1, 1, 1), DATA.mu)
-  result = sample(
-    DATA.denoise(sde),
-    sde,
-    jax.random.key(0),
-    mu,
-    sampler=sampler,
-    times=times,
-    clip=False,
-  )
+  result = _draws(sde, sampler, 20_000, times)
   drawn = np.hypot(
     float(result.mean()) - DATA.mean, float(result.std()) - DATA.spread
   )

@@ -24,23 +24,28 @@ import numpy as np
 artefact, photos, result = sys.argv[1:]
 with open(artefact, 'rb') as file:
   model = jax.export.deserialize(bytearray(file.read()))
-low = np.load(photos)
+low = np.load(photos)['low']
 np.save(result, np.asarray(jax.jit(model.call)(low, np.uint32(0))))
 assert not [name for name in sys.modules if name.startswith('sel_jax')]
 """
 
 
-def _in_a_fresh_process(artefact, photos, tmp_path):
-  np.save(tmp_path / 'low.npy', photos)
-  (tmp_path / 'foreign.py').write_text(FOREIGN)
+def _foreign(script, artefact, tmp_path):
+  """What a script that knows nothing of us makes of 'in.npz'."""
+  (tmp_path / 'foreign.py').write_text(script)
   done = subprocess.run(
-    [sys.executable, 'foreign.py', artefact, 'low.npy', 'out.npy'],
+    [sys.executable, 'foreign.py', artefact, 'in.npz', 'out.npy'],
     cwd=tmp_path,
     capture_output=True,
     text=True,
   )
   assert done.returncode == 0, done.stderr
   return np.load(tmp_path / 'out.npy')
+
+
+def _in_a_fresh_process(artefact, photos, tmp_path):
+  np.savez(tmp_path / 'in.npz', low=photos)
+  return _foreign(FOREIGN, artefact, tmp_path)
 
 
 def _photos(*shape):
@@ -142,17 +147,9 @@ def test_onnx_gives_the_network_in_onnxruntime(trained, tmp_path):
   low = _photos(1, 64, 32)
   inputs = {'x': low[:, ::-1].copy(), 'mu': low, 't': np.full(1, 3, np.float32)}
   np.savez(tmp_path / 'in.npz', **inputs)
-  (tmp_path / 'foreign.py').write_text(ONNX_FOREIGN)
-  done = subprocess.run(
-    [sys.executable, 'foreign.py', path, 'in.npz', 'out.npy'],
-    cwd=tmp_path,
-    capture_output=True,
-    text=True,
-  )
-  assert done.returncode == 0, done.stderr
+  found = _foreign(ONNX_FOREIGN, path, tmp_path)
   enhancer = Enhancer.from_checkpoint(trained)
   expected = enhancer.method.estimate_noise(
     enhancer.params, inputs['x'], low, np.full(1, 3)
   )
-  found = np.load(tmp_path / 'out.npy')
   np.testing.assert_allclose(found, expected, atol=1e-4)
