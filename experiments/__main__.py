@@ -13,6 +13,7 @@ COMMANDS = {
   'enhance': 'brighten photographs with a trained model',
   'demo': 'a page in the browser to try it',
   'train': 'train a model, or go on where a run stopped',
+  'ablate': 'train variants over seeds and tell them apart',
   'evaluate': 'measure a model on pairs of photographs',
   'compare': 'measure saved outputs of any methods',
   'convert': "turn weights into others: PyTorch's, ours, portable ones",

@@ -27,7 +27,7 @@ from sel_jax.errors import InputError
 from sel_jax.training import cluster
 
 
-def _explain(error: Exception) -> str:
+def explain(error: Exception) -> str:
   """What is wrong with the flags, in one line."""
   text = str(error)
   if hint := re.search(r'Did you mean "(\w+)" instead of "(\w+)"', text):
@@ -48,7 +48,7 @@ def _profile(text: str | None) -> tuple[int, int] | None:
   return int(match[1]), int(match[2])
 
 
-def _shipped(argument: str) -> str:
+def shipped(argument: str) -> str:
   """Finds `--config=configs/FILE.py` where there is no such folder here."""
   match = re.fullmatch(r'(--config=)(configs/(\w+\.py))((?::.*)?)', argument)
   if not match or Path(match[2]).exists():
@@ -74,7 +74,7 @@ def parse(argv: list[str]) -> flags.FlagValues:
   text('coordinator', None, 'HOST:PORT of process 0.')
   number('processes', None, 'How many processes train together.')
   number('process', None, 'Which of them this one is, from 0.')
-  argv = [_shipped(argument) for argument in argv]
+  argv = [shipped(argument) for argument in argv]
   try:
     rest = values(argv)
     if len(rest) > 1:
@@ -91,7 +91,7 @@ def parse(argv: list[str]) -> flags.FlagValues:
     TypeError,
     ValueError,
   ) as error:
-    raise InputError(_explain(error)) from error
+    raise InputError(explain(error)) from error
   # A file that cannot be loaded comes as an object that fails at every use.
   if not isinstance(values.config, ml_collections.ConfigDict):
     given = next(a for a in argv if a.startswith('--config'))
