@@ -7,7 +7,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: train test test-slow test-torch test-browser test-onnx .venv-onnx lint format pin clean
+.PHONY: train test test-slow test-torch test-browser test-onnx .venv-onnx notebooks lint format pin clean
 
 train: $(RUN)  ## two minutes on two cores: a checkpoint, a log, a picture
 	$(BIN)/python -m experiments.train --config=configs/sample.py --workdir=runs/sample
@@ -27,6 +27,10 @@ test-browser: $(DEV)  ## the page of the demo in a real browser
 	$(PIP) -r requirements-browser.txt
 	tests/browser/install_chromium.sh
 	$(BIN)/python -m pytest -m slow tests/browser
+
+notebooks: $(DEV)  ## runs notebooks/*.py and writes them with outputs
+	$(PIP) -r requirements-notebooks.txt
+	PYTHONPATH=. MPLBACKEND=module://matplotlib_inline.backend_inline $(BIN)/python notebooks/build.py
 
 test-onnx: .venv-onnx/.ready  ## the ONNX export, in its own environment
 	.venv-onnx/bin/python -m pip install --quiet pytest -c constraints.txt

@@ -1,0 +1,94 @@
+# %% [markdown]
+# # From a training log to a table
+#
+# A run of a minute on the built-in photographs, its log as curves, and its
+# result measured. `configs/lol.py:small` on LOL-v1 works the same way.
+
+# %%
+import json
+from pathlib import Path
+import tempfile
+
+from IPython.display import display
+from IPython.display import Markdown
+import matplotlib.pyplot as plt
+import numpy as np
+
+from configs import sample
+from sel_jax import build
+from sel_jax.data.photos import DataSpec
+from sel_jax.data.photos import open_photos
+from sel_jax.evaluation import evaluator
+from sel_jax.evaluation import report
+from sel_jax.inference import Enhancer
+from sel_jax.training import train
+
+# %% [markdown]
+# ## Train
+
+# %%
+config = sample.get_config()
+config.train.update(steps=100, log_every=5, eval_every=100, save_every=100)
+config.optim.warmup = 10
+workdir = Path(tempfile.mkdtemp())
+train(config, workdir)
+print(f'{build.train_spec(config).steps} steps')
+
+# %% [markdown]
+# ## The log
+#
+# `log.jsonl` holds a line for every `log_every` steps: each term of the loss,
+# the gradient's norm, the learning rate, and validation figures where they
+# were due.
+
+# %%
+log = (workdir / 'log.jsonl').read_text()
+lines = [json.loads(text) for text in log.splitlines()]
+curves = {}
+for line in lines:
+  for key, value in line.items():
+    if key != 'step' and value is not None:
+      curves.setdefault(key, []).append((line['step'], value))
+shown = [k for k in ('loss', 'l1', 'entropy', 'grad_norm') if k in curves]
+figure, axes = plt.subplots(1, len(shown), figsize=(3.2 * len(shown), 2.8))
+for axis, key in zip(axes, shown, strict=True):
+  axis.plot(*np.array(curves[key]).T)
+  axis.set_title(key)
+  axis.set_xlabel('step')
+figure.tight_layout()
+plt.show()
+
+# %% [markdown]
+# ## The table
+#
+# The best checkpoint on the validation photograph, by two samplers.
+
+# %%
+photos = open_photos(DataSpec(source='sample'), 'val')
+rows = []
+pictures = []
+for sampler, steps in (('posterior', 5), ('dpm2m', 5)):
+  enhancer = Enhancer.from_checkpoint(workdir, sampler=sampler, steps=steps)
+  found = evaluator.evaluate(
+    lambda lows, enhancer=enhancer: [enhancer(low) for low in lows],
+    photos,
+    on_image=lambda name, *images: pictures.append(images),
+  )
+  summary = report.summarize(found)
+  rows.append(
+    f'| {sampler}, {steps} steps | {summary["psnr"]["mean"]:.2f} | '
+    f'{summary["ssim"]["mean"]:.4f} | {summary["psnr_gt_mean"]["mean"]:.2f} |'
+  )
+head = '| sampler | PSNR | SSIM | PSNR, GT-mean |\n| --- | --- | --- | --- |\n'
+display(Markdown(head + '\n'.join(rows)))
+
+# %%
+low, output, truth = pictures[0]
+figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
+for axis, image, title in zip(
+  axes, (low, output, truth), ('low', 'ours, 100 steps', 'truth'), strict=True
+):
+  axis.imshow(image)
+  axis.set_title(title)
+  axis.axis('off')
+plt.show()
