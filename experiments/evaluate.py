@@ -29,7 +29,10 @@ from sel_jax.evaluation import METRICS
 from sel_jax.evaluation import report
 from sel_jax.inference import Enhancer
 
-_SETTINGS = ('sampler', 'grid', 'steps', 'seed', 'tile', 'overlap', 'pool')
+_SETTINGS = (
+  'sampler', 'grid', 'steps', 'seed', 'tile', 'overlap', 'pool', 'dynamic',
+  'unbias',
+)  # fmt: skip
 
 
 def add_sampler_flags(
@@ -54,6 +57,15 @@ def add_sampler_flags(
   parser.add_argument('--overlap', type=int, help='of tiles, pixels')
   parser.add_argument(
     '--pool', type=int, help='window of the channel attention; 0: everything'
+  )
+  parser.add_argument(
+    '--dynamic', type=float, help='quantile of dynamic thresholding; 0: clip'
+  )
+  parser.add_argument(
+    '--unbias',
+    action='store_true',
+    default=None,
+    help="undo the bias of loss.objective='optimum'",
   )
 
 

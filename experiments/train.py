@@ -10,7 +10,7 @@ and Cloud TPU are recognised, elsewhere add --coordinator=HOST:PORT
 --processes=N --process=I. --profile=FIRST:LAST traces these steps.
 """
 
-import functools
+from collections.abc import Mapping
 from pathlib import Path
 import re
 import sys
@@ -27,7 +27,7 @@ from sel_jax.errors import InputError
 from sel_jax.training import cluster
 
 
-def explain(error: Exception) -> str:
+def _explain(error: Exception) -> str:
   """What is wrong with the flags, in one line."""
   text = str(error)
   if hint := re.search(r'Did you mean "(\w+)" instead of "(\w+)"', text):
@@ -48,7 +48,7 @@ def _profile(text: str | None) -> tuple[int, int] | None:
   return int(match[1]), int(match[2])
 
 
-def shipped(argument: str) -> str:
+def _shipped(argument: str) -> str:
   """Finds `--config=configs/FILE.py` where there is no such folder here."""
   match = re.fullmatch(r'(--config=)(configs/(\w+\.py))((?::.*)?)', argument)
   if not match or Path(match[2]).exists():
@@ -57,8 +57,20 @@ def shipped(argument: str) -> str:
   return f'{match[1]}{found}{match[4]}' if found.exists() else argument
 
 
-def parse(argv: list[str]) -> flags.FlagValues:
-  """The flags; `config` is the resolved configuration.
+def read_flags(
+  argv: list[str],
+  *,
+  example: str,
+  text: Mapping[str, str],
+  numbers: Mapping[str, str] | None = None,
+) -> flags.FlagValues:
+  """Flags with a configuration `config` and a folder `workdir`.
+
+  Args:
+    argv: the command line.
+    example: a file of configurations, for the messages.
+    text: name -> help of further flags.
+    numbers: the same, of integers.
 
   Raises:
     InputError: for anything that is no flag, key or value of the right type.
@@ -67,20 +79,18 @@ def parse(argv: list[str]) -> flags.FlagValues:
   config_flags.DEFINE_config_file(
     'config', None, 'Experiment.', lock_config=True, flag_values=values
   )
-  text = functools.partial(flags.DEFINE_string, flag_values=values)
-  number = functools.partial(flags.DEFINE_integer, flag_values=values)
-  text('workdir', None, 'Folder of the run.')
-  text('profile', None, 'FIRST:LAST step to trace.')
-  text('coordinator', None, 'HOST:PORT of process 0.')
-  number('processes', None, 'How many processes train together.')
-  number('process', None, 'Which of them this one is, from 0.')
-  argv = [shipped(argument) for argument in argv]
+  flags.DEFINE_string('workdir', None, 'Folder.', flag_values=values)
+  for name, meaning in text.items():
+    flags.DEFINE_string(name, None, meaning, flag_values=values)
+  for name, meaning in (numbers or {}).items():
+    flags.DEFINE_integer(name, None, meaning, flag_values=values)
+  argv = [_shipped(argument) for argument in argv]
   try:
     rest = values(argv)
     if len(rest) > 1:
       raise InputError(f'{rest[1]!r} is no flag; see --help')
     if values.config is None or not values.workdir:
-      raise InputError('give --config=configs/FILE.py and --workdir=DIR')
+      raise InputError(f'give --config={example} and --workdir=DIR')
   except InputError:
     raise
   except (
@@ -91,12 +101,32 @@ def parse(argv: list[str]) -> flags.FlagValues:
     TypeError,
     ValueError,
   ) as error:
-    raise InputError(explain(error)) from error
+    raise InputError(_explain(error)) from error
   # A file that cannot be loaded comes as an object that fails at every use.
   if not isinstance(values.config, ml_collections.ConfigDict):
     given = next(a for a in argv if a.startswith('--config'))
     raise InputError(f'{given}: no such configuration; see configs/')
   return values
+
+
+def parse(argv: list[str]) -> flags.FlagValues:
+  """The flags; `config` is the resolved configuration.
+
+  Raises:
+    InputError: for anything that is no flag, key or value of the right type.
+  """
+  return read_flags(
+    argv,
+    example='configs/FILE.py',
+    text={
+      'profile': 'FIRST:LAST step to trace.',
+      'coordinator': 'HOST:PORT of process 0.',
+    },
+    numbers={
+      'processes': 'How many processes train together.',
+      'process': 'Which of them this one is, from 0.',
+    },
+  )
 
 
 def main() -> None:

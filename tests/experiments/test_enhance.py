@@ -146,3 +146,24 @@ def test_tiles_on_two_devices_give_the_same_picture(trained, tmp_path):
   enhancer = Enhancer.from_checkpoint(trained, tile=64, overlap=16)
   expected = images.to_uint8(enhancer(low)).astype(int)
   assert np.abs(images.read_image(target) - expected).max() <= 1
+
+
+def test_settings_of_the_estimate_are_flags(run, trained, tmp_path):
+  photo = tmp_path / 'a.png'
+  rng = np.random.default_rng(0)
+  images.write_image(photo, rng.integers(0, 60, (9, 9, 3), dtype=np.uint8))
+  here = f'--checkpoint={trained}'
+  results = []
+  for name, flags in (
+    ('plain', ()),
+    ('dynamic', ('--dynamic=0.5',)),
+    ('unbias', ('--unbias',)),
+  ):
+    target = tmp_path / f'{name}.png'
+    done = run('enhance', photo, here, f'--output={target}', *flags)
+    assert done.returncode == 0, done.stderr
+    results.append(images.read_image(target))
+  assert np.any(results[0] != results[1])
+  assert np.any(results[0] != results[2])
+  done = run('enhance', photo, here, '--dynamic=2')
+  assert done.returncode == 2 and 'config.eval.dynamic=2.0' in done.stderr
