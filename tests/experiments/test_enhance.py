@@ -156,7 +156,7 @@ def test_settings_of_the_estimate_are_flags(run, trained, tmp_path):
   results = []
   for name, flags in (
     ('plain', ()),
-    ('dynamic', ('--dynamic=0.5',)),
+    ('dynamic', ('--dynamic=1.0',)),
     ('unbias', ('--unbias',)),
   ):
     target = tmp_path / f'{name}.png'
