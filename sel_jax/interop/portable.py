@@ -55,7 +55,7 @@ def save(
   text = json.dumps(dict(facts), indent=2, sort_keys=True)
   with files.replacing(path) as part:
     safetensors.numpy.save_file(tensors, part, metadata={_ENTRY: text})
-  with files.replacing(path.with_suffix('.json')) as part:
+  with files.replacing(path.with_name(f'{path.name}.json')) as part:
     part.write_text(text + '\n')
 
 

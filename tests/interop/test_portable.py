@@ -22,7 +22,8 @@ def test_weights_and_facts_come_back(tmp_path):
   portable.save(path, PARAMS, facts)
   params, found = portable.load(path)
   assert found == facts
-  assert json.loads(path.with_suffix('.json').read_text()) == facts
+  beside = tmp_path / 'w.safetensors.json'
+  assert json.loads(beside.read_text()) == facts
   np.testing.assert_array_equal(params['a']['kernel'], PARAMS['a']['kernel'])
   np.testing.assert_array_equal(
     params['b']['c']['bias'], PARAMS['b']['c']['bias']
