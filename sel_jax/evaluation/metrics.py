@@ -17,6 +17,7 @@ from skimage.metrics import structural_similarity
 
 from sel_jax import entropy
 from sel_jax.evaluation import lpips
+from sel_jax.evaluation import niqe
 
 # ITU-R BT.601 luma, the gray of the GT-mean protocol.
 _GRAY = np.array([0.299, 0.587, 0.114])
@@ -157,6 +158,20 @@ def lpips_distance(image: np.ndarray, truth: np.ndarray, *, net: str) -> float:
   return lpips.distance(image, truth, net=net)
 
 
+def naturalness(image: np.ndarray, truth: np.ndarray) -> float:
+  """NIQE of the image alone; see `niqe.niqe`.
+
+  Args:
+    image: [H, W, 3] uint8.
+    truth: the same shape; not looked at.
+
+  Raises:
+    ValueError: if shapes or types differ.
+  """
+  _check(image, truth)
+  return niqe.niqe(image)
+
+
 @dataclasses.dataclass(frozen=True)
 class Metric:
   """How a figure is made and shown.
@@ -187,6 +202,7 @@ METRICS = {
     functools.partial(lpips_distance, net='vgg'),
     'LPIPS-VGG', '.4f', False, available=lpips.require,
   ),
+  'niqe': Metric(naturalness, 'NIQE', '.2f', False),
   'delta_e': Metric(delta_e, 'DeltaE', '.2f', False),
   'entropy': Metric(entropy_distance, 'Entropy', '.4f', False),
 }  # fmt: skip
