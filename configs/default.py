@@ -40,6 +40,8 @@ def _model() -> ml_collections.ConfigDict:
     depth=4,
     depthwise='auto',
     remat=False,
+    patch=1,
+    gamma=1.0,
     dtype='float32',
     predicts='noise',
   )
@@ -92,7 +94,12 @@ def get_config() -> ml_collections.ConfigDict:
     kind='ir', steps=100, max_sigma=50.0, eps=0.005, schedule='cosine'
   )
   config.loss = config_dict.create(
-    objective='optimum', entropy=1.0, l1=0.0, l2=0.0, charbonnier=0.0
+    objective='optimum',
+    entropy=1.0,
+    l1=0.0,
+    l2=0.0,
+    charbonnier=0.0,
+    ssim=0.0,
   )
   config.entropy = _entropy()
   config.optim = _optim()

@@ -252,7 +252,7 @@ def build_model(config: Config) -> nn.Module:
   spec = _read(config, 'model', ModelSpec)
   options = {'width': spec.width, 'dtype': jnp.dtype(spec.dtype)}
   if spec.name == 'nafnet':
-    for key in ('enc', 'middle', 'dec', 'depthwise', 'remat'):
+    for key in ('enc', 'middle', 'dec', 'depthwise', 'remat', 'patch', 'gamma'):
       options[key] = getattr(spec, key)
   else:
     options['depth'] = spec.depth
@@ -318,7 +318,7 @@ def build_method(config: Config) -> Method:
     InputError: if no distance has a weight, or a section does not fit.
   """
   loss = _read(config, 'loss', LossSpec)
-  if not any((loss.entropy, loss.l1, loss.l2, loss.charbonnier)):
+  if not any(getattr(loss, name) for name in ('entropy', *PIXEL_DISTANCES)):
     raise InputError(
       'config.loss: every weight is 0; set config.loss.entropy or '
       'config.loss.l1 above 0'

@@ -17,8 +17,8 @@ DEPTHWISE = ('auto', 'shift', 'conv')
 class ModelSpec:
   """Section `model`: which network, and what its output stands for.
 
-  `enc`, `middle`, `dec`, `depthwise`, `remat` belong to 'nafnet', `depth` to
-  'unet'; `predicts` is a row of `diffusion.PREDICTIONS`.
+  `enc`, `middle`, `dec`, `depthwise`, `remat`, `patch`, `gamma` belong to
+  'nafnet', `depth` to 'unet'; `predicts` is a row of `diffusion.PREDICTIONS`.
   """
 
   name: str = 'nafnet'
@@ -29,6 +29,8 @@ class ModelSpec:
   depth: int = 4
   depthwise: str = 'auto'
   remat: bool = False
+  patch: int = 1
+  gamma: float = 1.0
   dtype: str = 'float32'
   predicts: str = 'noise'
 
@@ -42,6 +44,7 @@ class LossSpec:
   l1: float = 0.0
   l2: float = 0.0
   charbonnier: float = 0.0
+  ssim: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

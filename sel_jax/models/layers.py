@@ -44,11 +44,20 @@ def simple_gate(x: Array) -> Array:
   return first * second
 
 
-def pixel_shuffle(x: Array) -> Array:
-  """[B, H, W, 4C] -> [B, 2H, 2W, C], channels in PyTorch's order."""
+def pixel_shuffle(x: Array, size: int = 2) -> Array:
+  """[B, H, W, n n C] -> [B, n H, n W, C], channels in PyTorch's order."""
   b, h, w, c = x.shape
-  x = x.reshape(b, h, w, c // 4, 2, 2)
-  return x.transpose(0, 1, 4, 2, 5, 3).reshape(b, 2 * h, 2 * w, c // 4)
+  c //= size * size
+  x = x.reshape(b, h, w, c, size, size)
+  return x.transpose(0, 1, 4, 2, 5, 3).reshape(b, size * h, size * w, c)
+
+
+def pixel_unshuffle(x: Array, size: int = 2) -> Array:
+  """[B, n H, n W, C] -> [B, H, W, n n C], the inverse of `pixel_shuffle`."""
+  b, h, w, c = x.shape
+  x = x.reshape(b, h // size, size, w // size, size, c)
+  x = x.transpose(0, 1, 3, 5, 2, 4)
+  return x.reshape(b, h // size, w // size, c * size * size)
 
 
 class ChannelNorm(nn.Module):

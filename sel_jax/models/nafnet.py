@@ -14,6 +14,9 @@ from sel_jax.models import layers
 
 Array = jax.Array
 
+# Below half a level of 8 bits a tone curve would spread nothing but noise.
+_DARKEST = 0.5 / 255
+
 
 class NAFBlock(nn.Module):
   """Gated convolution with channel attention, then a gated feed-forward.
@@ -128,7 +131,7 @@ class ConditionalNAFNet(nn.Module):
   """U-shaped NAFNet on concat(x_t - mu, mu) and the time.
 
   Attributes:
-    width: channels at full resolution.
+    width: channels at the finest level.
     enc: blocks of each encoder level; its length is the depth.
     middle: blocks at the bottom.
     dec: blocks of each decoder level, as many levels as `enc`.
@@ -139,6 +142,11 @@ class ConditionalNAFNet(nn.Module):
       attention averages over; 0 is the whole image, as in training.
     scan: False writes equal blocks out one by one, for converters that do not
       know loops; parameters are then those of `unrolled_params`.
+    patch: side of the squares of pixels that the finest level sees as one, by
+      pixel unshuffling (arXiv 1609.05158); 1 is the reference. 2 sees four
+      times the area at half the time and twice the width.
+    gamma: the network sees mu^gamma, 0 < gamma <= 1; 1 is the reference. Below
+      one, dark tones are spread out as by a camera's tone curve.
   """
 
   width: int = 64
@@ -150,6 +158,8 @@ class ConditionalNAFNet(nn.Module):
   dtype: layers.Dtype = jnp.float32
   pool: int = 0
   scan: bool = True
+  patch: int = 1
+  gamma: float = 1.0
 
   def __post_init__(self):
     super().__post_init__()
@@ -159,9 +169,13 @@ class ConditionalNAFNet(nn.Module):
       )
     if self.width < 4 or self.width % 2:
       raise ValueError(f'width={self.width}: must be even and at least 4')
+    if self.patch < 1:
+      raise ValueError(f'patch={self.patch}: must be at least 1')
+    if not 0 < self.gamma <= 1:
+      raise ValueError(f'gamma={self.gamma}: must lie in 0 to 1')
 
   def _stage(self, blocks, name, level):
-    pool = -(-self.pool // 2**level)
+    pool = -(-self.pool // (self.patch * 2**level))
     return Stage(
       blocks,
       self.depthwise,
@@ -181,10 +195,11 @@ class ConditionalNAFNet(nn.Module):
     t = layers.simple_gate(t)
     t = layers.Dense(4 * self.width, dtype=self.dtype, name='time_out')(t)
 
-    multiple = 2 ** len(self.enc)
-    y = jnp.concatenate([x - mu, mu], axis=-1)
+    multiple = self.patch * 2 ** len(self.enc)
+    seen = mu if self.gamma == 1 else jnp.maximum(mu, _DARKEST) ** self.gamma
+    y = jnp.concatenate([x - mu, seen], axis=-1)
     pads = ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0))
-    y = jnp.pad(y, pads)
+    y = layers.pixel_unshuffle(jnp.pad(y, pads), self.patch)
     y = layers.Conv(self.width, dtype=self.dtype, name='intro')(y)
 
     skips = []
@@ -207,5 +222,7 @@ class ConditionalNAFNet(nn.Module):
       y = layers.pixel_shuffle(up(y)) + skips.pop()
       deep = len(self.dec) - 1 - level
       y = self._stage(blocks, f'decoder_{level}', deep)(y, t)
-    y = layers.Conv(channels, dtype=self.dtype, name='ending')(y)
+    last = channels * self.patch**2
+    y = layers.Conv(last, dtype=self.dtype, name='ending')(y)
+    y = layers.pixel_shuffle(y, self.patch)
     return y[:, :height, :width].astype(jnp.float32)

@@ -10,6 +10,7 @@ from sel_jax.diffusion import PIXEL_DISTANCES
 from sel_jax.diffusion import PREDICTIONS
 from sel_jax.diffusion import SDESpec
 from sel_jax.diffusion import weighted_distances
+from sel_jax.evaluation import metrics
 
 
 def _draw(seed=0, shape=(4, 5, 4, 3)):
@@ -59,9 +60,21 @@ def test_distances_have_their_definitions():
   np.testing.assert_allclose(
     PIXEL_DISTANCES['charbonnier'](pred, target), [1, 2], rtol=1e-5
   )
+  plain = jnp.ones((2, 12, 11, 3))
   for name, distance in PIXEL_DISTANCES.items():
-    slope = jax.grad(lambda x, d=distance: d(x, target).sum())(target)
+    slope = jax.grad(lambda x, d=distance: d(x, plain).sum())(plain)
     assert np.isfinite(slope).all(), name
+
+
+def test_the_ssim_trained_on_is_the_ssim_measured():
+  images = np.random.default_rng(0).integers(0, 256, (2, 2, 14, 19, 3))
+  images[0, 1] = images[0, 0] // 3
+  images = images.astype(np.uint8)
+  found = PIXEL_DISTANCES['ssim'](images[:, 0] / 255.0, images[:, 1] / 255.0)
+  expected = [1 - metrics.ssim(a, b) for a, b in images]
+  np.testing.assert_allclose(found, expected, atol=1e-5)
+  with pytest.raises(ValueError, match='at least 11 pixels, not 10'):
+    PIXEL_DISTANCES['ssim'](*jnp.zeros((2, 1, 10, 20, 3)))
 
 
 def test_weighted_sum_and_its_terms():

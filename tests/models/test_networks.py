@@ -64,6 +64,7 @@ def test_foreign_tensors_are_named(name):
 
 SMALL = {
   'nafnet': ConditionalNAFNet(4, (1, 2), 1, (1, 1)),
+  'nafnet of patches': ConditionalNAFNet(4, (1,), 1, (1,), patch=3, gamma=0.4),
   'unet': ConditionalUNet(4, 2),
 }
 
@@ -178,3 +179,36 @@ def test_sizes_that_do_not_fit_are_refused():
     ConditionalNAFNet(8, (1, 1), 1, (1,))
   with pytest.raises(ValueError, match='width=3'):
     ConditionalNAFNet(3)
+
+
+def test_unshuffling_is_pytorchs_and_shuffling_undoes_it():
+  x = np.arange(2 * 6 * 4 * 3.0, dtype=np.float32).reshape(2, 6, 4, 3)
+  small = layers.pixel_unshuffle(x, 2)
+  assert small.shape == (2, 3, 2, 12)
+  # Channel c, row i, column j of a square is channel 4 c + 2 i + j.
+  np.testing.assert_array_equal(small[0, 1, 1, 4 + 2 + 1], x[0, 3, 3, 1])
+  np.testing.assert_array_equal(layers.pixel_shuffle(small, 2), x)
+
+
+def test_gamma_spreads_dark_tones_and_stays_finite():
+  def response(gamma, mu):
+    model = ConditionalNAFNet(4, (1,), 1, (1,), gamma=gamma)
+    params = init_params(model, jax.random.key(0))
+    x = jnp.zeros((1, 8, 8, 3))
+    return model.apply({'params': params}, x + mu, x + mu, jnp.asarray(5))
+
+  change = {
+    gamma: np.abs(response(gamma, 0.02) - response(gamma, 0.01)).max()
+    for gamma in (1.0, 0.4)
+  }
+  assert change[0.4] > 3 * change[1.0]
+  slope = jax.grad(lambda mu: response(0.4, mu).sum())(0.0)
+  assert np.isfinite(slope)
+
+
+@pytest.mark.parametrize(
+  'wrong', [{'patch': 0}, {'gamma': 0.0}, {'gamma': 1.5}], ids=str
+)
+def test_sizes_that_make_no_network_are_refused(wrong):
+  with pytest.raises(ValueError, match=next(iter(wrong))):
+    ConditionalNAFNet(4, (1,), 1, (1,), **wrong)
