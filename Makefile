@@ -21,7 +21,7 @@ test-slow: $(DEV)
 
 test-torch: $(DEV)  ## reading and writing PyTorch's files; installs PyTorch
 	$(PIP) -r requirements-torch.txt
-	$(BIN)/python -m pytest tests/interop
+	$(BIN)/python -m pytest -m "slow or not slow" tests/interop tests/evaluation/test_fid.py
 
 test-browser: $(DEV)  ## the page of the demo in a real browser
 	$(PIP) -r requirements-browser.txt

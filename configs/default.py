@@ -95,6 +95,7 @@ def get_config() -> ml_collections.ConfigDict:
   )
   config.loss = config_dict.create(
     objective='optimum',
+    at_prior=0.0,
     entropy=1.0,
     l1=0.0,
     l2=0.0,

@@ -16,6 +16,7 @@ from experiments import command_line
 from experiments.evaluate import add_report_flags
 from experiments.evaluate import check_targets
 from experiments.evaluate import chosen_metrics
+from experiments.evaluate import overall
 from experiments.evaluate import write_reports
 from sel_jax.data.photos import DataSpec
 from sel_jax.data.photos import open_photos
@@ -23,6 +24,7 @@ from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import html
 from sel_jax.evaluation import report
+from sel_jax.evaluation.fid import FrechetDistance
 
 
 def _methods(texts: list[str]) -> dict[str, Path]:
@@ -59,9 +61,12 @@ def main() -> None:
   total = len(methods) * len(photos)
   with tqdm(total=total, unit='image', dynamic_ncols=True) as bar:
     for method, folder in methods.items():
+      frechet = FrechetDistance() if args.fid else None
 
-      def on_image(name, low, output, truth, method=method):
+      def on_image(name, low, output, truth, method=method, frechet=frechet):
         bar.update()
+        if frechet:
+          frechet.add(output, truth)
         if args.html:
           shots[method][name] = html.Shot.create(low, output, truth)
 
@@ -74,9 +79,12 @@ def main() -> None:
         'images': len(rows),
         'outputs': str(folder),
       }
-      entries.append(report.Entry(method, protocol, rows))
+      entries.append(report.Entry(method, protocol, rows, overall(frechet)))
   print(f'{args.data}, split {args.split}, {len(photos)} images')
   print(report.compare_table(entries))
+  for entry in entries:
+    for name, value in entry.overall.items():
+      print(f'{entry.name}: {name} {value:.2f}')
   write_reports(args, entries, shots)
 
 

@@ -70,6 +70,16 @@ def _from_torch(
   return config, params
 
 
+def _check_reference(model: ml_collections.ConfigDict) -> None:
+  """Raises InputError for a network that the reference cannot express."""
+  for key in ('patch', 'gamma'):
+    if (value := model.get(key, 1)) != 1:
+      raise InputError(
+        f"config.model.{key}={value}: the reference's network has no such "
+        'thing; write .safetensors, which any framework reads'
+      )
+
+
 def _save_checkpoint(folder: Path, config, step: int, params) -> None:
   if (folder / FOLDER).exists():
     raise InputError(f'{folder}: holds checkpoints already; choose another')
@@ -101,8 +111,10 @@ def main() -> None:
     enhancer = Enhancer.from_checkpoint(source)
     step, config, params = enhancer.step, enhancer.config, enhancer.params
   if target.suffix in _TORCH:
+    _check_reference(config.model)
     interop.write_state(target, interop.to_state(config.model.name, params))
   elif target.suffix == portable.ENDING:
+    config.data.root = ''  # a folder of the machine that trained
     facts = {'config': config.to_dict(), 'step': step, 'source': source.name}
     portable.save(target, params, facts, dtype=args.dtype)
   else:

@@ -1,7 +1,7 @@
 """Brightens photographs with a trained model: no ground truth, any size.
 
-python -m experiments.enhance photo.jpg folder/ --checkpoint=runs/lol \
-      --output=enhanced
+python -m experiments.enhance photo.jpg
+python -m experiments.enhance folder/ --checkpoint=runs/lol --output=brighter
 
 Called again, it does what is left: results that are there are kept.
 """

@@ -24,10 +24,12 @@ from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import SAMPLERS
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
+from sel_jax.evaluation import fid
 from sel_jax.evaluation import html
 from sel_jax.evaluation import METRICS
 from sel_jax.evaluation import report
 from sel_jax.inference import Enhancer
+from sel_jax.inference import SHIPPED
 
 _SETTINGS = (
   'sampler', 'grid', 'steps', 'seed', 'tile', 'overlap', 'pool', 'dynamic',
@@ -41,9 +43,9 @@ def add_sampler_flags(
   """Flags shared by every command that restores images."""
   parser.add_argument(
     '--checkpoint',
-    required=True,
     action='append' if many else 'store',
-    help='the --workdir of a training run, or weights in .safetensors',
+    help='the --workdir of a training run, or weights in .safetensors; '
+    "default: 'shipped', the model that comes with the package",
   )
   parser.add_argument(
     '--sampler', help=f"{', '.join(SAMPLERS)}; default: the run's own"
@@ -84,6 +86,9 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
     '--metrics',
     help=f'of {",".join(METRICS)}; default: all whose weights exist',
   )
+  parser.add_argument(
+    '--fid', action='store_true', help='also the distance of the two sets'
+  )
   parser.add_argument('--json', help='also write the figures to this file')
   parser.add_argument('--csv', help='also write a line an image to this file')
   parser.add_argument('--html', help='also write a report with pictures')
@@ -112,6 +117,11 @@ def chosen_metrics(text: str | None) -> list[str]:
   return names
 
 
+def overall(frechet: fid.FrechetDistance | None) -> dict[str, float]:
+  """Figures of a set of outputs."""
+  return {'FID': frechet.distance()} if frechet else {}
+
+
 def write_reports(args, entries, shots) -> None:
   """Whatever of `add_report_flags` was asked for."""
   if args.json:
@@ -123,7 +133,9 @@ def write_reports(args, entries, shots) -> None:
 
 
 def check_targets(args) -> None:
-  """Early: that figures can be written where they should go."""
+  """Early: that figures can be made, and written where they should go."""
+  if args.fid:
+    fid.require()
   for target in (args.json, args.csv, args.html):
     if target:
       images.ensure_directory(Path(target).absolute().parent)
@@ -148,9 +160,12 @@ def _measure(args, checkpoint, names, folder) -> tuple[report.Entry, dict]:
   count = len(evaluator.chosen(len(photos), args.limit))
   bar = tqdm(total=count, unit='image', dynamic_ncols=True)
   shots = {}
+  frechet = fid.FrechetDistance() if args.fid else None
 
   def on_image(name, low, output, truth):
     bar.update()
+    if frechet:
+      frechet.add(output, truth)
     if args.html:
       shots[name] = html.Shot.create(low, output, truth)
     if folder:
@@ -175,7 +190,7 @@ def _measure(args, checkpoint, names, folder) -> tuple[report.Entry, dict]:
     'seed': enhancer.spec.seed,
     'parameters': models.count_params(enhancer.params),
   }
-  return report.Entry(checkpoint, protocol, rows), shots
+  return report.Entry(checkpoint, protocol, rows, overall(frechet)), shots
 
 
 def main() -> None:
@@ -191,7 +206,7 @@ def main() -> None:
   args = parser.parse_args()
   names = chosen_metrics(args.metrics)
   check_targets(args)
-  checkpoints = list(dict.fromkeys(args.checkpoint))
+  checkpoints = list(dict.fromkeys(args.checkpoint or [SHIPPED]))
   entries, shots = [], {}
   for number, checkpoint in enumerate(checkpoints):
     folder = Path(args.output) if args.output else None
@@ -199,8 +214,8 @@ def main() -> None:
       folder /= f'{number}_{Path(checkpoint).stem}'
     entry, shots[checkpoint] = _measure(args, checkpoint, names, folder)
     entries.append(entry)
-    heading = ', '.join(f'{k} {v}' for k, v in entry.protocol.items())
-    print(report.format_table(entry.rows, f'{checkpoint}: {heading}'))
+    heading = f'{checkpoint}: {entry.heading()}'
+    print(report.format_table(entry.rows, heading))
   if len(entries) > 1:
     print(report.compare_table(entries))
   write_reports(args, entries, shots)

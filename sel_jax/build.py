@@ -318,6 +318,10 @@ def build_method(config: Config) -> Method:
     InputError: if no distance has a weight, or a section does not fit.
   """
   loss = _read(config, 'loss', LossSpec)
+  if not 0 <= loss.at_prior <= 1:
+    raise InputError(
+      f'config.loss.at_prior={loss.at_prior}: a probability lies in 0 to 1'
+    )
   if not any(getattr(loss, name) for name in ('entropy', *PIXEL_DISTANCES)):
     raise InputError(
       'config.loss: every weight is 0; set config.loss.entropy or '

@@ -37,9 +37,14 @@ class ModelSpec:
 
 @dataclasses.dataclass(frozen=True)
 class LossSpec:
-  """Section `loss`: the objective and a weight for each distance; 0 is off."""
+  """Section `loss`: the objective and a weight for each distance; 0 is off.
+
+  `at_prior` is the probability that an example is drawn at t = T, in place of
+  uniformly on 1..T: the start of sampling, where most of the work is done.
+  """
 
   objective: str = 'optimum'
+  at_prior: float = 0.0
   entropy: float = 1.0
   l1: float = 0.0
   l2: float = 0.0

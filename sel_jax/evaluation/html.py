@@ -265,12 +265,9 @@ def write_html(
     'plain.</p>'
   )
   for entry in entries:
-    protocol = ', '.join(
-      f'{html.escape(str(k))} {html.escape(str(v))}'
-      for k, v in entry.protocol.items()
-    )
     parts.append(
-      f'<h2>{html.escape(entry.name)}</h2><p class="note">{protocol}</p>'
+      f'<h2>{html.escape(entry.name)}</h2>'
+      f'<p class="note">{html.escape(entry.heading())}</p>'
       f'<details><summary>Every image</summary>{_image_table(entry)}</details>'
       f'{_pictures(entry, shots.get(entry.name, {}))}'
     )

@@ -29,11 +29,21 @@ class Entry:
     name: of the method or checkpoint.
     protocol: how it was measured: data, split, sampler, steps, seed...
     rows: one an image: 'name', metrics, 'seconds'.
+    overall: figures of the outputs as a set, such as 'FID'.
   """
 
   name: str
   protocol: dict[str, Any]
   rows: Sequence[dict]
+  overall: dict[str, float] = dataclasses.field(default_factory=dict)
+
+  def heading(self) -> str:
+    """Protocol and overall figures on a line."""
+    facts = {
+      **self.protocol,
+      **{name: format(value, '.2f') for name, value in self.overall.items()},
+    }
+    return ', '.join(f'{name} {value}' for name, value in facts.items())
 
 
 def columns(rows: Sequence[dict]) -> dict[str, tuple[str, str]]:
@@ -165,6 +175,7 @@ def content(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     {
       'name': entry.name,
       'protocol': entry.protocol,
+      'overall': entry.overall,
       'summary': summarize(entry.rows),
       'images': list(entry.rows),
     }

@@ -3,6 +3,7 @@
 from sel_jax.inference.batch import collect
 from sel_jax.inference.batch import enhance_files
 from sel_jax.inference.enhancer import Enhancer
+from sel_jax.inference.enhancer import SHIPPED
 from sel_jax.inference.restorer import denoiser
 from sel_jax.inference.restorer import local_mesh
 from sel_jax.inference.restorer import Restorer

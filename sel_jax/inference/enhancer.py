@@ -5,6 +5,7 @@ only the sampler's settings may be overridden.
 """
 
 import dataclasses
+from importlib import resources
 import logging
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,16 @@ from sel_jax.models import init_params
 from sel_jax.settings import EvalSpec
 
 _log = logging.getLogger(__name__)
+
+# The name of the model that comes with the package.
+SHIPPED = 'shipped'
+
+
+def _resolved(path: str | Path | None) -> Path:
+  """A checkpoint's path; None and `SHIPPED` are the package's own model."""
+  if path is None or str(path) == SHIPPED:
+    return Path(str(resources.files('sel_jax'))) / 'weights/lol.safetensors'
+  return Path(path)
 
 
 def _prepared(config, overrides):
@@ -59,19 +70,23 @@ class Enhancer:
   restore: Any
 
   @classmethod
-  def from_checkpoint(cls, path: str | Path, **overrides: Any) -> 'Enhancer':
+  def from_checkpoint(
+    cls, path: str | Path | None = None, **overrides: Any
+  ) -> 'Enhancer':
     """Loads a model.
 
     Args:
       path: folder of a training run, of which the best checkpoint by
         validation is taken, or else the newest sound one; or a file of
-        weights, `.safetensors`, that `experiments.convert` wrote.
+        weights, `.safetensors`, that `experiments.convert` wrote; None or
+        'shipped' for the model that comes with the package.
       **overrides: fields of `EvalSpec`; None leaves the run's own.
 
     Raises:
       InputError: if there is no sound checkpoint, or a setting does not fit.
     """
-    if Path(path).suffix == portable.ENDING:
+    path = _resolved(path)
+    if path.suffix == portable.ENDING:
       params, facts = portable.load(path)
       method, spec, config = _prepared(facts['config'], overrides)
       like = init_params(method.model, jax.random.key(0))

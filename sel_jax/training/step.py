@@ -23,7 +23,11 @@ Array = jax.Array
 
 
 def draw_times_and_noise(
-  key: Array, index: Array, shape: tuple[int, ...], steps: int
+  key: Array,
+  index: Array,
+  shape: tuple[int, ...],
+  steps: int,
+  at_prior: float = 0.0,
 ) -> tuple[Array, Array]:
   """Times and noise of each example, from its global index alone.
 
@@ -32,14 +36,18 @@ def draw_times_and_noise(
     index: [B] global example numbers.
     shape: [B, H, W, C] of the images.
     steps: T.
+    at_prior: probability of t = T.
 
   Returns:
-    t [B], uniform on 1..T, and standard normal noise [B, H, W, C].
+    t [B], else uniform on 1..T, and standard normal noise [B, H, W, C].
   """
 
   def one(i):
     k_time, k_noise = jax.random.split(jax.random.fold_in(key, i))
     t = jax.random.randint(k_time, (), 1, steps + 1)
+    if at_prior:
+      last = jax.random.bernoulli(jax.random.fold_in(k_time, 0), at_prior)
+      t = jnp.where(last, steps, t)
     return t, jax.random.normal(k_noise, shape[1:])
 
   return jax.vmap(one)(index)
@@ -130,7 +138,9 @@ def train_step(
 
   def objective(params, batch):
     low, target = batch['low'], batch['target']
-    t, noise = draw_times_and_noise(key, batch['index'], low.shape, sde.steps)
+    t, noise = draw_times_and_noise(
+      key, batch['index'], low.shape, sde.steps, method.loss.at_prior
+    )
     x = sde.perturb(target, low, t, noise)
     noise_hat = method.estimate_noise(params, x, low, t)
     pair = objective_pair(

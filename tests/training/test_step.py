@@ -142,6 +142,16 @@ def test_draws_depend_on_the_example_alone():
   assert counts[0] == 0 and counts[1:].min() > 300 and len(counts) == 11
 
 
+def test_a_share_of_examples_is_drawn_where_sampling_starts():
+  key, index = jax.random.key(3), jnp.arange(2000)
+  shape = (2000, 1, 1, 1)
+  before, noise = draw_times_and_noise(key, index, shape, 10)
+  t, same = draw_times_and_noise(key, index, shape, 10, 0.4)
+  np.testing.assert_array_equal(noise, same)
+  assert np.all((t == before) | (t == 10))
+  assert np.mean(t == 10) == pytest.approx(0.4 + 0.6 / 10, abs=0.04)
+
+
 def test_the_average_starts_fast_and_ends_at_its_limit():
   assert float(ema_decay(jnp.asarray(0), 0.999)) == pytest.approx(0.1)
   assert float(ema_decay(jnp.asarray(10**6), 0.999)) == pytest.approx(0.999)
