@@ -17,7 +17,7 @@ def test_what_is_missing_is_named(tmp_path, monkeypatch):
 def test_distance_of_normal_samples_by_its_formula():
   rng = np.random.default_rng(0)
   a = rng.normal(size=(50, 3)) @ rng.normal(size=(3, 3))
-  b = rng.normal(size=(40, 3)) + [0, 1, 2]
+  b = rng.normal(np.arange(3), size=(40, 3))
   covariances = [np.cov(x, rowvar=False) for x in (a, b)]
   root = linalg.sqrtm(covariances[0] @ covariances[1]).real
   expected = np.sum((a.mean(0) - b.mean(0)) ** 2)
