@@ -8,7 +8,8 @@ ablations.py:kernel, :levels, :windows, :neighbors, :range, :objective
 ablations.py:tiny       two variants of a toy, for tests
 
 The base is lol.py:small unless said otherwise: 2,500 steps of 8x64x64, some 15
-minutes a run on two CPU cores. The first variant is what the others are compared with.
+minutes a run on two CPU cores. The first variant is what others are compared
+with.
 
 Run:      python -m experiments.ablate --config=configs/ablations.py:loss \
               --config.base.data.root=/data/LOL --workdir=runs/loss
