@@ -59,7 +59,7 @@ def _light(config: ml_collections.ConfigDict) -> None:
   )
   config.optim.update(lr=1e-3, final_lr=1e-5, warmup=100, ema_decay=0.999)
   config.train.update(
-    steps=12_000, log_every=100, eval_every=1_000, save_every=250
+    steps=8_000, log_every=100, eval_every=1_000, save_every=250
   )
   config.eval.update(steps=10, images=15)
 
