@@ -16,6 +16,7 @@ from sel_jax import files
 from sel_jax.data import images
 from sel_jax.errors import InputError
 from sel_jax.evaluation import METRICS
+from sel_jax.evaluation.report import GT_MEAN
 from sel_jax.training import ablation
 from sel_jax.training import ablation_report
 
@@ -35,13 +36,13 @@ def main() -> int:
   variants = {name: dict(changes) for name, changes in config.variants}
   todo = ablation.trials(config.base, variants, config.seeds)
   workdir = images.ensure_directory(given.workdir)
-  results = []
+  results, shown = [], [*config.metrics, config.metrics[0] + GT_MEAN]
   for result in ablation.run(
     todo, workdir, split=config.split, names=config.metrics
   ):
     results.append(result)
     print(f'{len(results)}/{len(todo)}: {result["variant"]}, {result["seed"]}')
-    table = ablation_report.table(results, config.metrics)
+    table = ablation_report.table(results, shown)
     with files.replacing(workdir / 'table.md') as part:
       part.write_text(table + '\n')
     with files.replacing(workdir / 'plot.svg') as part:

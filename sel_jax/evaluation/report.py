@@ -46,6 +46,12 @@ class Entry:
     return ', '.join(f'{name} {value}' for name, value in facts.items())
 
 
+def column(key: str) -> tuple[str, str]:
+  """(title, form) of a figure; GT-mean ones end in '*'."""
+  metric = METRICS[key.removesuffix(GT_MEAN)]
+  return metric.title + '*' * key.endswith(GT_MEAN), metric.form
+
+
 def columns(rows: Sequence[dict]) -> dict[str, tuple[str, str]]:
   """Key -> (title, form) of the figures that rows have, plain ones first.
 
@@ -53,10 +59,10 @@ def columns(rows: Sequence[dict]) -> dict[str, tuple[str, str]]:
   """
   keys = set(rows[0]) if rows else set()
   found = {}
-  for suffix, star in (('', ''), (GT_MEAN, '*')):
-    for name, metric in METRICS.items():
+  for suffix in ('', GT_MEAN):
+    for name in METRICS:
       if name + suffix in keys:
-        found[name + suffix] = (metric.title + star, metric.form)
+        found[name + suffix] = column(name + suffix)
   if 'seconds' in keys:
     found['seconds'] = ('seconds', '.1f')
   return found
@@ -108,7 +114,7 @@ def summarize(rows: Sequence[dict]) -> dict[str, dict[str, float]]:
   return summary
 
 
-_NOTE = '* GT-mean: rescaled by the ground truth, not comparable to plain'
+NOTE = '* GT-mean: rescaled by the ground truth, not comparable to plain'
 
 
 def _lines(names: Sequence[str], cells: Sequence[Sequence[str]], titles):
@@ -145,7 +151,7 @@ def format_table(rows: Sequence[dict], heading: str) -> str:
   titles = [title for title, _ in shown.values()]
   lines = _lines([*names, *parts], cells, titles)
   lines.insert(1 + len(rows), '-' * len(lines[0]))
-  return '\n'.join([heading, *lines, _NOTE])
+  return '\n'.join([heading, *lines, NOTE])
 
 
 def compare_table(entries: Sequence[Entry]) -> str:
@@ -166,7 +172,7 @@ def compare_table(entries: Sequence[Entry]) -> str:
       ]
     )
   titles = [title for title, _ in shown.values()]
-  return '\n'.join([*_lines(names, cells, titles), _NOTE])
+  return '\n'.join([*_lines(names, cells, titles), NOTE])
 
 
 def content(entries: Sequence[Entry]) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ the first variant.
 from collections.abc import Sequence
 import html
 
-from sel_jax.evaluation import METRICS
+from sel_jax.evaluation import report
 from sel_jax.training import ablation
 
 _ROW = 34
@@ -20,10 +20,10 @@ def table(results: Sequence[dict], names: Sequence[str]) -> str:
 
   Args:
     results: from `ablation.run`.
-    names: metrics to show.
+    names: keys of figures, GT-mean ones by their suffix.
   """
   summaries = {name: ablation.summarize(results, name) for name in names}
-  titles = [METRICS[name].title for name in names]
+  titles = [report.column(name)[0] for name in names]
   head = ['variant', 'seeds']
   for title in titles:
     head += [f'{title}, mean ± std of seeds', f'{title}, gain [95 %]']
@@ -31,7 +31,7 @@ def table(results: Sequence[dict], names: Sequence[str]) -> str:
   for index, row in enumerate(summaries[names[0]]):
     cells = [row['variant'], str(row['seeds'])]
     for name in names:
-      part, form = summaries[name][index], METRICS[name].form
+      part, form = summaries[name][index], report.column(name)[1]
       cells.append(f'{part["mean"]:{form}} ± {part["std"]:{form}}')
       cells.append(
         f'{part["gain"]:+{form}} [{part["gain_low"]:+{form}}, '
@@ -40,6 +40,8 @@ def table(results: Sequence[dict], names: Sequence[str]) -> str:
         else ''
       )
     lines.append('| ' + ' | '.join(cells) + ' |')
+  if any(name.endswith(report.GT_MEAN) for name in names):
+    lines += ['', report.NOTE]
   return '\n'.join(lines)
 
 
@@ -67,7 +69,7 @@ def plot(results: Sequence[dict], name: str) -> str:
   def x(value):
     return _LEFT + (value - low) / span * (_WIDTH - _LEFT - 40) + 10
 
-  form = METRICS[name].form
+  title, form = report.column(name)
   height = _ROW * len(rows) + 56
   parts = []
   for tick in range(5):
@@ -90,7 +92,7 @@ def plot(results: Sequence[dict], name: str) -> str:
       f'<circle cx="{x(dot):.1f}" cy="{y + 9}" r="2.5" fill="#ea580c"/>'
       for dot in seeds[row['variant']]
     ]
-  title = f'{METRICS[name].title}: mean, 95 % over images; seeds below'
+  title = f'{title}: mean, 95 % over images; seeds below'
   return (
     f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
     'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" '

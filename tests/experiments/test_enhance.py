@@ -43,6 +43,15 @@ def test_enhance_keeps_names_and_sizes_and_repeats_itself(
     np.testing.assert_array_equal(one, two)
 
 
+def test_enhance_needs_no_checkpoint(run, tmp_path):
+  photo = tmp_path / 'photo.png'
+  images.write_image(photo, np.full((40, 50, 3), 12, np.uint8))
+  done = run('enhance', photo, '--steps=1', f'--output={tmp_path / "out"}')
+  assert done.returncode == 0, done.stderr
+  result = images.read_image(tmp_path / 'out' / 'photo.png')
+  assert result.shape == (40, 50, 3) and result.mean() > 60
+
+
 def test_enhance_goes_on_after_a_broken_photograph(run, trained, tmp_path):
   good, bad = tmp_path / 'good.png', tmp_path / 'bad.png'
   images.write_image(good, np.full((9, 9, 3), 20, np.uint8))
