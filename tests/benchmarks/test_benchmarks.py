@@ -113,3 +113,11 @@ def test_the_baseline_is_the_same_network_and_loss():
     jnp.asarray(x), jnp.asarray(mu), spec=spec
   )
   assert float(value.mean()) == pytest.approx(float(loss), rel=1e-5)
+
+
+def test_few_steps_prints_a_table(tmp_path):
+  path = tmp_path / 'figures.json'
+  _run('few_steps', '--steps=1,2', '--limit=1', f'--json={path}')
+  rows = json.loads(path.read_text())['rows']
+  assert [row['steps'] for row in rows] == [1, 2]
+  assert all(row['psnr low'] <= row['psnr'] for row in rows)

@@ -1,0 +1,91 @@
+"""How good is a trained model with few steps, and by which sampler?
+
+Sampler x grid x network calls on a split of pairs. Each setting sees the same
+images; seconds are the median image, compilation left out.
+
+  python -m benchmarks.few_steps --data=/data/LOL --steps=1,2,5,10,100
+"""
+
+import argparse
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import measure
+from sel_jax import allocator
+from sel_jax.data.photos import DataSpec
+from sel_jax.data.photos import open_photos
+from sel_jax.evaluation import evaluator
+from sel_jax.evaluation import report
+from sel_jax.inference import Enhancer
+from sel_jax.inference import SHIPPED
+
+COLUMNS = {
+  'sampler': 's',
+  'grid': 's',
+  'steps': 'd',
+  'psnr': '.2f',
+  'psnr low': '.2f',
+  'psnr high': '.2f',
+  'ssim': '.3f',
+  'lpips_alex': '.3f',
+  'psnr_gt_mean': '.2f',
+  'seconds': '.2f',
+}
+_METRICS = ('psnr', 'ssim', 'lpips_alex')
+
+
+def _measured(enhancer: Enhancer, photos, limit: int) -> measure.Row:
+  """Means over a split."""
+  rows = evaluator.evaluate(
+    lambda lows: [enhancer(low) for low in lows],
+    photos,
+    names=_METRICS,
+    limit=limit,
+  )
+  summary = report.summarize(rows)
+  found = {key: summary[key]['mean'] for key in (*_METRICS, 'psnr_gt_mean')}
+  return found | {
+    'psnr low': summary['psnr']['low'],
+    'psnr high': summary['psnr']['high'],
+    'seconds': float(np.median([row['seconds'] for row in rows])),
+  }
+
+
+def main() -> None:
+  """Prints a table of samplers, grids and steps."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--checkpoint', default=SHIPPED)
+  parser.add_argument('--data', default='', help='folder; empty: sample set')
+  parser.add_argument('--split', default='test')
+  parser.add_argument('--samplers', default='posterior')
+  parser.add_argument('--grids', default='time')
+  parser.add_argument('--steps', default='1,2,5,10')
+  parser.add_argument('--limit', type=int, default=0, help='images; 0 is all')
+  parser.add_argument('--json', help='also write the figures to this file')
+  args = parser.parse_args()
+  allocator.keep_memory()
+  if args.data:
+    spec = DataSpec(root=str(Path(args.data).resolve()))
+  else:
+    spec = DataSpec(source='sample')
+  photos = open_photos(spec, args.split)
+  rows = []
+  for sampler, grid, steps in itertools.product(
+    args.samplers.split(','),
+    args.grids.split(','),
+    map(int, args.steps.split(',')),
+  ):
+    enhancer = Enhancer.from_checkpoint(
+      args.checkpoint, sampler=sampler, grid=grid, steps=steps
+    )
+    row = {'sampler': sampler, 'grid': grid, 'steps': steps}
+    rows.append(row | _measured(enhancer, photos, args.limit))
+  print(f'{measure.machine()}\n{args.checkpoint}, {len(photos)} images\n')
+  measure.show(rows, COLUMNS)
+  measure.save(args.json, vars(args), rows)
+
+
+if __name__ == '__main__':
+  main()
