@@ -15,6 +15,7 @@ from tqdm import tqdm
 from experiments import command_line
 from experiments.evaluate import add_report_flags
 from experiments.evaluate import check_targets
+from experiments.evaluate import chosen_data
 from experiments.evaluate import chosen_metrics
 from experiments.evaluate import overall
 from experiments.evaluate import write_reports
@@ -54,9 +55,7 @@ def main() -> None:
   methods = _methods(args.methods)
   names = chosen_metrics(args.metrics)
   check_targets(args)
-  source = 'sample' if args.data == 'sample' else 'folder'
-  root = '' if args.data == 'sample' else args.data
-  photos = open_photos(DataSpec(source=source, root=root), args.split)
+  photos = open_photos(chosen_data(args, DataSpec()), args.split)
   entries, shots = [], {name: {} for name in methods}
   total = len(methods) * len(photos)
   with tqdm(total=total, unit='image', dynamic_ncols=True) as bar:
@@ -74,13 +73,13 @@ def main() -> None:
         folder, photos, names=names, on_image=on_image
       )
       protocol = {
-        'data': args.data,
+        'data': args.tfds or args.data,
         'split': args.split,
         'images': len(rows),
         'outputs': str(folder),
       }
       entries.append(report.Entry(method, protocol, rows, overall(frechet)))
-  print(f'{args.data}, split {args.split}, {len(photos)} images')
+  print(f'{args.tfds or args.data}, split {args.split}, {len(photos)} images')
   print(report.compare_table(entries))
   for entry in entries:
     for name, value in entry.overall.items():

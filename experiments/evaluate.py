@@ -19,7 +19,6 @@ from sel_jax import models
 from sel_jax.data import images
 from sel_jax.data.photos import DataSpec
 from sel_jax.data.photos import open_photos
-from sel_jax.data.photos import Photos
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import SAMPLERS
 from sel_jax.errors import InputError
@@ -83,6 +82,9 @@ def add_report_flags(parser: argparse.ArgumentParser) -> None:
   """Flags shared by the commands that measure."""
   parser.add_argument('--split', default='test')
   parser.add_argument(
+    '--tfds', help='name of a prepared TFDS set; --data is its folder'
+  )
+  parser.add_argument(
     '--metrics',
     help=f'of {",".join(METRICS)}; default: all whose weights exist',
   )
@@ -141,20 +143,26 @@ def check_targets(args) -> None:
       images.ensure_directory(Path(target).absolute().parent)
 
 
-def _photos(args, enhancer: Enhancer) -> Photos:
-  own = build.data_spec(enhancer.config)
-  if args.data is None:
-    return open_photos(own, args.split)
+def chosen_data(args, own: DataSpec) -> DataSpec:
+  """The pairs that --data and --tfds ask for, the rest as in `own`."""
+  if args.tfds:
+    return dataclasses.replace(
+      own, source='tfds', root=args.data or '', name=args.tfds
+    )
   if args.data == 'sample':
-    return open_photos(DataSpec(source='sample'), args.split)
-  spec = dataclasses.replace(own, source='folder', root=args.data)
-  return open_photos(spec, args.split)
+    return DataSpec(source='sample')
+  if args.data:
+    return dataclasses.replace(own, source='folder', root=args.data)
+  if own.source == 'folder' and not own.root:
+    raise InputError('--data: give the folder of pairs to measure on')
+  return own
 
 
 def _measure(args, checkpoint, names, folder) -> tuple[report.Entry, dict]:
   """One checkpoint on the split, and its pictures."""
   enhancer = load(args, checkpoint)
-  photos = _photos(args, enhancer)
+  own = build.data_spec(enhancer.config)
+  photos = open_photos(chosen_data(args, own), args.split)
   if folder:
     images.ensure_directory(folder)
   count = len(evaluator.chosen(len(photos), args.limit))
@@ -180,7 +188,7 @@ def _measure(args, checkpoint, names, folder) -> tuple[report.Entry, dict]:
       on_image=on_image,
     )
   protocol = {
-    'data': args.data or enhancer.config.data.root or 'sample',
+    'data': args.tfds or args.data or own.root or own.source,
     'split': args.split,
     'images': len(rows),
     'checkpoint_step': enhancer.step,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sel_jax.data import images
+from sel_jax.data import lol
 from sel_jax.evaluation import html
 from sel_jax.evaluation import report
 
@@ -110,6 +111,27 @@ def test_saved_outputs_are_compared(run, pairs, trained, tmp_path):
     mean = two['ours']['summary'][key]['mean']
     assert mean == pytest.approx(one['summary'][key]['mean'])
   assert '<h2>ours</h2>' in page.read_text()
+
+
+def test_a_set_of_records_is_measured_as_its_folder(run, pairs, tmp_path):
+  lol.prepare(tmp_path, pairs, 'low_light_pairs')
+  shown = [
+    run('compare', *data, f'low={pairs}/test/low', '--metrics=psnr').stdout
+    for data in (
+      [f'--data={pairs}'],
+      [f'--data={tmp_path}', '--tfds=low_light_pairs'],
+    )
+  ]
+  folder, records = (text.splitlines()[1:] for text in shown)
+  assert folder == records and any('PSNR' in line for line in folder)
+
+
+def test_the_set_of_the_model_that_ships_must_be_given(run):
+  done = run('evaluate', '--metrics=psnr')
+  assert done.returncode == 2
+  assert done.stderr == (
+    'error: --data: give the folder of pairs to measure on\n'
+  )
 
 
 def test_what_is_missing_is_named(run, pairs, tmp_path):
