@@ -27,6 +27,7 @@ def _data() -> ml_collections.ConfigDict:
     flip=True,
     rotate=True,
     shrink=0.2,
+    relight=0.0,
   )
 
 

@@ -44,7 +44,7 @@ def _small(config: ml_collections.ConfigDict) -> None:
 
 
 def _light(config: ml_collections.ConfigDict) -> None:
-  config.data.update(batch_size=2, crop=192, shrink=0.3)
+  config.data.update(batch_size=2, crop=192, shrink=0.3, relight=0.25)
   config.model.update(
     width=32,
     enc=(1, 1, 1, 1),

@@ -215,7 +215,9 @@ def batch_size(config: Config) -> int:
 def augmentation(config: Config) -> Augmentation:
   """What is drawn for each training pair."""
   spec = _read(config, 'data', CropSpec)
-  return Augmentation(spec.crop, spec.flip, spec.rotate, spec.shrink)
+  return Augmentation(
+    spec.crop, spec.flip, spec.rotate, spec.shrink, spec.relight
+  )
 
 
 def loader_spec(config: Config) -> LoaderSpec:

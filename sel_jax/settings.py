@@ -175,6 +175,7 @@ class CropSpec:
   flip: bool = True
   rotate: bool = True
   shrink: float = 0.2
+  relight: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,6 @@
-"""Random crops, flips, quarter turns and a mild reduction of image pairs.
+"""Random crops, flips, quarter turns, mild reductions, mixtures of image pairs.
 
-Contract: both images of a pair get the same transform; images are [H, W, 3]
+Contract: both images of a pair get the same geometry; images are [H, W, 3]
 uint8 or uint16 in, float32 in [0, 1] out; randomness comes from a NumPy
 generator, which is the first argument.
 """
@@ -25,12 +25,15 @@ class Augmentation:
     flip: mirror left-right half of the time.
     rotate: turn by a random multiple of 90 degrees.
     shrink: probability of reducing the pair to 0.8 of its size first.
+    relight: probability of mixing a share of the target, uniform in 0 to 1,
+      into the low image: photographs that are less dark, up to not at all.
   """
 
   crop: int
   flip: bool = True
   rotate: bool = True
   shrink: float = 0.2
+  relight: float = 0.0
 
 
 def augment_pair(
@@ -69,4 +72,7 @@ def augment_pair(
     crop = np.rot90(crop, turns)
     return np.ascontiguousarray(crop[:, ::-1] if mirror else crop)
 
-  return transform(low), transform(target)
+  low, target = transform(low), transform(target)
+  if spec.relight and rng.random() < spec.relight:
+    low += np.float32(rng.random()) * (target - low)
+  return low, target

@@ -124,6 +124,27 @@ def test_flips_and_turns_cover_all_eight_views():
   np.testing.assert_allclose(fixed, square / 255, atol=1e-6)
 
 
+def test_relighting_mixes_the_target_into_the_low_image():
+  photo = _photos(1)[0]
+  plain, mixed = (
+    Augmentation(16, shrink=0, relight=share) for share in (0.0, 0.5)
+  )
+  shares = []
+  for seed in range(200):
+    low, target = augment_pair(
+      np.random.default_rng(seed), photo.low, photo.target, plain
+    )
+    other, same = augment_pair(
+      np.random.default_rng(seed), photo.low, photo.target, mixed
+    )
+    np.testing.assert_array_equal(same, target)
+    share = (other - low) / (target - low)
+    np.testing.assert_allclose(share, share.mean(), atol=1e-4)
+    shares.append(share.mean())
+  assert 0.4 < np.mean(np.array(shares) > 0) < 0.6
+  assert min(shares) == 0 and 0.9 < max(shares) <= 1
+
+
 def test_a_photograph_smaller_than_the_crop_is_named():
   with pytest.raises(InputError, match=r'0: 23x20 is smaller than the crop'):
     _data(crop=21)

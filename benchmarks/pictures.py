@@ -1,0 +1,81 @@
+"""Makes the pictures of the model card from photographs it has never seen.
+
+They come with scikit-image, darkened by the physical model of
+`sel_jax/data/degradations.py`: what the model is good at, and where it fails.
+
+  python -m benchmarks.pictures --folder=docs
+"""
+
+import argparse
+from pathlib import Path
+
+import cv2
+import numpy as np
+import skimage.data
+
+from sel_jax import allocator
+from sel_jax.data import degradations
+from sel_jax.data import images
+from sel_jax.evaluation import metrics
+from sel_jax.inference import Enhancer
+from sel_jax.inference import SHIPPED
+
+_HEIGHT = 300
+# File -> photographs and the share of light that is left; 1 is as it is.
+_PICTURES = {
+  'before_after.jpg': [('chelsea', 0.05), ('coffee', 0.03)],
+  'failures.jpg': [('coffee', 0.002), ('astronaut', 1.0), ('rocket', 1.0)],
+}
+
+
+def _case(name: str, exposure: float) -> tuple[np.ndarray, np.ndarray]:
+  """Low and true photograph, float32."""
+  truth = images.to_float(getattr(skimage.data, name)())
+  if exposure == 1:
+    return truth, truth
+  model = degradations.LowLight(exposure=(exposure, exposure))
+  low = degradations.darken(np.random.default_rng(0), truth, model)
+  return low, truth
+
+
+def _strip(*parts: np.ndarray) -> np.ndarray:
+  """Photographs side by side at one height, uint8."""
+  width = round(parts[0].shape[1] * _HEIGHT / parts[0].shape[0])
+  scaled = [
+    cv2.resize(
+      images.to_uint8(part), (width, _HEIGHT), interpolation=cv2.INTER_AREA
+    )
+    for part in parts
+  ]
+  return np.concatenate(scaled, axis=1)
+
+
+def main() -> None:
+  """Writes the pictures and prints what they measure."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--checkpoint', default=SHIPPED)
+  parser.add_argument('--folder', default='docs')
+  args = parser.parse_args()
+  allocator.keep_memory()
+  enhancer = Enhancer.from_checkpoint(args.checkpoint)
+  folder = images.ensure_directory(Path(args.folder))
+  for file, cases in _PICTURES.items():
+    rows = []
+    for name, exposure in cases:
+      low, truth = _case(name, exposure)
+      output = enhancer(low)
+      rows.append(_strip(low, output, truth))
+      pair = (images.to_uint8(x) for x in (output, truth))
+      print(f'{file}: {name} at {exposure}: PSNR {metrics.psnr(*pair):.2f} dB')
+    width = max(row.shape[1] for row in rows)
+    rows = [
+      np.pad(
+        row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255
+      )
+      for row in rows
+    ]
+    images.write_image(folder / file, np.concatenate(rows))
+
+
+if __name__ == '__main__':
+  main()
