@@ -20,7 +20,7 @@ from sel_jax.evaluation import metrics
 from sel_jax.inference import Enhancer
 from sel_jax.inference import SHIPPED
 
-_HEIGHT = 300
+_SIZE = (450, 300)
 # File -> photographs and the share of light that is left; 1 is as it is.
 _PICTURES = {
   'before_after.jpg': [('chelsea', 0.05), ('coffee', 0.03)],
@@ -39,14 +39,14 @@ def _case(name: str, exposure: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _strip(*parts: np.ndarray) -> np.ndarray:
-  """Photographs side by side at one height, uint8."""
-  width = round(parts[0].shape[1] * _HEIGHT / parts[0].shape[0])
-  scaled = [
-    cv2.resize(
-      images.to_uint8(part), (width, _HEIGHT), interpolation=cv2.INTER_AREA
-    )
-    for part in parts
-  ]
+  """Photographs side by side, cut to 3:2, uint8."""
+  scaled = []
+  for part in parts:
+    height, width = part.shape[:2]
+    rows, columns = min(height, width * 2 // 3), min(width, height * 3 // 2)
+    top, left = (height - rows) // 2, (width - columns) // 2
+    cut = images.to_uint8(part[top : top + rows, left : left + columns])
+    scaled.append(cv2.resize(cut, _SIZE, interpolation=cv2.INTER_AREA))
   return np.concatenate(scaled, axis=1)
 
 
@@ -67,13 +67,6 @@ def main() -> None:
       rows.append(_strip(low, output, truth))
       pair = (images.to_uint8(x) for x in (output, truth))
       print(f'{file}: {name} at {exposure}: PSNR {metrics.psnr(*pair):.2f} dB')
-    width = max(row.shape[1] for row in rows)
-    rows = [
-      np.pad(
-        row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255
-      )
-      for row in rows
-    ]
     images.write_image(folder / file, np.concatenate(rows))
 
 

@@ -70,6 +70,13 @@ def _from_torch(
   return config, params
 
 
+def _note(text: str) -> tuple[str, str]:
+  key, equals, value = text.partition('=')
+  if not equals:
+    raise InputError(f'--note {text}: give key=text')
+  return key, value
+
+
 def _check_reference(model: ml_collections.ConfigDict) -> None:
   """Raises InputError for a network that the reference cannot express."""
   for key in ('patch', 'gamma'):
@@ -98,6 +105,13 @@ def main() -> None:
   parser.add_argument(
     '--dtype', choices=_DTYPES, default='float32', help='of .safetensors'
   )
+  parser.add_argument(
+    '--note',
+    action='append',
+    default=[],
+    metavar='KEY=TEXT',
+    help='kept with .safetensors: data, licence...',
+  )
   parser.add_argument('--overwrite', action='store_true')
   args = parser.parse_args()
   source, target = Path(args.source), Path(args.target)
@@ -116,6 +130,7 @@ def main() -> None:
   elif target.suffix == portable.ENDING:
     config.data.root = ''  # a folder of the machine that trained
     facts = {'config': config.to_dict(), 'step': step, 'source': source.name}
+    facts['notes'] = dict(map(_note, args.note))
     portable.save(target, params, facts, dtype=args.dtype)
   else:
     _save_checkpoint(target, config, step, params)

@@ -8,6 +8,7 @@ import safetensors.numpy
 
 from sel_jax.errors import InputError
 from sel_jax.inference import Enhancer
+from sel_jax.inference import SHIPPED
 from sel_jax.interop import portable
 
 PARAMS = {
@@ -84,7 +85,18 @@ def test_a_run_enhances_the_same_from_its_portable_weights(
   one, two = (Enhancer.from_checkpoint(p) for p in (trained, path))
   assert one.step == two.step
   np.testing.assert_array_equal(one(image), two(image))
-  done = run('convert', trained, path, '--dtype=float16', '--overwrite')
+  done = run('convert', trained, path, '--dtype=float16', '--overwrite',
+             '--note', 'data=pairs = two')  # fmt: skip
   assert done.returncode == 0, done.stderr
   half = Enhancer.from_checkpoint(path)(image)
   assert 0 < np.abs(half - one(image)).max() < 0.02
+  facts = portable.load(path)[1]
+  assert facts['notes'] == {'data': 'pairs = two'}
+  assert facts['config']['data']['root'] == ''
+
+
+def test_what_pytorch_cannot_express_is_refused(run, tmp_path):
+  target = tmp_path / 'shipped.pth'
+  done = run('convert', SHIPPED, target)
+  assert done.returncode == 2 and not target.exists()
+  assert 'config.model.patch=2' in done.stderr
