@@ -61,7 +61,7 @@ def _light(config: ml_collections.ConfigDict) -> None:
   config.train.update(
     steps=8_000, log_every=100, eval_every=1_000, save_every=250
   )
-  config.eval.update(steps=10, images=15)
+  config.eval.update(steps=1, images=15)
 
 
 def _quick(config: ml_collections.ConfigDict) -> None:

@@ -6,7 +6,8 @@ python -m experiments.convert runs/lol lol.pth
 
 A folder is a checkpoint that evaluate, enhance, export and demo read. The
 network of a .pth file is inferred from its tensors; what tensors do not tell,
-the diffusion, is the release's and can be set: --set sde.max_sigma=30
+the diffusion, is the release's and can be set: --set sde.max_sigma=30. Of other
+sources the sampler's settings alone can be set: --set eval.steps=4
 """
 
 import ast
@@ -70,6 +71,22 @@ def _from_torch(
   return config, params
 
 
+def _from_ours(
+  path: Path, settings: list[str]
+) -> tuple[int, ml_collections.ConfigDict, Any]:
+  """Step, configuration and parameters of a run or a portable file."""
+  enhancer = Enhancer.from_checkpoint(path)
+  for text in settings:
+    if not text.startswith('eval.'):
+      raise InputError(
+        f'--set {text}: a trained model has its configuration; only eval.* can '
+        'be chosen anew'
+      )
+    _set(enhancer.config, text)
+  build.check_config(enhancer.config)
+  return enhancer.step, enhancer.config, enhancer.params
+
+
 def _note(text: str) -> tuple[str, str]:
   key, equals, value = text.partition('=')
   if not equals:
@@ -119,11 +136,8 @@ def main() -> None:
     raise InputError(f'{target}: exists; add --overwrite to replace it')
   if source.suffix in _TORCH:
     step, (config, params) = 0, _from_torch(source, args.set)
-  elif args.set:
-    raise InputError('--set: only a .pth file comes without a configuration')
   else:
-    enhancer = Enhancer.from_checkpoint(source)
-    step, config, params = enhancer.step, enhancer.config, enhancer.params
+    step, config, params = _from_ours(source, args.set)
   if target.suffix in _TORCH:
     _check_reference(config.model)
     interop.write_state(target, interop.to_state(config.model.name, params))

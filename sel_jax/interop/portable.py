@@ -54,7 +54,8 @@ def save(
   tensors = {name: x.astype(dtype) for name, x in _flat(params).items()}
   text = json.dumps(dict(facts), indent=2, sort_keys=True)
   with files.replacing(path) as part:
-    safetensors.numpy.save_file(tensors, part, metadata={_ENTRY: text})
+    # Not `save_file`: its files are for their owner alone.
+    part.write_bytes(safetensors.numpy.save(tensors, {_ENTRY: text}))
   with files.replacing(path.with_name(f'{path.name}.json')) as part:
     part.write_text(text + '\n')
 

@@ -86,13 +86,16 @@ def test_a_run_enhances_the_same_from_its_portable_weights(
   assert one.step == two.step
   np.testing.assert_array_equal(one(image), two(image))
   done = run('convert', trained, path, '--dtype=float16', '--overwrite',
-             '--note', 'data=pairs = two')  # fmt: skip
+             '--note', 'data=pairs = two', '--set', 'eval.steps=1')  # fmt: skip
   assert done.returncode == 0, done.stderr
-  half = Enhancer.from_checkpoint(path)(image)
+  half = Enhancer.from_checkpoint(path, steps=one.spec.steps)(image)
   assert 0 < np.abs(half - one(image)).max() < 0.02
   facts = portable.load(path)[1]
   assert facts['notes'] == {'data': 'pairs = two'}
   assert facts['config']['data']['root'] == ''
+  assert facts['config']['eval']['steps'] == 1
+  done = run('convert', trained, tmp_path / 'x', '--set', 'sde.steps=9')
+  assert done.returncode == 2 and 'only eval.* can be' in done.stderr
 
 
 def test_what_pytorch_cannot_express_is_refused(run, tmp_path):
