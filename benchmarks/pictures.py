@@ -24,7 +24,8 @@ _SIZE = (450, 300)
 # File -> photographs and the share of light that is left; 1 is as it is.
 _PICTURES = {
   'before_after.jpg': [('chelsea', 0.05), ('coffee', 0.03)],
-  'failures.jpg': [('coffee', 0.002), ('astronaut', 1.0), ('rocket', 1.0)],
+  'not_dark.jpg': [('rocket', 1.0), ('astronaut', 1.0)],
+  'failures.jpg': [('coffee', 0.002), ('astronaut', 0.004)],
 }
 
 
