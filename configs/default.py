@@ -125,6 +125,7 @@ def get_config() -> ml_collections.ConfigDict:
     tile=640,
     overlap=128,
     pool=0,
+    anchor=True,
   )
   config.parallel = config_dict.create(
     backend='shard_map',

@@ -151,6 +151,8 @@ class EvalSpec:
     overlap: least overlap of tiles, pixels.
     pool: side of the window that the channel attention averages over, pixels;
       0 is the whole image or tile.
+    anchor: give a photograph in tiles the coarse tones of its restored
+      thumbnail, so that tiles of different content agree.
   """
 
   sampler: str = 'posterior'
@@ -164,6 +166,7 @@ class EvalSpec:
   tile: int = 640
   overlap: int = 128
   pool: int = 0
+  anchor: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

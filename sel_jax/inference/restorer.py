@@ -21,6 +21,7 @@ from sel_jax.build import Method
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import sample
 from sel_jax.diffusion.samplers import coefficients_of
+from sel_jax.inference import tone
 from sel_jax.inference.tiling import TiledSampler
 from sel_jax.settings import EvalSpec
 
@@ -181,7 +182,23 @@ class Restorer:
   def _in_tiles(self, params, image, on_progress) -> np.ndarray:
     key = jax.random.key(self._spec.seed)
     restored = self._tiled(params, key, image, on_tile=on_progress)
-    return np.clip(restored, 0, 1, out=restored)
+    np.clip(restored, 0, 1, out=restored)
+    if self._spec.anchor:
+      self._anchor(params, key, image, restored)
+    return restored
+
+  def _anchor(self, params, key, image, restored) -> None:
+    """Gives tiles that do not agree the tones of the restored thumbnail."""
+    tile = self._spec.tile
+    small = tone.thumbnail(image, tile)
+    height, width = small.shape[:2]
+    # A whole tile, so that one compilation serves every photograph.
+    pads = ((0, tile - height), (0, tile - width), (0, 0))
+    square = np.pad(small, pads, mode='symmetric')
+    wanted = self._tiled(params, key, square)[:height, :width]
+    spread = self._spec.overlap / 4 * tile / max(image.shape)
+    tone.match_tone(restored, np.clip(wanted, 0, 1), max(spread, 2.0))
+    np.clip(restored, 0, 1, out=restored)
 
   def _whole(self, params, images: list[np.ndarray]) -> list[np.ndarray]:
     """At most `at_once` images of one padded shape."""

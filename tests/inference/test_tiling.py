@@ -1,5 +1,6 @@
 import dataclasses
 
+from flax import linen as nn
 import hypothesis
 from hypothesis import strategies as st
 import jax
@@ -16,6 +17,7 @@ from sel_jax.diffusion.samplers import coefficients_of
 from sel_jax.diffusion.samplers import sample
 from sel_jax.inference import Restorer
 from sel_jax.inference import tiling
+from sel_jax.inference import tone
 from sel_jax.models import init_params
 from sel_jax.models import layers
 
@@ -114,12 +116,57 @@ def test_local_tiles_agree_with_the_whole_and_leave_no_seam(method):
   image = _photo(96, 200)
   spec = dataclasses.replace(spec, pool=15)
   whole = Restorer(method, dataclasses.replace(spec, tile=0))(params, image)
-  spec = dataclasses.replace(spec, tile=96, overlap=48)
+  spec = dataclasses.replace(spec, tile=96, overlap=48, anchor=False)
   tiled = Restorer(method, spec)(params, image)
   assert tiled.shape == image.shape
   change = np.abs(whole - image).mean()
   assert change > 0.01
   assert np.abs(tiled - whole).mean() < 0.02 * change
+
+
+class _MeanExposure(nn.Module):
+  """Brightens what it sees to one mean: every tile to its own."""
+
+  @nn.compact
+  def __call__(self, x, mu, t):
+    del x, t
+    gain = self.param('gain', nn.initializers.ones, ())
+    mean = jnp.mean(mu, axis=(1, 2, 3), keepdims=True)
+    return gain * 0.3 * mu / mean - mu
+
+
+def test_anchored_tiles_agree_on_brightness(method):
+  method, _, spec = method
+  method = dataclasses.replace(method, model=_MeanExposure())
+  params = {'gain': jnp.ones(())}
+  image = 0.1 + 0.1 * _photo(64, 256)
+  image[:, 128:] *= 0.3
+  spec = dataclasses.replace(spec, tile=64, overlap=32)
+  whole = Restorer(method, dataclasses.replace(spec, tile=0))(params, image)
+  far, near = (
+    np.abs(
+      Restorer(method, dataclasses.replace(spec, anchor=anchor))(params, image)
+      - whole
+    ).mean()
+    for anchor in (False, True)
+  )
+  assert far > 0.1
+  assert near < 0.2 * far
+
+
+def test_tones_are_matched_and_detail_is_kept():
+  rng = np.random.default_rng(0)
+  detail = rng.uniform(0.4, 0.6, (120, 200, 3)).astype(np.float32)
+  ramp = np.linspace(0.5, 1.5, 200, dtype=np.float32)[None, :, None]
+  spoiled = detail * ramp
+  tone.match_tone(spoiled, tone.thumbnail(detail, 100), 2.0)
+  np.testing.assert_allclose(spoiled, detail, rtol=0.08)
+  black = np.zeros((9, 5, 3), np.float32)
+  tone.match_tone(black, np.ones((3, 2, 3), np.float32), 2.0)
+  assert not black.any()
+  line = np.full((3, 500, 3), 0.2, np.float32)
+  tone.match_tone(line, tone.thumbnail(2 * line, 50), 2.0)
+  np.testing.assert_allclose(line, 0.4, rtol=1e-4)
 
 
 def test_one_compilation_serves_large_photographs_of_any_size(method):
