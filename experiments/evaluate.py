@@ -32,7 +32,7 @@ from sel_jax.inference import SHIPPED
 
 _SETTINGS = (
   'sampler', 'grid', 'steps', 'seed', 'tile', 'overlap', 'pool', 'dynamic',
-  'unbias',
+  'unbias', 'anchor',
 )  # fmt: skip
 
 
@@ -58,6 +58,11 @@ def add_sampler_flags(
   parser.add_argument('--overlap', type=int, help='of tiles, pixels')
   parser.add_argument(
     '--pool', type=int, help='window of the channel attention; 0: everything'
+  )
+  parser.add_argument(
+    '--anchor',
+    action=argparse.BooleanOptionalAction,
+    help='tiles take the tones of the restored thumbnail',
   )
   parser.add_argument(
     '--dynamic', type=float, help='quantile of dynamic thresholding; 0: clip'
