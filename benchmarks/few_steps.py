@@ -71,17 +71,16 @@ def main() -> None:
   else:
     spec = DataSpec(source='sample')
   photos = open_photos(spec, args.split)
+  enhancer = Enhancer.from_checkpoint(args.checkpoint)
   rows = []
   for sampler, grid, steps in itertools.product(
     args.samplers.split(','),
     args.grids.split(','),
     map(int, args.steps.split(',')),
   ):
-    enhancer = Enhancer.from_checkpoint(
-      args.checkpoint, sampler=sampler, grid=grid, steps=steps
-    )
     row = {'sampler': sampler, 'grid': grid, 'steps': steps}
-    rows.append(row | _measured(enhancer, photos, args.limit))
+    chosen = enhancer.with_settings(**row)
+    rows.append(row | _measured(chosen, photos, args.limit))
   print(f'{measure.machine()}\n{args.checkpoint}, {len(photos)} images\n')
   measure.show(rows, COLUMNS)
   measure.save(args.json, vars(args), rows)
