@@ -18,8 +18,8 @@ import jax.numpy as jnp
 
 from benchmarks import measure
 from benchmarks.step import flops
-from configs import lol
 from sel_jax import build
+from sel_jax.configs import lol
 from sel_jax.training import optimizers
 from sel_jax.training.state import TrainState
 from sel_jax.training.step import train_step
@@ -59,7 +59,7 @@ def _abstract(config, batch: int):
   )
   example = {
     'low': image,
-    'target': image,
+    'clean': image,
     'index': jax.ShapeDtypeStruct((batch,), jnp.int32),
   }
 

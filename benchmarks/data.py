@@ -15,9 +15,9 @@ import time
 
 from benchmarks import measure
 from sel_jax.data import cache
-from sel_jax.data import photos
+from sel_jax.data import pairs
 from sel_jax.data import pipeline
-from sel_jax.data.augmentations import Augmentation
+from sel_jax.data.augment import Augmentation
 
 COLUMNS = {
   'cache': 's',
@@ -31,11 +31,11 @@ COLUMNS = {
 }
 
 
-def _spec(args: argparse.Namespace) -> photos.DataSpec:
+def _spec(args: argparse.Namespace) -> pairs.DataSpec:
   if args.tfds:
-    return photos.DataSpec(source='tfds', root=args.root, name=args.tfds)
+    return pairs.DataSpec(source='tfds', root=args.root, name=args.tfds)
   source = 'folder' if args.root else 'sample'
-  return photos.DataSpec(source=source, root=args.root)
+  return pairs.DataSpec(source=source, root=args.root)
 
 
 def _walk(data, steps: int, busy: float) -> tuple[float, float]:
@@ -92,7 +92,7 @@ def main() -> None:
   parser.add_argument('--workers', default='2', help='processes, or nothing')
   parser.add_argument('--json', help='also write the figures to this file')
   args = parser.parse_args()
-  opened = photos.open_photos(_spec(args), 'train')
+  opened = pairs.open_pairs(_spec(args), 'train')
   rows = []
   for kind in cache.CACHES:
     for threads in map(int, args.threads.split(',')):

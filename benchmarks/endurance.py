@@ -15,9 +15,9 @@ import jax
 
 from benchmarks import measure
 from benchmarks import runs
-from configs import lol
 from sel_jax import allocator
 from sel_jax import training
+from sel_jax.configs import lol
 
 COLUMNS = {'step': 'd', 'resident MB': '.0f', 'compilations': 'd'}
 

@@ -14,10 +14,10 @@ import numpy as np
 
 from benchmarks import measure
 from sel_jax import allocator
-from sel_jax.data.photos import DataSpec
-from sel_jax.data.photos import open_photos
+from sel_jax.data.pairs import DataSpec
+from sel_jax.data.pairs import open_pairs
 from sel_jax.evaluation import evaluator
-from sel_jax.evaluation import report
+from sel_jax.evaluation import text_report
 from sel_jax.inference import Enhancer
 from sel_jax.inference import SHIPPED
 
@@ -36,15 +36,15 @@ COLUMNS = {
 _METRICS = ('psnr', 'ssim', 'lpips_alex')
 
 
-def _measured(enhancer: Enhancer, photos, limit: int) -> measure.Row:
+def _measured(enhancer: Enhancer, pairs, limit: int) -> measure.Row:
   """Means over a split."""
   rows = evaluator.evaluate(
     lambda lows: [enhancer(low) for low in lows],
-    photos,
+    pairs,
     names=_METRICS,
     limit=limit,
   )
-  summary = report.summarize(rows)
+  summary = text_report.summarize(rows)
   found = {key: summary[key]['mean'] for key in (*_METRICS, 'psnr_gt_mean')}
   return found | {
     'psnr low': summary['psnr']['low'],
@@ -70,7 +70,7 @@ def main() -> None:
     spec = DataSpec(root=str(Path(args.data).resolve()))
   else:
     spec = DataSpec(source='sample')
-  photos = open_photos(spec, args.split)
+  pairs = open_pairs(spec, args.split)
   enhancer = Enhancer.from_checkpoint(args.checkpoint)
   rows = []
   for sampler, grid, steps in itertools.product(
@@ -80,8 +80,8 @@ def main() -> None:
   ):
     row = {'sampler': sampler, 'grid': grid, 'steps': steps}
     chosen = enhancer.with_settings(**row)
-    rows.append(row | _measured(chosen, photos, args.limit))
-  print(f'{measure.machine()}\n{args.checkpoint}, {len(photos)} images\n')
+    rows.append(row | _measured(chosen, pairs, args.limit))
+  print(f'{measure.machine()}\n{args.checkpoint}, {len(pairs)} images\n')
   measure.show(rows, COLUMNS)
   measure.save(args.json, vars(args), rows)
 

@@ -14,9 +14,10 @@ import numpy as np
 import skimage.data
 
 from sel_jax import allocator
-from sel_jax.data import degradations
-from sel_jax.data import images
+from sel_jax import files
+from sel_jax.data import degrade
 from sel_jax.evaluation import metrics
+from sel_jax.images import codec
 from sel_jax.inference import Enhancer
 from sel_jax.inference import SHIPPED
 
@@ -31,12 +32,12 @@ _PICTURES = {
 
 def _case(name: str, exposure: float) -> tuple[np.ndarray, np.ndarray]:
   """Low and true photograph, float32."""
-  truth = images.to_float(getattr(skimage.data, name)())
+  clean = codec.to_float(getattr(skimage.data, name)())
   if exposure == 1:
-    return truth, truth
-  model = degradations.LowLight(exposure=(exposure, exposure))
-  low = degradations.darken(np.random.default_rng(0), truth, model)
-  return low, truth
+    return clean, clean
+  model = degrade.LowLight(exposure=(exposure, exposure))
+  low = degrade.darken(np.random.default_rng(0), clean, model)
+  return low, clean
 
 
 def _strip(*parts: np.ndarray) -> np.ndarray:
@@ -46,7 +47,7 @@ def _strip(*parts: np.ndarray) -> np.ndarray:
     height, width = part.shape[:2]
     rows, columns = min(height, width * 2 // 3), min(width, height * 3 // 2)
     top, left = (height - rows) // 2, (width - columns) // 2
-    cut = images.to_uint8(part[top : top + rows, left : left + columns])
+    cut = codec.to_uint8(part[top : top + rows, left : left + columns])
     scaled.append(cv2.resize(cut, _SIZE, interpolation=cv2.INTER_AREA))
   return np.concatenate(scaled, axis=1)
 
@@ -59,16 +60,16 @@ def main() -> None:
   args = parser.parse_args()
   allocator.keep_memory()
   enhancer = Enhancer.from_checkpoint(args.checkpoint)
-  folder = images.ensure_directory(Path(args.folder))
+  folder = files.ensure_directory(Path(args.folder))
   for file, cases in _PICTURES.items():
     rows = []
     for name, exposure in cases:
-      low, truth = _case(name, exposure)
-      output = enhancer(low)
-      rows.append(_strip(low, output, truth))
-      pair = (images.to_uint8(x) for x in (output, truth))
+      low, clean = _case(name, exposure)
+      restored = enhancer(low)
+      rows.append(_strip(low, restored, clean))
+      pair = (codec.to_uint8(x) for x in (restored, clean))
       print(f'{file}: {name} at {exposure}: PSNR {metrics.psnr(*pair):.2f} dB')
-    images.write_image(folder / file, np.concatenate(rows))
+    codec.write_image(folder / file, np.concatenate(rows))
 
 
 if __name__ == '__main__':

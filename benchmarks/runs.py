@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from sel_jax.checkpoints import Checkpoints
-from sel_jax.data import images
+from sel_jax.images import codec
 
 ROOT = Path(__file__).parents[1]
 
@@ -33,8 +33,8 @@ def make_pairs(
       (root / split / folder).mkdir(parents=True, exist_ok=True)
     for n in range(count):
       high = rng.integers(0, 256, (*size, 3), dtype=np.uint8)
-      images.write_image(root / split / 'high' / f'{n}.png', high)
-      images.write_image(root / split / 'low' / f'{n}.png', high // 8)
+      codec.write_image(root / split / 'high' / f'{n}.png', high)
+      codec.write_image(root / split / 'low' / f'{n}.png', high // 8)
   return root
 
 

@@ -17,10 +17,10 @@ import numpy as np
 
 from benchmarks import analytic
 from benchmarks import measure
-from configs import lol
 from sel_jax import allocator
 from sel_jax import build
 from sel_jax import models
+from sel_jax.configs import lol
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import SAMPLERS
 from sel_jax.inference import Restorer

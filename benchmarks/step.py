@@ -24,10 +24,10 @@ import ml_collections
 import numpy as np
 
 from benchmarks import measure
-from configs import lol
 from sel_jax import allocator
 from sel_jax import build
 from sel_jax import models
+from sel_jax.configs import lol
 from sel_jax.training import optimizers
 from sel_jax.training import parallel
 from sel_jax.training.state import TrainState

@@ -22,7 +22,8 @@ import skimage.data
 
 from benchmarks import measure
 from sel_jax import allocator
-from sel_jax.data import images
+from sel_jax import files
+from sel_jax.images import codec
 from sel_jax.inference import Enhancer
 from sel_jax.inference import Restorer
 from sel_jax.inference import tiling
@@ -141,9 +142,9 @@ def seams(enhancer: Enhancer, image, tile: int, folder: Path | None):
     found = restore(tile=tile, overlap=overlap, pool=pool)(image)
     add('blended at every step', found, local, plan, overlap, pool)
   if folder:
-    images.ensure_directory(folder)
+    files.ensure_directory(folder)
     for name, picture in pictures.items():
-      images.write_image(folder / f'{name}.png', picture)
+      codec.write_image(folder / f'{name}.png', picture)
   return rows
 
 
@@ -164,9 +165,9 @@ def one_size(args) -> measure.Row:
 
   run()
   if args.folder:
-    images.ensure_directory(args.folder)
+    files.ensure_directory(args.folder)
     path = Path(args.folder) / f'{args.child}.jpg'
-    images.write_image(path, result['image'])
+    codec.write_image(path, result['image'])
   spec = enhancer.spec
   large = bool(spec.tile) and max(width, height) > spec.tile
   plan = tiling.Tiling.create(height, width, spec.tile or 32, spec.overlap)

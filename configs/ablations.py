@@ -17,7 +17,7 @@ Run:      python -m experiments.ablate --config=configs/ablations.py:loss \
 
 import ml_collections
 
-from configs import lol
+from sel_jax.configs import lol
 
 # The loss alone: what is ablated must not hide behind another term.
 _ALONE = {

@@ -20,7 +20,7 @@ Run:      python -m experiments.train --config=configs/lol.py \
 
 import ml_collections
 
-from configs import default
+from sel_jax.configs import default
 
 
 def _paper(config: ml_collections.ConfigDict) -> None:

@@ -11,7 +11,7 @@ Run:      make train
 
 import ml_collections
 
-from configs import default
+from sel_jax.configs import default
 
 
 def get_config() -> ml_collections.ConfigDict:

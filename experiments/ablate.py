@@ -1,56 +1,7 @@
-"""Trains variants of one configuration over seeds, and tells them apart.
+"""`python -m experiments.ablate`, from a clone."""
 
-python -m experiments.ablate --config=configs/ablations.py:loss \
-    --config.base.data.root=/data/LOL --workdir=runs/loss
-
-Stopped and called again it goes on. WORKDIR/results.json holds every figure,
-table.md the means, their spread and the paired gain over the first variant,
-plot.svg the same as a picture.
-"""
-
-import sys
-
-from experiments import command_line
-from experiments.train import read_flags
-from sel_jax import files
-from sel_jax.data import images
-from sel_jax.errors import InputError
-from sel_jax.evaluation import METRICS
-from sel_jax.evaluation.report import GT_MEAN
-from sel_jax.training import ablation
-from sel_jax.training import ablation_report
-
-
-def main() -> int:
-  """Entry point: 0, or 1 where a signal stopped it before the end."""
-  if {'--help', '-h'} & set(sys.argv[1:]):
-    print(__doc__)
-    return 0
-  given = read_flags(sys.argv, example='configs/ablations.py', text={})
-  config = given.config
-  if 'variants' not in config:
-    raise InputError('--config: no ablation; see configs/ablations.py')
-  for name in config.metrics:
-    if name not in METRICS:
-      raise InputError(f'config.metrics: {name!r} is none of {list(METRICS)}')
-  variants = {name: dict(changes) for name, changes in config.variants}
-  todo = ablation.trials(config.base, variants, config.seeds)
-  workdir = images.ensure_directory(given.workdir)
-  results, shown = [], [*config.metrics, config.metrics[0] + GT_MEAN]
-  for result in ablation.run(
-    todo, workdir, split=config.split, names=config.metrics
-  ):
-    results.append(result)
-    print(f'{len(results)}/{len(todo)}: {result["variant"]}, {result["seed"]}')
-    table = ablation_report.table(results, shown)
-    with files.replacing(workdir / 'table.md') as part:
-      part.write_text(table + '\n')
-    with files.replacing(workdir / 'plot.svg') as part:
-      part.write_text(ablation_report.plot(results, config.metrics[0]))
-  if results:
-    print(table)
-  return 0 if len(results) == len(todo) else 1
-
+from sel_jax.commands import command_line
+from sel_jax.commands.ablate import main
 
 if __name__ == '__main__':
   command_line.run(main)

@@ -1,54 +1,7 @@
-"""Writes a trained model as StableHLO or ONNX, for programs without sel_jax.
+"""`python -m experiments.export`, from a clone."""
 
-python -m experiments.export --checkpoint=runs/lol lol.stablehlo
-python -m experiments.export --checkpoint=runs/lol lol.onnx --size=256x256
-
-StableHLO holds the whole sampler; ONNX one call of the network, and its
-converter wants an environment of its own, see docs/enhancing.md.
-"""
-
-import argparse
-from pathlib import Path
-import re
-
-from experiments import command_line
-from experiments.evaluate import add_sampler_flags
-from experiments.evaluate import load
-from sel_jax.data import images
-from sel_jax.errors import InputError
-from sel_jax.inference import export
-
-
-def _size(text: str) -> tuple[int, int]:
-  """'HxW' as numbers."""
-  match = re.fullmatch(r'(\d+)x(\d+)', text)
-  if not match:
-    raise argparse.ArgumentTypeError(f'{text!r}: give HEIGHTxWIDTH')
-  return int(match[1]), int(match[2])
-
-
-def main() -> None:
-  """Entry point."""
-  parser = command_line.parser(__doc__)
-  add_sampler_flags(parser)
-  parser.add_argument('target', help=' or '.join(export.FORMATS))
-  parser.add_argument(
-    '--size', type=_size, help='HEIGHTxWIDTH; StableHLO takes any without it'
-  )
-  parser.add_argument('--overwrite', action='store_true')
-  args = parser.parse_args()
-  target = Path(args.target)
-  if target.exists() and not args.overwrite:
-    raise InputError(f'{target}: exists; add --overwrite to replace it')
-  images.ensure_directory(target.absolute().parent)
-  options = {'size': args.size} if args.size else {}
-  difference = export.export(load(args), target, **options)
-  size = target.stat().st_size / 1e6
-  print(
-    f'{target}: {size:.1f} MB; greatest difference from the model '
-    f'{difference:.1e}'
-  )
-
+from sel_jax.commands import command_line
+from sel_jax.commands.export import main
 
 if __name__ == '__main__':
   command_line.run(main)

@@ -14,7 +14,7 @@ import numpy as np
 import skimage.data
 
 from sel_jax import entropy
-from sel_jax.diffusion import PIXEL_DISTANCES
+from sel_jax.losses import LOSSES
 
 photo = (skimage.data.astronaut()[20:148, 140:268] / 255).astype(np.float32)
 rng = np.random.default_rng(0)
@@ -34,8 +34,8 @@ def spatial(distance):
 
 
 LOSSES = {
-  'L1': PIXEL_DISTANCES['l1'],
-  'L2': PIXEL_DISTANCES['l2'],
+  'L1': LOSSES['l1'],
+  'L2': LOSSES['l2'],
   'Hellinger': spatial('hellinger'),
   'relative entropy': spatial('relative'),
   'Jensen-Shannon': spatial('jensen_shannon'),

@@ -14,12 +14,12 @@ from IPython.display import Markdown
 import matplotlib.pyplot as plt
 import numpy as np
 
-from configs import sample
 from sel_jax import build
-from sel_jax.data.photos import DataSpec
-from sel_jax.data.photos import open_photos
+from sel_jax.configs import sample
+from sel_jax.data.pairs import DataSpec
+from sel_jax.data.pairs import open_pairs
 from sel_jax.evaluation import evaluator
-from sel_jax.evaluation import report
+from sel_jax.evaluation import text_report
 from sel_jax.inference import Enhancer
 from sel_jax.training import train
 
@@ -64,17 +64,17 @@ plt.show()
 # The best checkpoint on the validation photograph, by two samplers.
 
 # %%
-photos = open_photos(DataSpec(source='sample'), 'val')
+pairs = open_pairs(DataSpec(source='sample'), 'val')
 rows = []
 pictures = []
 for sampler, steps in (('posterior', 5), ('dpm2m', 5)):
   enhancer = Enhancer.from_checkpoint(workdir, sampler=sampler, steps=steps)
   found = evaluator.evaluate(
     lambda lows, enhancer=enhancer: [enhancer(low) for low in lows],
-    photos,
+    pairs,
     on_image=lambda name, *images: pictures.append(images),
   )
-  summary = report.summarize(found)
+  summary = text_report.summarize(found)
   rows.append(
     f'| {sampler}, {steps} steps | {summary["psnr"]["mean"]:.2f} | '
     f'{summary["ssim"]["mean"]:.4f} | {summary["psnr_gt_mean"]["mean"]:.2f} |'
@@ -83,10 +83,10 @@ head = '| sampler | PSNR | SSIM | PSNR, GT-mean |\n| --- | --- | --- | --- |\n'
 display(Markdown(head + '\n'.join(rows)))
 
 # %%
-low, output, truth = pictures[0]
+low, restored, clean = pictures[0]
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
 for axis, image, title in zip(
-  axes, (low, output, truth), ('low', 'ours, 100 steps', 'truth'), strict=True
+  axes, (low, restored, clean), ('low', 'ours, 100 steps', 'clean'), strict=True
 ):
   axis.imshow(image)
   axis.set_title(title)

@@ -44,9 +44,9 @@ def main() -> None:
         cell.outputs = [o for o in cell.outputs if o.get('name') != 'stderr']
         for output in cell.outputs:
           _shrink(output.get('data', {}))
-    target = source.with_suffix('.ipynb')
-    jupytext.write(notebook, target, fmt='ipynb')
-    print(f'{target.name}: {target.stat().st_size / 1000:.0f} kB')
+    destination = source.with_suffix('.ipynb')
+    jupytext.write(notebook, destination, fmt='ipynb')
+    print(f'{destination.name}: {destination.stat().st_size / 1000:.0f} kB')
 
 
 if __name__ == '__main__':

@@ -17,21 +17,21 @@ import ml_collections
 
 from sel_jax import entropy
 from sel_jax import models
-from sel_jax.data.augmentations import Augmentation
+from sel_jax.data.augment import Augmentation
 from sel_jax.data.cache import CACHES
-from sel_jax.data.photos import DataSpec
-from sel_jax.data.photos import SOURCES
+from sel_jax.data.pairs import DataSpec
+from sel_jax.data.pairs import SOURCES
 from sel_jax.data.pipeline import LoaderSpec
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion import OBJECTIVES
-from sel_jax.diffusion import PIXEL_DISTANCES
 from sel_jax.diffusion import PREDICTIONS
 from sel_jax.diffusion import SAMPLERS
 from sel_jax.diffusion import SDES
 from sel_jax.diffusion import SDESpec
 from sel_jax.entropy import EntropySpec
 from sel_jax.errors import InputError
+from sel_jax.losses import LOSSES
 from sel_jax.settings import BACKENDS
 from sel_jax.settings import CropSpec
 from sel_jax.settings import DEPTHWISE
@@ -295,8 +295,8 @@ class Method:
     output = self.model.apply({'params': params}, x, mu, t)
     return PREDICTIONS[self.predicts](self.sde, output, x, mu, t)
 
-  def distances(self, key: Array) -> dict[str, tuple[float, Callable]]:
-    """Name -> (weight, distance) of those that are on.
+  def losses(self, key: Array) -> dict[str, tuple[float, Callable]]:
+    """Name -> (weight, loss) of those that are on.
 
     Args:
       key: draws the neighbour weights of the spatial entropy.
@@ -307,7 +307,7 @@ class Method:
         entropy.spatial_entropy_loss, spec=self.entropy, key=key
       )
       found['entropy'] = (self.loss.entropy, spatial)
-    for name, distance in PIXEL_DISTANCES.items():
+    for name, distance in LOSSES.items():
       if weight := getattr(self.loss, name):
         found[name] = (weight, distance)
     return found
@@ -324,7 +324,7 @@ def build_method(config: Config) -> Method:
     raise InputError(
       f'config.loss.at_prior={loss.at_prior}: a probability lies in 0 to 1'
     )
-  if not any(getattr(loss, name) for name in ('entropy', *PIXEL_DISTANCES)):
+  if not any(getattr(loss, name) for name in ('entropy', *LOSSES)):
     raise InputError(
       'config.loss: every weight is 0; set config.loss.entropy or '
       'config.loss.l1 above 0'

@@ -7,3 +7,35 @@ remedy; command lines print it and exit with status 2, without a traceback.
 
 class InputError(ValueError):
   """Something the user gave is missing, broken or inconsistent."""
+
+
+class SettingError(InputError):
+  """A key of a configuration has a value that does not fit.
+
+  Attributes:
+    key: the key, within its section.
+    value: what it was given; None for a key that is unknown.
+    reason: what is wrong with it, and the remedy.
+  """
+
+  def __init__(self, key: str, value: object, reason: str, owner: str = ''):
+    """The message names the owner, if there is one."""
+    self.key, self.value, self.reason = key, value, reason
+    given = '' if value is None else f'={value!r}'
+    super().__init__(f'{owner}{"." * bool(owner)}{key}{given}: {reason}')
+
+  def of(self, owner: str) -> 'SettingError':
+    """The same error with the name of the section, or class, before its key."""
+    return SettingError(self.key, self.value, self.reason, owner)
+
+
+class DamagedCheckpointError(InputError):
+  """A checkpoint that is incomplete or whose bytes have changed."""
+
+
+class NonFiniteLossError(ArithmeticError):
+  """The loss became NaN or infinite; names the step and the term."""
+
+
+class StuckProcessError(RuntimeError):
+  """Another process did not arrive at a barrier in time."""

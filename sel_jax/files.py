@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import contextlib
 import os
 from pathlib import Path
+import tempfile
 
 from sel_jax.errors import InputError
 
@@ -16,6 +17,24 @@ def cache_home() -> Path:
   """Folder for what can be made again: XDG_CACHE_HOME or ~/.cache."""
   home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
   return Path(home) / 'sel_jax'
+
+
+def ensure_directory(path: str | os.PathLike) -> Path:
+  """Makes a folder and checks that files can be written to it.
+
+  Raises:
+    InputError: if it cannot be made or written to.
+  """
+  path = Path(path)
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path):
+      pass
+  except OSError as error:
+    raise InputError(
+      f'{path}: cannot write there ({error.strerror}); choose another folder'
+    ) from error
+  return path
 
 
 @contextlib.contextmanager

@@ -6,16 +6,16 @@ from pathlib import Path
 import subprocess
 import sys
 
-from commands import QUICK_XLA
-from commands import ROOT
-from commands import run_process
-from commands import train_args
+from helpers.commands import QUICK_XLA
+from helpers.commands import ROOT
+from helpers.commands import run_process
+from helpers.commands import train_args
 import jax
 import numpy as np
 import pytest
 
 from benchmarks.runs import make_pairs
-from experiments import command_line
+from sel_jax.commands import command_line
 
 GOLDEN = Path(os.environ.get('SEL_GOLDEN') or Path(__file__).parent / 'golden')
 

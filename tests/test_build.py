@@ -5,10 +5,10 @@ import jax
 import ml_collections
 import pytest
 
-from configs import default
-from configs import lol
-from configs import sample
 from sel_jax import build
+from sel_jax.configs import default
+from sel_jax.configs import lol
+from sel_jax.configs import sample
 from sel_jax.entropy import EntropySpec
 from sel_jax.errors import InputError
 from sel_jax.models import ConditionalUNet
@@ -29,7 +29,7 @@ def test_every_config_builds_and_survives_storing(name):
   config = CONFIGS[name]()
   build.check_config(config)
   method = build.build_method(config)
-  assert method.distances(jax.random.key(0))
+  assert method.losses(jax.random.key(0))
   stored = json.loads(config.to_json_best_effort())
   again = ml_collections.ConfigDict(stored)
   build.check_config(again)

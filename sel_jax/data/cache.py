@@ -18,7 +18,7 @@ import tempfile
 import numpy as np
 
 from sel_jax import files
-from sel_jax.data.photos import Photo
+from sel_jax.data.pairs import Pair
 from sel_jax.errors import InputError
 
 CACHES = ('memory', 'disk', 'none')
@@ -26,17 +26,19 @@ CACHES = ('memory', 'disk', 'none')
 _log = logging.getLogger(__name__)
 
 _FILE, _INDEX = 'pixels.bin', 'index.json'
+# Field of a `Pair` -> its name in the index, which caches of before have.
+_SIDES = {'low': 'low', 'clean': 'target'}
 
 
 class _Reader:
   """Reads a photograph; None in place of a broken one, if that is allowed."""
 
-  def __init__(self, photos: Sequence[Photo], skip_broken: bool):
-    self._photos, self._skip = photos, skip_broken
+  def __init__(self, pairs: Sequence[Pair], skip_broken: bool):
+    self._pairs, self._skip = pairs, skip_broken
 
-  def __call__(self, index: int) -> Photo | None:
+  def __call__(self, index: int) -> Pair | None:
     try:
-      return self._photos[index]
+      return self._pairs[index]
     except InputError as error:
       if not self._skip:
         raise
@@ -44,33 +46,33 @@ class _Reader:
       return None
 
 
-def _read_all(photos: Sequence[Photo], skip_broken: bool):
+def _read_all(pairs: Sequence[Pair], skip_broken: bool):
   """Yields sound photographs in order, decoded by four threads."""
   with ThreadPoolExecutor(4) as pool:
-    found = pool.map(_Reader(photos, skip_broken), range(len(photos)))
-    yield from (photo for photo in found if photo is not None)
+    found = pool.map(_Reader(pairs, skip_broken), range(len(pairs)))
+    yield from (pair for pair in found if pair is not None)
 
 
-class _Substituting(Sequence[Photo]):
+class _Substituting(Sequence[Pair]):
   """Photographs decoded at each use; the next sound one for a broken one."""
 
-  def __init__(self, photos: Sequence[Photo]):
-    self._photos, self._read = photos, _Reader(photos, True)
+  def __init__(self, pairs: Sequence[Pair]):
+    self._pairs, self._read = pairs, _Reader(pairs, True)
 
   def __len__(self) -> int:
-    return len(self._photos)
+    return len(self._pairs)
 
-  def __getitem__(self, index: int) -> Photo:
+  def __getitem__(self, index: int) -> Pair:
     if not 0 <= index < len(self):
       raise IndexError(index)
     for offset in range(len(self)):
-      photo = self._read((index + offset) % len(self))
-      if photo is not None:
-        return photo
+      pair = self._read((index + offset) % len(self))
+      if pair is not None:
+        return pair
     raise InputError('no photograph of the data set can be read')
 
 
-class DiskPhotos(Sequence[Photo]):
+class DiskPairs(Sequence[Pair]):
   """Decoded photographs in one file, mapped into memory by each process."""
 
   def __init__(self, folder: Path):
@@ -84,7 +86,7 @@ class DiskPhotos(Sequence[Photo]):
   def __len__(self) -> int:
     return len(self._index)
 
-  def __getitem__(self, index: int) -> Photo:
+  def __getitem__(self, index: int) -> Pair:
     if self._bytes is None:
       self._bytes = np.memmap(self._folder / _FILE, np.uint8, 'r')
     entry = self._index[index]
@@ -93,25 +95,27 @@ class DiskPhotos(Sequence[Photo]):
       size = int(np.prod(shape)) * np.dtype(dtype).itemsize
       return self._bytes[start : start + size].view(dtype).reshape(shape)
 
-    return Photo(entry['name'], image(*entry['low']), image(*entry['target']))
+    return Pair(
+      entry['name'], *(image(*entry[kept]) for kept in _SIDES.values())
+    )
 
 
-def _fingerprint(photos: Sequence[Photo]) -> str:
+def _fingerprint(pairs: Sequence[Pair]) -> str:
   """Of the files behind the photographs, or of their number of records."""
   digest = hashlib.sha256()
-  for mark in photos.marks():
+  for mark in pairs.marks():
     digest.update(f'{mark}\n'.encode())
   return digest.hexdigest()[:16]
 
 
-def _write(folder: Path, photos: Sequence[Photo], skip_broken: bool) -> None:
+def _write(folder: Path, pairs: Sequence[Pair], skip_broken: bool) -> None:
   index, start = [], 0
   with open(folder / _FILE, 'wb') as file:
-    for photo in _read_all(photos, skip_broken):
-      entry = {'name': photo.name}
-      for side in ('low', 'target'):
-        image = np.ascontiguousarray(getattr(photo, side))
-        entry[side] = (start, image.shape, image.dtype.str)
+    for pair in _read_all(pairs, skip_broken):
+      entry = {'name': pair.name}
+      for side, kept in _SIDES.items():
+        image = np.ascontiguousarray(getattr(pair, side))
+        entry[kept] = (start, image.shape, image.dtype.str)
         file.write(image.data)
         # Views of 16-bit samples must start at an even byte.
         file.write(b'\0' * (-image.nbytes % 8))
@@ -121,15 +125,15 @@ def _write(folder: Path, photos: Sequence[Photo], skip_broken: bool) -> None:
 
 
 def _on_disk(
-  photos: Sequence[Photo], directory: Path, skip_broken: bool
-) -> DiskPhotos:
-  folder = directory / f'decoded-{_fingerprint(photos)}-{int(skip_broken)}'
+  pairs: Sequence[Pair], directory: Path, skip_broken: bool
+) -> DiskPairs:
+  folder = directory / f'decoded-{_fingerprint(pairs)}-{int(skip_broken)}'
   if not folder.is_dir():
     try:
       directory.mkdir(parents=True, exist_ok=True)
       part = Path(tempfile.mkdtemp(prefix='.part-', dir=directory))
       try:
-        _write(part, photos, skip_broken)
+        _write(part, pairs, skip_broken)
         # Another process may have been faster: then its folder stays.
         if not folder.is_dir():
           os.rename(part, folder)
@@ -140,20 +144,20 @@ def _on_disk(
         f'{directory}: cannot keep decoded images there ({error.strerror}); '
         'set config.data.cache_dir elsewhere or config.data.cache to memory'
       ) from error
-  return DiskPhotos(folder)
+  return DiskPairs(folder)
 
 
 def keep(
-  photos: Sequence[Photo],
+  pairs: Sequence[Pair],
   cache: str,
   *,
   directory: str | Path = '',
   skip_broken: bool = False,
-) -> Sequence[Photo]:
+) -> Sequence[Pair]:
   """Decodes photographs once and keeps them.
 
   Args:
-    photos: of `open_photos`.
+    pairs: of `open_pairs`.
     cache: 'memory'; 'disk', for sets that memory cannot hold; 'none' decodes
       anew at each use.
     directory: for 'disk'; the user's cache folder if empty.
@@ -170,12 +174,12 @@ def keep(
       f'config.data.cache={cache!r}: choose one of {list(CACHES)}'
     )
   if cache == 'none':
-    return _Substituting(photos) if skip_broken else photos
+    return _Substituting(pairs) if skip_broken else pairs
   if cache == 'memory':
-    kept = list(_read_all(photos, skip_broken))
+    kept = list(_read_all(pairs, skip_broken))
   else:
     where = Path(directory) if directory else files.cache_home() / 'decoded'
-    kept = _on_disk(photos, where, skip_broken)
+    kept = _on_disk(pairs, where, skip_broken)
   if not kept:
     raise InputError('no photograph of the data set can be read')
   return kept

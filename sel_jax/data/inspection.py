@@ -13,9 +13,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from sel_jax.data import lol
-from sel_jax.data import scenes
-from sel_jax.data import sources
+from sel_jax.data import folders
+from sel_jax.data import public
+from sel_jax.data import splits
 from sel_jax.errors import InputError
 
 # Phase correlation below which two images hardly show the same view, and
@@ -46,7 +46,7 @@ class _Looked:
   """What is kept of a pair after it was read."""
 
   name: str
-  target_hash: str
+  clean_hash: str
   low_hash: str
   descriptor: np.ndarray
   shift: tuple[float, float]
@@ -60,19 +60,19 @@ def _contrast(image: np.ndarray) -> np.ndarray:
 
 
 def alignment(
-  low: np.ndarray, target: np.ndarray
+  low: np.ndarray, clean: np.ndarray
 ) -> tuple[tuple[float, float], float]:
   """How far two images of one view are apart, by phase correlation.
 
   Args:
     low: [H, W, 3], uint8 or uint16.
-    target: the same shape.
+    clean: the same shape.
 
   Returns:
-    Columns and rows from low to target, in pixels, and the peak's height, 1
+    Columns and rows from low to clean, in pixels, and the peak's height, 1
     where nothing but a shift lies between them.
   """
-  first, second = _contrast(low), _contrast(target)
+  first, second = _contrast(low), _contrast(clean)
   if min(first.shape) < 2 or not (first.std() and second.std()):
     return (0.0, 0.0), 1.0
   window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
@@ -80,24 +80,24 @@ def alignment(
   return shift, likeness
 
 
-def _look(pair: sources.Pair) -> _Looked | InputError:
+def _look(pair: folders.FilePair) -> _Looked | InputError:
   try:
-    low, target = sources.read_pair(pair)
+    low, clean = folders.read_pair(pair)
   except InputError as error:
     return error
-  shift, likeness = alignment(low, target)
+  shift, likeness = alignment(low, clean)
   return _Looked(
     pair.name,
-    hashlib.sha256(target.tobytes()).hexdigest(),
+    hashlib.sha256(clean.tobytes()).hexdigest(),
     hashlib.sha256(low.tobytes()).hexdigest(),
-    scenes.descriptor(target),
+    splits.descriptor(clean),
     shift,
     likeness,
   )
 
 
 def _twins(looked: list[_Looked], split: str) -> Iterator[Finding]:
-  for side in ('low', 'target'):
+  for side in ('low', 'clean'):
     seen: dict[str, list[str]] = {}
     for item in looked:
       seen.setdefault(getattr(item, f'{side}_hash'), []).append(item.name)
@@ -118,13 +118,14 @@ def _misplaced(looked: list[_Looked], split: str, bad) -> Iterator[Finding]:
       )
     elif item.likeness < UNLIKE:
       yield Finding(
-        'note', f'{split}: low and target of {item.name} hardly look alike'
+        'note',
+        f'{split}: the images of {item.name} hardly look alike',
       )
     elif np.hypot(*item.shift) >= SHIFTED:
       x, y = item.shift
       yield Finding(
         'note',
-        f'{split}: low and target of {item.name} are apart by {x:.1f} columns '
+        f'{split}: the images of {item.name} are apart by {x:.1f} columns '
         f'and {y:.1f} rows',
       )
 
@@ -138,7 +139,7 @@ def _leaks(looked: dict[str, list[_Looked]]) -> Iterator[Finding]:
     known = np.stack([item.descriptor for item in train])
     leaking = []
     for item in others:
-      alike = scenes.shared(known, item.descriptor[None])
+      alike = splits.shared(known, item.descriptor[None])
       names = [t.name for t, same in zip(train, alike, strict=True) if same]
       if names:
         leaking.append(f'{item.name} ({", ".join(names)})')
@@ -150,25 +151,25 @@ def _leaks(looked: dict[str, list[_Looked]]) -> Iterator[Finding]:
       )
 
 
-def _missing(root: Path, split: str, data: lol.DataSet) -> Iterator[Finding]:
-  folders = sources.split_folders(root, split)
+def _missing(root: Path, split: str, data: public.DataSet) -> Iterator[Finding]:
+  where = folders.split_folders(root, split)
   expected = data.counts.get(split)
-  if folders is None:
+  if where is None:
     if expected:
       yield Finding('problem', f'{root}: has no split {split}')
     return
-  for folder in folders:
+  for folder in where:
     if not folder.is_dir():
       yield Finding('problem', f'{folder}: no such folder')
       return
-  alone = sources.unpaired(*folders)
+  alone = folders.unpaired(*where)
   for path, other in alone:
     yield Finding('problem', f'{path}: has no partner in {other}')
-  count = len(sources.list_images(folders[0]))
+  count = len(folders.list_images(where[0]))
   if expected and count != expected:
     yield Finding(
       'problem',
-      f'{folders[0]}: {count} images, but {data.title} has {expected}',
+      f'{where[0]}: {count} images, but {data.title} has {expected}',
     )
 
 
@@ -176,8 +177,8 @@ def inspect(manual_dir: str | Path, name: str) -> list[Finding]:
   """Everything that is missing, broken, doubled, misplaced or leaking.
 
   Args:
-    manual_dir: as `lol.instructions` describe it.
-    name: a row of `lol.DATA_SETS`.
+    manual_dir: as `public.instructions` describe it.
+    name: a row of `public.DATA_SETS`.
 
   Returns:
     Problems first, then notes.
@@ -185,20 +186,20 @@ def inspect(manual_dir: str | Path, name: str) -> list[Finding]:
   Raises:
     InputError: for an unknown name, or a folder of no known layout.
   """
-  data = lol.get_data_set(name)
+  data = public.get_data_set(name)
   root = Path(manual_dir) / data.folder
-  sources.layout_of(root)
+  folders.layout_of(root)
   found: list[Finding] = []
   looked: dict[str, list[_Looked]] = {}
-  for split in sources.SPLITS:
+  for split in folders.SPLITS:
     missing = list(_missing(root, split, data))
     found += missing
-    folders = sources.split_folders(root, split)
-    if folders is None or not all(folder.is_dir() for folder in folders):
+    where = folders.split_folders(root, split)
+    if where is None or not all(folder.is_dir() for folder in where):
       continue
-    alone = [path.stem for path, _ in sources.unpaired(*folders)]
+    alone = [path.stem for path, _ in folders.unpaired(*where)]
     try:
-      pairs = sources.find_pairs(root, split, exclude=alone)
+      pairs = folders.find_pairs(root, split, exclude=alone)
     except InputError as error:
       found.append(Finding('problem', str(error)))
       continue

@@ -13,9 +13,9 @@ from absl import flags
 import grain
 import numpy as np
 
-from sel_jax.data.augmentations import augment_pair
-from sel_jax.data.augmentations import Augmentation
-from sel_jax.data.photos import Photo
+from sel_jax.data.augment import augment_pair
+from sel_jax.data.augment import Augmentation
+from sel_jax.data.pairs import Pair
 from sel_jax.errors import InputError
 
 Batch = dict[str, np.ndarray]
@@ -46,18 +46,18 @@ class _Augment(grain.transforms.RandomMap):
   def __init__(self, spec: Augmentation):
     self._spec = spec
 
-  def random_map(self, element: Photo, rng: np.random.Generator) -> Batch:
-    """A photograph to 'low' and 'target'."""
+  def random_map(self, element: Pair, rng: np.random.Generator) -> Batch:
+    """A photograph to 'low' and 'clean'."""
     _check_size(element, self._spec.crop)
-    low, target = augment_pair(rng, element.low, element.target, self._spec)
-    return {'low': low, 'target': target}
+    low, clean = augment_pair(rng, element.low, element.clean, self._spec)
+    return {'low': low, 'clean': clean}
 
 
-def _check_size(photo: Photo, crop: int) -> None:
-  height, width = photo.low.shape[:2]
+def _check_size(pair: Pair, crop: int) -> None:
+  height, width = pair.low.shape[:2]
   if min(height, width) < crop:
     raise InputError(
-      f'{photo.name}: {width}x{height} is smaller than the crop of {crop}; '
+      f'{pair.name}: {width}x{height} is smaller than the crop of {crop}; '
       'lower config.data.crop or list it in config.data.exclude'
     )
 
@@ -75,7 +75,7 @@ class TrainingData:
 
   def __init__(
     self,
-    photos: Sequence[Photo],
+    pairs: Sequence[Pair],
     *,
     seed: int,
     batch_size: int,
@@ -86,7 +86,7 @@ class TrainingData:
     """Checks the sizes of kept photographs and describes the batches.
 
     Args:
-      photos: decoded or quickly decoded, see `cache.keep`.
+      pairs: decoded or quickly decoded, see `cache.keep`.
       seed: of the order and of every crop.
       batch_size: examples of a global batch.
       augmentation: what is drawn for each pair.
@@ -98,13 +98,13 @@ class TrainingData:
       InputError: if a photograph is smaller than the crop.
     """
     if loader.cache != 'none':
-      for photo in photos:
-        _check_size(photo, augmentation.crop)
-    self._photos = photos
+      for pair in pairs:
+        _check_size(pair, augmentation.crop)
+    self._pairs = pairs
     self._loader = loader
     rank, count = process
     self._batches = (
-      grain.MapDataset.source(photos)
+      grain.MapDataset.source(pairs)
       .seed(seed)
       .shuffle()
       .repeat()
@@ -115,10 +115,10 @@ class TrainingData:
 
   def __len__(self) -> int:
     """Number of pairs."""
-    return len(self._photos)
+    return len(self._pairs)
 
   def batch(self, step: int) -> Batch:
-    """The batch of a step: 'low', 'target' [B, s, s, 3] float32 in [0, 1].
+    """The batch of a step: 'low', 'clean' [B, s, s, 3] float32 in [0, 1].
 
     'index' [B] int32 numbers the examples within the global batch.
 

@@ -1,12 +1,7 @@
 """Mean-reverting diffusion: schedules, SDEs, objectives, samplers."""
 
-from sel_jax.diffusion.objectives import charbonnier
-from sel_jax.diffusion.objectives import l1
-from sel_jax.diffusion.objectives import l2
 from sel_jax.diffusion.objectives import objective_pair
 from sel_jax.diffusion.objectives import OBJECTIVES
-from sel_jax.diffusion.objectives import PIXEL_DISTANCES
-from sel_jax.diffusion.objectives import weighted_distances
 from sel_jax.diffusion.predictions import PREDICTIONS
 from sel_jax.diffusion.samplers import sample
 from sel_jax.diffusion.samplers import SAMPLERS

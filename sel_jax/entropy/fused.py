@@ -8,10 +8,10 @@ from collections.abc import Callable
 
 import jax
 
-from sel_jax.entropy import rows
-from sel_jax.entropy import tiles
 from sel_jax.entropy.density import Samples
 from sel_jax.entropy.divergences import Summand
+from sel_jax.entropy.forms import rows
+from sel_jax.entropy.forms import tiles
 from sel_jax.entropy.spec import EntropySpec
 
 Array = jax.Array

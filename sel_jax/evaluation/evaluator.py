@@ -11,36 +11,36 @@ import time
 
 import numpy as np
 
-from sel_jax.data import images
-from sel_jax.data import sources
-from sel_jax.data.photos import Photo
+from sel_jax.data import folders
+from sel_jax.data.pairs import Pair
 from sel_jax.errors import InputError
 from sel_jax.evaluation import metrics
+from sel_jax.images import codec
 
 Row = dict[str, str | float]
 
 
 def measure(
-  output: np.ndarray,
-  truth: np.ndarray,
+  restored: np.ndarray,
+  clean: np.ndarray,
   *,
   names: Sequence[str] = metrics.BASIC,
 ) -> dict[str, float]:
-  """Metrics of one output, plain and with GT-mean.
+  """Metrics of one restored image, plain and with GT-mean.
 
   Args:
-    output: [H, W, 3] uint8.
-    truth: the same shape.
+    restored: [H, W, 3] uint8.
+    clean: the same shape.
     names: of `metrics.METRICS`.
 
   Returns:
     name -> value; GT-mean rows end in '_gt_mean'.
   """
-  matched = metrics.match_gt_mean(output, truth)
+  matched = metrics.match_gt_mean(restored, clean)
   found = [metrics.METRICS[name].function for name in names]
-  values = {n: f(output, truth) for n, f in zip(names, found, strict=True)}
+  values = {n: f(restored, clean) for n, f in zip(names, found, strict=True)}
   for name, function in zip(names, found, strict=True):
-    values[f'{name}_gt_mean'] = function(matched, truth)
+    values[f'{name}_gt_mean'] = function(matched, clean)
   return values
 
 
@@ -52,7 +52,7 @@ def chosen(count: int, limit: int) -> list[int]:
 
 def evaluate(
   restore: Callable[[list[np.ndarray]], list[np.ndarray]],
-  photos: Sequence[Photo],
+  pairs: Sequence[Pair],
   *,
   names: Sequence[str] = metrics.BASIC,
   limit: int = 0,
@@ -61,42 +61,42 @@ def evaluate(
   on_image: Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
   | None = None,
 ) -> list[Row]:
-  """Restores photographs and measures them against their targets.
+  """Restores photographs and measures them against the clean ones.
 
   Args:
     restore: low images [H, W, 3], float32 in [0, 1] -> restored, in order.
-    photos: pairs.
+    pairs: of `open_pairs`.
     names: of `metrics.METRICS`.
     limit: how many, evenly spread over the split; 0 is all.
     at_once: images given to `restore` together.
     share: which of how many processes share the work: this one takes
       photographs share[0], share[0] + share[1], ...
-    on_image: called with (name, low, output, truth), uint8, after each.
+    on_image: called with (name, low, restored, clean), uint8, after each.
 
   Returns:
     A row an image of this process: 'name', the metrics, 'seconds'.
   """
-  mine = chosen(len(photos), limit)[share[0] :: share[1]]
+  mine = chosen(len(pairs), limit)[share[0] :: share[1]]
   rows = []
   for start in range(0, len(mine), at_once):
-    group = [photos[index] for index in mine[start : start + at_once]]
-    lows = [images.to_float(photo.low) for photo in group]
+    group = [pairs[index] for index in mine[start : start + at_once]]
+    lows = [codec.to_float(pair.low) for pair in group]
     begin = time.perf_counter()
-    outputs = restore(lows)
+    results = restore(lows)
     seconds = (time.perf_counter() - begin) / len(group)
-    for photo, low, output in zip(group, lows, outputs, strict=True):
-      output = images.to_uint8(output)
-      truth = images.to_uint8(images.to_float(photo.target))
-      values = measure(output, truth, names=names)
-      rows.append({'name': photo.name, **values, 'seconds': seconds})
+    for pair, low, restored in zip(group, lows, results, strict=True):
+      restored = codec.to_uint8(restored)
+      clean = codec.to_uint8(codec.to_float(pair.clean))
+      values = measure(restored, clean, names=names)
+      rows.append({'name': pair.name, **values, 'seconds': seconds})
       if on_image:
-        on_image(photo.name, images.to_uint8(low), output, truth)
+        on_image(pair.name, codec.to_uint8(low), restored, clean)
   return rows
 
 
 def evaluate_outputs(
   folder: str | Path,
-  photos: Sequence[Photo],
+  pairs: Sequence[Pair],
   *,
   names: Sequence[str] = metrics.BASIC,
   on_image: Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
@@ -108,7 +108,7 @@ def evaluate_outputs(
 
   Args:
     folder: of images, named as the pairs.
-    photos: pairs.
+    pairs: of `open_pairs`.
     names: of `metrics.METRICS`.
     on_image: as of `evaluate`.
 
@@ -121,25 +121,26 @@ def evaluate_outputs(
   folder = Path(folder)
   if not folder.is_dir():
     raise InputError(f'{folder}: no such folder; check the path')
-  by_stem = {path.stem: path for path in sources.list_images(folder)}
+  by_stem = {path.stem: path for path in folders.list_images(folder)}
   rows = []
-  for photo in photos:
-    if photo.name not in by_stem:
+  for pair in pairs:
+    if pair.name not in by_stem:
       raise InputError(
-        f"{folder}: no output for pair '{photo.name}' (looked for "
-        f'{photo.name}.png and so on among {len(by_stem)} images); save one '
+        f"{folder}: no output for pair '{pair.name}' (looked for "
+        f'{pair.name}.png and so on among {len(by_stem)} images); save one '
         'for each pair, named as it'
       )
-    path = by_stem[photo.name]
-    output = images.to_uint8(images.to_float(images.read_image(path)))
-    truth = images.to_uint8(images.to_float(photo.target))
-    if output.shape != truth.shape:
-      sizes = [f'{x.shape[1]}x{x.shape[0]}' for x in (output, truth)]
+    path = by_stem[pair.name]
+    restored = codec.to_uint8(codec.to_float(codec.read_image(path)))
+    clean = codec.to_uint8(codec.to_float(pair.clean))
+    if restored.shape != clean.shape:
+      sizes = [f'{x.shape[1]}x{x.shape[0]}' for x in (restored, clean)]
       raise InputError(
-        f'{path}: is {sizes[0]} and its target {sizes[1]}; save whole outputs'
+        f'{path}: is {sizes[0]} and its clean image {sizes[1]}; save whole '
+        'outputs'
       )
-    rows.append({'name': photo.name, **measure(output, truth, names=names)})
+    rows.append({'name': pair.name, **measure(restored, clean, names=names)})
     if on_image:
-      low = images.to_uint8(images.to_float(photo.low))
-      on_image(photo.name, low, output, truth)
+      low = codec.to_uint8(codec.to_float(pair.low))
+      on_image(pair.name, low, restored, clean)
   return rows

@@ -1,4 +1,4 @@
-"""Frechet Inception distance between outputs and ground truths as two sets.
+"""Frechet Inception distance between restored and ground truths as two sets.
 
 Contract: figures of sets, not of images; lower is better. Source: Heusel et
 al., arXiv 1706.08500, by the package `pytorch-fid` with its InceptionV3. A set
@@ -46,11 +46,11 @@ class FrechetDistance:
     self._network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[2048]]).eval()
     self._features: tuple[list, list] = ([], [])
 
-  def add(self, output: np.ndarray, truth: np.ndarray) -> None:
+  def add(self, restored: np.ndarray, clean: np.ndarray) -> None:
     """One pair of uint8 images [H, W, 3]."""
     import torch
 
-    for features, image in zip(self._features, (output, truth), strict=True):
+    for features, image in zip(self._features, (restored, clean), strict=True):
       pixels = torch.from_numpy(image.astype(np.float32) / 255)
       with torch.no_grad():
         pooled = self._network(pixels.permute(2, 0, 1)[None])[0]

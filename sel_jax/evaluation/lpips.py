@@ -38,12 +38,12 @@ def _network(net: str):
   return jax.jit(functools.partial(evaluator.lpips.apply, evaluator.params))
 
 
-def distance(image: np.ndarray, truth: np.ndarray, *, net: str) -> float:
+def distance(image: np.ndarray, clean: np.ndarray, *, net: str) -> float:
   """LPIPS of two images; 0 for equal ones.
 
   Args:
     image: [H, W, 3] uint8.
-    truth: the same shape.
+    clean: the same shape.
     net: a key of `NETS`.
 
   Returns:
@@ -54,6 +54,6 @@ def distance(image: np.ndarray, truth: np.ndarray, *, net: str) -> float:
   """
   if min(image.shape[:2]) < LEAST_SIDE:
     return float('nan')
-  pair = (x[None].astype(np.float32) / 127.5 - 1 for x in (image, truth))
+  pair = (x[None].astype(np.float32) / 127.5 - 1 for x in (image, clean))
   with jax.numpy_rank_promotion('allow'):
     return float(np.asarray(_network(net)(*pair)).ravel()[0])

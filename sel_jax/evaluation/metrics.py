@@ -24,21 +24,21 @@ _GRAY = np.array([0.299, 0.587, 0.114])
 _SSIM_SIDE = 11
 
 
-def _check(image: np.ndarray, truth: np.ndarray) -> None:
-  if image.shape != truth.shape or image.ndim != 3:
-    raise ValueError(f'shapes differ: {image.shape} and {truth.shape}')
-  if image.dtype != np.uint8 or truth.dtype != np.uint8:
-    raise ValueError(f'uint8 is needed, not {image.dtype} and {truth.dtype}')
+def _check(image: np.ndarray, clean: np.ndarray) -> None:
+  if image.shape != clean.shape or image.ndim != 3:
+    raise ValueError(f'shapes differ: {image.shape} and {clean.shape}')
+  if image.dtype != np.uint8 or clean.dtype != np.uint8:
+    raise ValueError(f'uint8 is needed, not {image.dtype} and {clean.dtype}')
 
 
-def psnr(image: np.ndarray, truth: np.ndarray) -> float:
+def psnr(image: np.ndarray, clean: np.ndarray) -> float:
   """Peak signal-to-noise ratio in dB over all pixels and channels.
 
     10 log10(255^2 / mean (a - b)^2)
 
   Args:
     image: [H, W, 3] uint8.
-    truth: the same shape.
+    clean: the same shape.
 
   Returns:
     dB; infinite for equal images.
@@ -46,19 +46,19 @@ def psnr(image: np.ndarray, truth: np.ndarray) -> float:
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, truth)
-  error = np.mean((image.astype(np.float64) - truth.astype(np.float64)) ** 2)
+  _check(image, clean)
+  error = np.mean((image.astype(np.float64) - clean.astype(np.float64)) ** 2)
   return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-def ssim(image: np.ndarray, truth: np.ndarray) -> float:
+def ssim(image: np.ndarray, clean: np.ndarray) -> float:
   """Structural similarity, RGB mean, Gaussian 11x11 with sigma 1.5, valid area.
 
   Source: Wang et al. 2004, K1 = 0.01, K2 = 0.03, population covariance.
 
   Args:
     image: [H, W, 3] uint8.
-    truth: the same shape.
+    clean: the same shape.
 
   Returns:
     At most 1; NaN if a side is below 11 pixels.
@@ -66,12 +66,12 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, truth)
+  _check(image, clean)
   if min(image.shape[:2]) < _SSIM_SIDE:
     return math.nan
   value = structural_similarity(
     image,
-    truth,
+    clean,
     channel_axis=2,
     data_range=255,
     gaussian_weights=True,
@@ -81,15 +81,15 @@ def ssim(image: np.ndarray, truth: np.ndarray) -> float:
   return float(value)
 
 
-def match_gt_mean(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
-  """Rescales an output so that its mean gray is the ground truth's.
+def match_gt_mean(image: np.ndarray, clean: np.ndarray) -> np.ndarray:
+  """Rescales a restored image so that its mean gray is the ground truth's.
 
   The "GT-mean" protocol of several papers: it uses the answer, is worth 2 to
   5 dB, and is only ever reported beside the plain figure.
 
   Args:
     image: [H, W, 3] uint8.
-    truth: the same shape.
+    clean: the same shape.
 
   Returns:
     [H, W, 3] uint8.
@@ -97,24 +97,24 @@ def match_gt_mean(image: np.ndarray, truth: np.ndarray) -> np.ndarray:
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, truth)
+  _check(image, clean)
   mean = (image @ _GRAY).mean()
-  ratio = (truth @ _GRAY).mean() / mean if mean else 1.0
+  ratio = (clean @ _GRAY).mean() / mean if mean else 1.0
   return np.rint(np.clip(image * ratio, 0, 255)).astype(np.uint8)
 
 
-def delta_e(image: np.ndarray, truth: np.ndarray) -> float:
+def delta_e(image: np.ndarray, clean: np.ndarray) -> float:
   """Mean colour difference CIEDE2000, in CIELAB under D65; 1 is just seen.
 
   Args:
     image: [H, W, 3] uint8, sRGB.
-    truth: the same shape.
+    clean: the same shape.
 
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, truth)
-  return float(deltaE_ciede2000(rgb2lab(truth), rgb2lab(image)).mean())
+  _check(image, clean)
+  return float(deltaE_ciede2000(rgb2lab(clean), rgb2lab(image)).mean())
 
 
 @functools.cache
@@ -125,50 +125,50 @@ def _entropy_loss():
   return jax.jit(functools.partial(entropy.spatial_entropy_loss, spec=spec))
 
 
-def entropy_distance(image: np.ndarray, truth: np.ndarray) -> float:
+def entropy_distance(image: np.ndarray, clean: np.ndarray) -> float:
   """Spatial entropy's Hellinger distance, L = 32, uniform neighbour weights.
 
   The loss of arXiv 2404.09735 in this package's definition; 0 to 1.
 
   Args:
     image: [H, W, 3] uint8.
-    truth: the same shape.
+    clean: the same shape.
 
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, truth)
-  pair = (x[None].astype(np.float32) / 255 for x in (image, truth))
+  _check(image, clean)
+  pair = (x[None].astype(np.float32) / 255 for x in (image, clean))
   return float(_entropy_loss()(*pair)[0])
 
 
-def lpips_distance(image: np.ndarray, truth: np.ndarray, *, net: str) -> float:
+def lpips_distance(image: np.ndarray, clean: np.ndarray, *, net: str) -> float:
   """Learned perceptual distance; see `lpips.distance`.
 
   Args:
     image: [H, W, 3] uint8.
-    truth: the same shape.
+    clean: the same shape.
     net: 'alex' or 'vgg'.
 
   Raises:
     ValueError: if shapes or types differ.
     InputError: if the weights are not installed.
   """
-  _check(image, truth)
-  return lpips.distance(image, truth, net=net)
+  _check(image, clean)
+  return lpips.distance(image, clean, net=net)
 
 
-def naturalness(image: np.ndarray, truth: np.ndarray) -> float:
+def naturalness(image: np.ndarray, clean: np.ndarray) -> float:
   """NIQE of the image alone; see `niqe.niqe`.
 
   Args:
     image: [H, W, 3] uint8.
-    truth: the same shape; not looked at.
+    clean: the same shape; not looked at.
 
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, truth)
+  _check(image, clean)
   return niqe.niqe(image)
 
 
@@ -177,7 +177,7 @@ class Metric:
   """How a figure is made and shown.
 
   Attributes:
-    function: (image, truth) -> value.
+    function: (image, clean) -> value.
     title: of its column.
     form: of its numbers.
     higher: whether more is better.

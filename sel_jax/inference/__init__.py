@@ -1,7 +1,7 @@
 """Restoring photographs with a trained model."""
 
-from sel_jax.inference.batch import collect
-from sel_jax.inference.batch import enhance_files
+from sel_jax.inference.bulk import collect
+from sel_jax.inference.bulk import enhance_files
 from sel_jax.inference.enhancer import Enhancer
 from sel_jax.inference.enhancer import SHIPPED
 from sel_jax.inference.restorer import denoiser

@@ -17,8 +17,8 @@ import numpy as np
 from sel_jax import build
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.checkpoints import DamagedCheckpoint
-from sel_jax.data import images
 from sel_jax.errors import InputError
+from sel_jax.images import codec
 from sel_jax.inference.restorer import local_mesh
 from sel_jax.inference.restorer import Progress
 from sel_jax.inference.restorer import Restorer
@@ -162,7 +162,7 @@ class Enhancer:
         f'the image must be RGB of shape [H, W, 3], not {image.shape}'
       )
     if image.dtype in (np.uint8, np.uint16):
-      image = images.to_float(image)
+      image = codec.to_float(image)
     if image.dtype.kind != 'f':
       raise InputError(
         f'the image must be float in [0, 1], uint8 or uint16, not {image.dtype}'

@@ -22,15 +22,16 @@ import numpy as np
 from tqdm import tqdm
 
 from sel_jax import build
+from sel_jax import files
 from sel_jax import models
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.data import cache
-from sel_jax.data import images
-from sel_jax.data.photos import open_photos
-from sel_jax.data.photos import Photo
+from sel_jax.data.pairs import open_pairs
+from sel_jax.data.pairs import Pair
 from sel_jax.data.pipeline import TrainingData
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
+from sel_jax.images import codec
 from sel_jax.inference import local_mesh
 from sel_jax.inference import Restorer
 from sel_jax.settings import TrainSpec
@@ -78,7 +79,7 @@ class _Run:
   method: build.Method
   parallel: Parallel
   checkpoints: Checkpoints
-  photos: list[Photo]
+  pairs: list[Pair]
   restorer: Restorer
   stored_config: dict[str, Any]
   watchdog: cluster.Watchdog
@@ -149,19 +150,19 @@ class _Run:
     names = ('psnr', 'ssim', 'psnr_gt_mean')
     strips = []
 
-    def keep(name, low, output, truth):
+    def keep(name, low, restored, clean):
       del name
-      strips.append(np.concatenate([low, output, truth], axis=1))
+      strips.append(np.concatenate([low, restored, clean], axis=1))
 
     rows = evaluator.evaluate(
       self.restorer.bind_many(self.parallel.fetch(state.ema, 'ema')),
-      self.photos,
+      self.pairs,
       limit=limit,
       at_once=self.restorer.at_once,
       share=self.parallel.process,
       on_image=keep,
     )
-    count = len(evaluator.chosen(len(self.photos), limit))
+    count = len(evaluator.chosen(len(self.pairs), limit))
     _, processes = self.parallel.process
     counts = [len(range(p, count, processes)) for p in range(processes)]
     values = np.array([[r[n] for n in names] for r in rows]).reshape(-1, 3)
@@ -171,15 +172,15 @@ class _Run:
     writers.scalars(step, {f'val/{k}': v for k, v in metrics.items()})
     if cluster.is_first():
       writers.image(step, 'val/low_ours_truth', strips[0])
-      images.write_image(self.workdir / PICTURE, strips[0])
+      codec.write_image(self.workdir / PICTURE, strips[0])
     return metrics
 
 
 def _make_run(config, workdir, method, parallel_) -> _Run:
   # Decoded at once, so that a broken file is named before the first step and
   # before anything is written.
-  photos = list(open_photos(build.data_spec(config), 'val'))
-  workdir = images.ensure_directory(workdir)
+  pairs = list(open_pairs(build.data_spec(config), 'val'))
+  workdir = files.ensure_directory(workdir)
   restorer = Restorer(method, build.eval_spec(config), local_mesh())
   return _Run(
     config=config,
@@ -187,7 +188,7 @@ def _make_run(config, workdir, method, parallel_) -> _Run:
     method=method,
     parallel=parallel_,
     checkpoints=Checkpoints(workdir, keep=build.train_spec(config).keep),
-    photos=photos,
+    pairs=pairs,
     restorer=restorer,
     stored_config=json.loads(config.to_json_best_effort()),
     watchdog=cluster.Watchdog(parallel_.spec),
@@ -196,14 +197,14 @@ def _make_run(config, workdir, method, parallel_) -> _Run:
 
 def _make_data(config, process: tuple[int, int]) -> TrainingData:
   loader = build.loader_spec(config)
-  photos = cache.keep(
-    open_photos(build.data_spec(config), 'train'),
+  pairs = cache.keep(
+    open_pairs(build.data_spec(config), 'train'),
     loader.cache,
     directory=loader.cache_dir,
     skip_broken=loader.skip_broken,
   )
   return TrainingData(
-    photos,
+    pairs,
     seed=config.seed,
     batch_size=build.batch_size(config),
     augmentation=build.augmentation(config),

@@ -14,7 +14,7 @@ import optax
 
 from sel_jax.build import Method
 from sel_jax.diffusion import objective_pair
-from sel_jax.diffusion import weighted_distances
+from sel_jax.losses import weighted_sum
 from sel_jax.training import shards
 from sel_jax.training.optimizers import clip
 from sel_jax.training.state import TrainState
@@ -124,7 +124,7 @@ def train_step(
 
   Args:
     state: replicated, or cut as `update.sharded` says.
-    batch: this shard's 'low', 'target' [B, H, W, 3] and 'index' [B].
+    batch: this shard's 'low', 'clean' [B, H, W, 3] and 'index' [B].
     key: of the run.
     method: network, diffusion and distances.
     update: what happens to the gradient.
@@ -137,16 +137,16 @@ def train_step(
   key, weights_key = jax.random.split(jax.random.fold_in(key, state.step))
 
   def objective(params, batch):
-    low, target = batch['low'], batch['target']
+    low, clean = batch['low'], batch['clean']
     t, noise = draw_times_and_noise(
       key, batch['index'], low.shape, sde.steps, method.loss.at_prior
     )
-    x = sde.perturb(target, low, t, noise)
+    x = sde.perturb(clean, low, t, noise)
     noise_hat = method.estimate_noise(params, x, low, t)
     pair = objective_pair(
-      method.objective, sde, noise_hat, x, target, low, t, noise
+      method.objective, sde, noise_hat, x, clean, low, t, noise
     )
-    loss, terms = weighted_distances(*pair, method.distances(weights_key))
+    loss, terms = weighted_sum(*pair, method.losses(weights_key))
     return jnp.mean(loss), jax.tree.map(jnp.mean, terms)
 
   gradient = jax.value_and_grad(objective, has_aux=True)

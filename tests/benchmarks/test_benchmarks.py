@@ -10,9 +10,9 @@ import pytest
 
 from benchmarks import measure
 from benchmarks import step
-from configs import lol
 from sel_jax import entropy
 from sel_jax import models
+from sel_jax.configs import lol
 from sel_jax.interop import torch_weights
 
 ROOT = Path(__file__).parents[2]

@@ -13,13 +13,13 @@ import time
 import urllib.error
 import urllib.request
 
-from commands import ROOT
 import cv2
+from helpers.commands import ROOT
 import numpy as np
 import pytest
 
-from sel_jax.data import images
 from sel_jax.diffusion import SAMPLERS
+from sel_jax.images import codec
 from sel_jax.inference import Enhancer
 
 pytestmark = pytest.mark.slow
@@ -96,7 +96,7 @@ def test_a_photograph_is_brightened_and_downloaded(
   rng = np.random.default_rng(0)
   photo = rng.integers(0, 60, (48, 64, 3), dtype=np.uint8)
   source = tmp_path / 'holiday.png'
-  images.write_image(source, photo)
+  codec.write_image(source, photo)
   _upload(page, source)
   _brighten(page)
   page.locator('#slider img').nth(1).wait_for(timeout=90_000)
@@ -112,8 +112,8 @@ def test_a_photograph_is_brightened_and_downloaded(
   result = tmp_path / 'result.png'
   waiting.value.save_as(result)
   enhancer = Enhancer.from_checkpoint(trained, sampler='posterior', steps=2)
-  expected = images.to_uint8(enhancer(photo))
-  np.testing.assert_array_equal(images.read_image(result), expected)
+  expected = codec.to_uint8(enhancer(photo))
+  np.testing.assert_array_equal(codec.read_image(result), expected)
   # What the page shows is the same pair.
   pixels = []
   for _, url in sides:
@@ -135,8 +135,8 @@ def test_bad_files_are_explained_and_the_page_lives(page, tmp_path):
     'half.png': None,
   }
   large = np.zeros((1200, 1000, 3), np.uint8)
-  images.write_image(tmp_path / 'large.png', large)
-  images.write_image(tmp_path / 'half.png', large[:400])
+  codec.write_image(tmp_path / 'large.png', large)
+  codec.write_image(tmp_path / 'half.png', large[:400])
   half = (tmp_path / 'half.png').read_bytes()
   cases['half.png'] = half[: len(half) // 2]
   sentences = {

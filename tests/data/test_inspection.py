@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 import skimage.data
 
-from sel_jax.data import images
 from sel_jax.data import inspection
 from sel_jax.errors import InputError
+from sel_jax.images import codec
 
 
-def _write(root, split, name, low, target):
-  for side, image in (('low', low), ('high', target)):
+def _write(root, split, name, low, clean):
+  for side, image in (('low', low), ('high', clean)):
     folder = root / split / side
     folder.mkdir(parents=True, exist_ok=True)
-    images.write_image(folder / f'{name}.png', image)
+    codec.write_image(folder / f'{name}.png', image)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_what_makes_a_set_unusable_is_listed_completely(root):
   (root / 'train/low/other.png').unlink()
   broken = root / 'train/high/plain.png'
   broken.write_bytes(broken.read_bytes()[:100])
-  images.write_image(root / 'test/low/leak.png', np.zeros((9, 9, 3)))
+  codec.write_image(root / 'test/low/leak.png', np.zeros((9, 9, 3)))
   problems = _texts(root, 'problem')
   assert len(problems) == 3
   for part in ('other.png: has no partner', 'plain.png: broken', 'is 9x9 but'):
@@ -77,7 +77,7 @@ def test_a_shift_is_measured(shift):
   image = skimage.data.coffee()
   x, y = shift
   low = image[50:250, 50:350] // 4
-  target = image[50 - y : 250 - y, 50 - x : 350 - x]
-  found, likeness = inspection.alignment(low, target)
+  clean = image[50 - y : 250 - y, 50 - x : 350 - x]
+  found, likeness = inspection.alignment(low, clean)
   np.testing.assert_allclose(found, shift, atol=0.2)
   assert likeness > 0.3

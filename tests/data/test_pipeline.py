@@ -1,21 +1,21 @@
 import numpy as np
 import pytest
 
-from sel_jax.data import degradations
+from sel_jax.data import degrade
 from sel_jax.data import pipeline
-from sel_jax.data.augmentations import augment_pair
-from sel_jax.data.augmentations import Augmentation
-from sel_jax.data.photos import Photo
+from sel_jax.data.augment import augment_pair
+from sel_jax.data.augment import Augmentation
+from sel_jax.data.pairs import Pair
 from sel_jax.errors import InputError
 
 
-def _photos(count=5, side=20):
+def _pairs(count=5, side=20):
   rng = np.random.default_rng(0)
-  photos = []
+  pairs = []
   for n in range(count):
     low = rng.integers(0, 100, (side, side + 3, 3), dtype=np.uint8)
-    photos.append(Photo(str(n), low, low + np.uint8(100)))
-  return photos
+    pairs.append(Pair(str(n), low, low + np.uint8(100)))
+  return pairs
 
 
 def _data(
@@ -27,7 +27,7 @@ def _data(
   **options,
 ):
   return pipeline.TrainingData(
-    _photos(),
+    _pairs(),
     seed=seed,
     batch_size=batch_size,
     augmentation=Augmentation(crop, **options),
@@ -62,13 +62,13 @@ def test_prefetched_batches_are_the_same():
 def test_every_pair_is_seen_once_an_epoch_in_a_new_order():
   data = _data(batch_size=5, flip=False, rotate=False, shrink=0.0)
   # The first photograph's pixels tell which one a crop was cut from.
-  photos = [photo.low.astype(np.float32) / 255 for photo in _photos()]
+  pairs = [pair.low.astype(np.float32) / 255 for pair in _pairs()]
 
   def origin(crop):
     found = [
       index
-      for index, photo in enumerate(photos)
-      for window in [np.lib.stride_tricks.sliding_window_view(photo, (8, 8, 3))]
+      for index, pair in enumerate(pairs)
+      for window in [np.lib.stride_tricks.sliding_window_view(pair, (8, 8, 3))]
       if np.isclose(window, crop).all((-1, -2, -3)).any()
     ]
     assert len(found) == 1
@@ -95,19 +95,19 @@ def test_worker_processes_make_the_same_batches():
 
 
 def test_both_images_of_a_pair_get_the_same_transform():
-  photo = _photos(1, 40)[0]
+  pair = _pairs(1, 40)[0]
   for seed in range(30):
     rng = np.random.default_rng(seed)
-    low, target = augment_pair(
-      rng, photo.low, photo.target, Augmentation(16, shrink=0.5)
+    low, clean = augment_pair(
+      rng, pair.low, pair.clean, Augmentation(16, shrink=0.5)
     )
-    np.testing.assert_allclose(target - low, 100 / 255, atol=1e-5)
-    assert low.min() >= 0 and target.max() <= 1
+    np.testing.assert_allclose(clean - low, 100 / 255, atol=1e-5)
+    assert low.min() >= 0 and clean.max() <= 1
 
 
 def test_flips_and_turns_cover_all_eight_views():
-  photo = _photos(1, 16)[0]
-  square = photo.low[:16, :16]
+  pair = _pairs(1, 16)[0]
+  square = pair.low[:16, :16]
   seen = {
     augment_pair(
       np.random.default_rng(s), square, square, Augmentation(16, shrink=0)
@@ -125,20 +125,20 @@ def test_flips_and_turns_cover_all_eight_views():
 
 
 def test_relighting_mixes_the_target_into_the_low_image():
-  photo = _photos(1)[0]
+  pair = _pairs(1)[0]
   plain, mixed = (
     Augmentation(16, shrink=0, relight=share) for share in (0.0, 0.5)
   )
   shares = []
   for seed in range(200):
-    low, target = augment_pair(
-      np.random.default_rng(seed), photo.low, photo.target, plain
+    low, clean = augment_pair(
+      np.random.default_rng(seed), pair.low, pair.clean, plain
     )
     other, same = augment_pair(
-      np.random.default_rng(seed), photo.low, photo.target, mixed
+      np.random.default_rng(seed), pair.low, pair.clean, mixed
     )
-    np.testing.assert_array_equal(same, target)
-    share = (other - low) / (target - low)
+    np.testing.assert_array_equal(same, clean)
+    share = (other - low) / (clean - low)
     np.testing.assert_allclose(share, share.mean(), atol=1e-4)
     shares.append(share.mean())
   assert 0.4 < np.mean(np.array(shares) > 0) < 0.6
@@ -151,11 +151,11 @@ def test_a_photograph_smaller_than_the_crop_is_named():
 
 
 def test_shrinking_is_skipped_where_the_photograph_is_too_small():
-  photo = _photos(1, 20)[0]
+  pair = _pairs(1, 20)[0]
   low, _ = augment_pair(
     np.random.default_rng(0),
-    photo.low,
-    photo.target,
+    pair.low,
+    pair.clean,
     Augmentation(18, shrink=1),
   )
   assert low.shape == (18, 18, 3)
@@ -163,23 +163,23 @@ def test_shrinking_is_skipped_where_the_photograph_is_too_small():
 
 def test_srgb_curve_inverts_itself():
   x = np.linspace(0, 1, 101)
-  linear = degradations.srgb_to_linear(x)
-  np.testing.assert_allclose(degradations.linear_to_srgb(linear), x, atol=1e-6)
+  linear = degrade.srgb_to_linear(x)
+  np.testing.assert_allclose(degrade.linear_to_srgb(linear), x, atol=1e-6)
   assert linear[50] == pytest.approx(0.214, abs=1e-3)
 
 
 def test_darkening_has_the_statistics_of_its_model():
-  model = degradations.LowLight(
+  model = degrade.LowLight(
     exposure=(0.0999, 0.1), white_balance=0.0, levels=65536
   )
   image = np.full((200, 200, 3), 0.8, np.float32)
-  dark = degradations.darken(np.random.default_rng(0), image, model)
-  light = degradations.srgb_to_linear(dark)
-  expected = degradations.srgb_to_linear(0.8) * 0.1
+  dark = degrade.darken(np.random.default_rng(0), image, model)
+  light = degrade.srgb_to_linear(dark)
+  expected = degrade.srgb_to_linear(0.8) * 0.1
   assert light.mean() == pytest.approx(expected, rel=0.01)
   electrons = expected * model.full_well
   std = np.sqrt(electrons + model.read_noise**2) / model.full_well
   assert light.std() == pytest.approx(std, rel=0.03)
-  again = degradations.darken(np.random.default_rng(0), image, model)
+  again = degrade.darken(np.random.default_rng(0), image, model)
   np.testing.assert_array_equal(dark, again)
   assert dark.dtype == np.float32

@@ -3,12 +3,12 @@
 import dataclasses
 import functools
 
+from helpers.oracle import random_pair
+from helpers.oracle import relative_error
+from helpers.oracle import value_and_slope
 import jax
 import jax.numpy as jnp
 import numpy as np
-from oracle import random_pair
-from oracle import relative_error
-from oracle import value_and_slope
 import pytest
 import skimage.data
 
@@ -16,8 +16,8 @@ from benchmarks.entropy import dense_loss
 from sel_jax import entropy
 from sel_jax.entropy import EntropySpec
 from sel_jax.entropy import fused
-from sel_jax.entropy import rows
-from sel_jax.entropy import tiles
+from sel_jax.entropy.forms import rows
+from sel_jax.entropy.forms import tiles
 
 
 def _photographs(side):

@@ -2,12 +2,12 @@ import dataclasses
 import functools
 import itertools
 
+from helpers.oracle import random_pair
+from helpers.oracle import relative_error
+from helpers.oracle import value_and_slope
 import jax
 import jax.numpy as jnp
 import numpy as np
-from oracle import random_pair
-from oracle import relative_error
-from oracle import value_and_slope
 import pytest
 
 from benchmarks.entropy import dense_loss
@@ -16,7 +16,7 @@ from sel_jax.entropy import DISTANCES
 from sel_jax.entropy import EntropySpec
 from sel_jax.entropy import fused
 from sel_jax.entropy import KERNELS
-from sel_jax.entropy import tiles
+from sel_jax.entropy.forms import tiles
 
 VARIANTS = {
   'default': {'windows': (3,)},

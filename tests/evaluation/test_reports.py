@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from sel_jax.data import images
-from sel_jax.data import lol
-from sel_jax.evaluation import html
-from sel_jax.evaluation import report
+from sel_jax.data import tfds
+from sel_jax.evaluation import html_report
+from sel_jax.evaluation import text_report
+from sel_jax.images import codec
 
 
 def _entry(name, offset=0.0, count=7):
@@ -24,28 +24,28 @@ def _entry(name, offset=0.0, count=7):
     {'name': f'<{n}>', 'psnr': 20 + n + offset, 'delta_e': 9.0 - n, **fixed}
     for n in range(count)
   ]
-  return report.Entry(name, {'data': 'a & b', 'images': count}, rows)
+  return text_report.Entry(name, {'data': 'a & b', 'images': count}, rows)
 
 
 def test_tables_keep_order_and_say_what_is_better():
   entries = [_entry('first'), _entry('second', offset=1.0)]
-  columns = report.columns(entries[0].rows)
+  columns = text_report.columns(entries[0].rows)
   assert list(columns) == [
     'psnr', 'ssim', 'delta_e', 'psnr_gt_mean', 'ssim_gt_mean',
     'delta_e_gt_mean', 'seconds',
   ]  # fmt: skip
-  table = report.compare_table(entries)
+  table = text_report.compare_table(entries)
   lines = table.splitlines()
   assert '23.00' in lines[1] and '24.00' in lines[3]
   assert len({len(line) for line in lines[:-1]}) == 1
-  summary = report.summarize(entries[0].rows)
+  summary = text_report.summarize(entries[0].rows)
   assert summary['psnr']['count'] == 7 and summary['ssim_gt_mean']['count'] == 0
   assert summary['psnr']['low'] < 23 < summary['psnr']['high']
 
 
 def test_csv_has_a_line_an_image(tmp_path):
   path = tmp_path / 'a.csv'
-  report.write_csv(path, [_entry('first'), _entry('second')])
+  text_report.write_csv(path, [_entry('first'), _entry('second')])
   with open(path, newline='') as file:
     rows = list(csv.DictReader(file))
   assert len(rows) == 14 and rows[7]['entry'] == 'second'
@@ -59,14 +59,14 @@ def page(tmp_path_factory):
   entries = [_entry('<first>'), _entry('second', offset=1.0)]
   shots = {
     entry.name: {
-      row['name']: html.Shot.create(
+      row['name']: html_report.Shot.create(
         *(rng.integers(0, 255, (24, 40, 3), dtype=np.uint8) for _ in range(3))
       )
       for row in entry.rows
     }
     for entry in entries
   }
-  html.write_html(path, entries, shots)
+  html_report.write_html(path, entries, shots)
   return path.read_text()
 
 
@@ -74,7 +74,7 @@ def test_the_report_stands_alone(page):
   loaded = re.findall(r'(?:src|href)="([^"]*)"', page)
   assert loaded and all(s.startswith('data:image/jpeg;base64,') for s in loaded)
   assert 'http' not in re.sub(r'base64,[^"]*', '', page)
-  assert page.count('class="card"') == 2 * 2 * html.SHOWN
+  assert page.count('class="card"') == 2 * 2 * html_report.SHOWN
 
 
 def test_what_comes_from_outside_is_escaped(page):
@@ -90,19 +90,19 @@ def test_best_figures_are_marked(page):
 
 
 def test_saved_outputs_are_compared(run, pairs, trained, tmp_path):
-  outputs = tmp_path / 'outputs'
+  restored = tmp_path / 'restored'
   figures = tmp_path / 'one.json'
   done = run(
     'evaluate', f'--checkpoint={trained}', f'--checkpoint={trained}/',
     f'--data={pairs}', '--metrics=psnr,delta_e', f'--json={figures}',
-    f'--output={outputs}',
+    f'--output={restored}',
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
   one = json.loads(figures.read_text())['entries'][0]
   again, page = tmp_path / 'two.json', tmp_path / 'report.html'
   done = run(
     'compare', f'--data={pairs}', f'low={pairs}/test/low',
-    f'ours={outputs}/0_tiny', '--metrics=psnr,delta_e', f'--json={again}',
+    f'ours={restored}/0_tiny', '--metrics=psnr,delta_e', f'--json={again}',
     f'--html={page}', f'--csv={tmp_path / "two.csv"}',
   )  # fmt: skip
   assert done.returncode == 0, done.stderr
@@ -114,7 +114,7 @@ def test_saved_outputs_are_compared(run, pairs, trained, tmp_path):
 
 
 def test_a_set_of_records_is_measured_as_its_folder(run, pairs, tmp_path):
-  lol.prepare(tmp_path, pairs, 'low_light_pairs')
+  tfds.prepare(tmp_path, pairs, 'low_light_pairs')
   shown = [
     run('compare', *data, f'low={pairs}/test/low', '--metrics=psnr').stdout
     for data in (
@@ -135,14 +135,14 @@ def test_the_set_of_the_model_that_ships_must_be_given(run):
 
 
 def test_what_is_missing_is_named(run, pairs, tmp_path):
-  folder = tmp_path / 'outputs'
+  folder = tmp_path / 'restored'
   data = f'--data={pairs}'
   done = run('compare', data, f'a={folder}')
   assert done.returncode == 2 and str(folder) in done.stderr
   folder.mkdir()
   done = run('compare', data, f'a={folder}', '--metrics=psnr')
-  assert done.returncode == 2 and "no output for pair '0'" in done.stderr
-  images.write_image(folder / '0.png', np.zeros((5, 5, 3), np.uint8))
+  assert done.returncode == 2 and "no restored for pair '0'" in done.stderr
+  codec.write_image(folder / '0.png', np.zeros((5, 5, 3), np.uint8))
   done = run('compare', data, f'a={folder}', '--metrics=psnr')
   assert done.returncode == 2 and 'is 5x5 and its target 30x21' in done.stderr
   done = run('compare', data, f'a={folder}', f'a={folder}')

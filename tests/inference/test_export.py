@@ -4,7 +4,7 @@ import dataclasses
 import subprocess
 import sys
 
-from commands import run_process
+from helpers.commands import run_process
 import numpy as np
 import pytest
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from sel_jax.data import images
-from sel_jax.data.photos import DataSpec
-from sel_jax.data.photos import open_photos
+from sel_jax.data.pairs import DataSpec
+from sel_jax.data.pairs import open_pairs
 from sel_jax.evaluation import metrics
+from sel_jax.images import codec
 from sel_jax.inference import Enhancer
 from sel_jax.inference import SHIPPED
 from sel_jax.inference.enhancer import _resolved
@@ -29,13 +29,13 @@ def test_it_is_small_and_knows_nothing_of_where_it_was_made(shipped):
 
 
 def test_it_brightens_a_photograph_it_has_not_seen(shipped):
-  photo = open_photos(DataSpec(source='sample'), 'test')[0]
-  low = images.to_float(photo.low[:192, :256])
-  truth = images.to_uint8(images.to_float(photo.target[:192, :256]))
-  output = images.to_uint8(shipped(low))
-  before = metrics.psnr(images.to_uint8(low), truth)
-  assert metrics.psnr(output, truth) > before + 5
-  assert np.ptp(output) > 100
+  pair = open_pairs(DataSpec(source='sample'), 'test')[0]
+  low = codec.to_float(pair.low[:192, :256])
+  clean = codec.to_uint8(codec.to_float(pair.clean[:192, :256]))
+  restored = codec.to_uint8(shipped(low))
+  before = metrics.psnr(codec.to_uint8(low), clean)
+  assert metrics.psnr(restored, clean) > before + 5
+  assert np.ptp(restored) > 100
 
 
 @pytest.mark.slow
@@ -43,8 +43,8 @@ def test_it_keeps_its_promise_on_lol(lol):
   """The figures of docs/model.md, on the 15 images of LOL-v1 test."""
   enhancer = Enhancer.from_checkpoint()
   found = []
-  for photo in open_photos(DataSpec(root=str(lol)), 'test'):
-    truth = images.to_uint8(images.to_float(photo.target))
-    output = images.to_uint8(enhancer(images.to_float(photo.low)))
-    found.append(metrics.psnr(output, truth))
+  for pair in open_pairs(DataSpec(root=str(lol)), 'test'):
+    clean = codec.to_uint8(codec.to_float(pair.clean))
+    restored = codec.to_uint8(enhancer(codec.to_float(pair.low)))
+    found.append(metrics.psnr(restored, clean))
   assert np.mean(found) >= 18

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from configs import lol
 from sel_jax import build
+from sel_jax.configs import lol
 from sel_jax.diffusion import SDES
 from sel_jax.diffusion import SDESpec
 from sel_jax.diffusion import time_grid

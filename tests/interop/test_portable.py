@@ -99,7 +99,7 @@ def test_a_run_enhances_the_same_from_its_portable_weights(
 
 
 def test_what_pytorch_cannot_express_is_refused(run, tmp_path):
-  target = tmp_path / 'shipped.pth'
-  done = run('convert', SHIPPED, target)
-  assert done.returncode == 2 and not target.exists()
+  destination = tmp_path / 'shipped.pth'
+  done = run('convert', SHIPPED, destination)
+  assert done.returncode == 2 and not destination.exists()
   assert 'config.model.patch=2' in done.stderr

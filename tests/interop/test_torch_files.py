@@ -70,13 +70,13 @@ def test_every_round_trip_is_exact(golden, name, run, tmp_path):
     for part in ('a.pth', 'ours', 'b.safetensors', 'again', 'c.pth')
   ]
   torch.save(_tensors(state), chain[0])
-  for source, target in itertools.pairwise(chain):
+  for source, destination in itertools.pairwise(chain):
     flags = (
       ('--set', 'eval.steps=5', '--set', 'sde.steps=9')
       if source is chain[0]
       else ()
     )
-    done = run('convert', source, target, *flags)
+    done = run('convert', source, destination, *flags)
     assert done.returncode == 0, done.stderr
   again = torch.load(chain[-1], weights_only=True)
   assert again.keys() == state.keys()
@@ -185,12 +185,12 @@ def test_tensors_that_do_not_fit_are_named(golden, run, tmp_path):
 def test_files_are_not_overwritten_and_settings_are_checked(
   golden, run, tmp_path
 ):
-  source, target = tmp_path / 'a.pth', tmp_path / 'b.pth'
+  source, destination = tmp_path / 'a.pth', tmp_path / 'b.pth'
   torch.save(_tensors(_state(golden('unet'))), source)
-  target.write_text('mine')
-  done = run('convert', source, target)
+  destination.write_text('mine')
+  done = run('convert', source, destination)
   assert done.returncode == 2 and '--overwrite' in done.stderr
-  assert target.read_text() == 'mine'
+  assert destination.read_text() == 'mine'
   for text in ('sde', 'sde.stepps=3', 'sde.steps=many', 'sde.eps=2.0'):
     done = run('convert', source, tmp_path / 'new', '--set', text)
     assert done.returncode == 2 and done.stderr.startswith('error: ')

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 
-from commands import ROOT
+from helpers.commands import ROOT
 import pytest
 
 SOURCES = sorted(ROOT.glob('notebooks/[0-9]_*.py'))

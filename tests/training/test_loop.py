@@ -6,8 +6,8 @@ import signal
 import numpy as np
 import pytest
 
-from configs import sample
 from sel_jax import training
+from sel_jax.configs import sample
 from sel_jax.training import loop
 from sel_jax.training.signals import StopRequest
 from sel_jax.training.writers import Writers

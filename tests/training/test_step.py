@@ -7,8 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from configs import lol
 from sel_jax import build
+from sel_jax.configs import lol
 from sel_jax.diffusion import DenoisingSDE
 from sel_jax.errors import InputError
 from sel_jax.models import init_params
@@ -26,9 +26,9 @@ from sel_jax.training.step import Update
 
 def _batch(size=8, side=8):
   rng = np.random.default_rng(0)
-  target = rng.uniform(size=(size, side, side, 3)).astype(np.float32)
+  clean = rng.uniform(size=(size, side, side, 3)).astype(np.float32)
   index = np.arange(size, dtype=np.int32)
-  return {'low': target * 0.2, 'target': target, 'index': index}
+  return {'low': clean * 0.2, 'clean': clean, 'index': index}
 
 
 def test_the_step_moves_nothing_to_the_host_and_compiles_once():
@@ -115,7 +115,7 @@ def test_a_batch_is_learned_by_heart_and_a_bad_one_changes_nothing():
   assert losses[-1] < 0.8 * losses[0]
   assert int(state.step) == 1
   bad = _batch(4)
-  bad['target'][0, 0, 0, 0] = np.nan
+  bad['clean'][0, 0, 0, 0] = np.nan
   after, scalars = step(state, bad, jax.random.key(1))
   assert np.isnan(scalars['loss']) and int(after.step) == 2
   same = after.replace(step=state.step)

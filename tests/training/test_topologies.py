@@ -4,7 +4,7 @@ import itertools
 import signal
 import time
 
-from commands import QUICK_XLA
+from helpers.commands import QUICK_XLA
 import numpy as np
 import pytest
 

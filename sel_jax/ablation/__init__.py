@@ -1,0 +1,1 @@
+"""The same run many times, one thing changed."""

@@ -1,0 +1,224 @@
+"""The same run many times, one thing changed: which settings matter.
+
+Contract: all variants of one seed see the same batches in the same order for as
+many steps, and what is measured is the average at the last step, so nothing is
+chosen. A trial that is done is not done again; one that was stopped goes on.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import json
+from pathlib import Path
+import re
+import time
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+from sel_jax import build
+from sel_jax.data.pairs import open_pairs
+from sel_jax.errors import InputError
+from sel_jax.evaluation import evaluator
+from sel_jax.evaluation import text_report
+from sel_jax.inference import local_mesh
+from sel_jax.inference import Restorer
+from sel_jax.training.loop import train
+
+Config = ml_collections.ConfigDict
+RESULTS = 'results.json'
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+  """One training run of an ablation.
+
+  Attributes:
+    variant: its name.
+    seed: of everything that is drawn.
+    config: the resolved configuration.
+  """
+
+  variant: str
+  seed: int
+  config: Config
+
+  @property
+  def folder(self) -> str:
+    """Name of its folder: the variant's, as a file system likes it."""
+    name = re.sub(r'[^\w.]+', '-', self.variant).strip('-')
+    return f'{name}_seed{self.seed}'
+
+
+def _changed(base: Config, changes: Mapping[str, Any], seed: int) -> Config:
+  config = base.copy_and_resolve_references()
+  config.unlock()
+  config.seed = seed
+  for path, value in changes.items():
+    section, _, key = path.partition('.')
+    if section not in config or key not in config[section]:
+      raise InputError(f'variants: {path!r} is no key of the configuration')
+    with config[section].ignore_type():  # a bandwidth may be a rule's name
+      config[section][key] = value
+  build.check_config(config)
+  return config
+
+
+def trials(
+  base: Config, variants: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]
+) -> list[Trial]:
+  """Every variant with every seed, seed by seed.
+
+  Args:
+    base: configuration that variants change.
+    variants: name -> {'section.key': value}; the first is the baseline.
+    seeds: of the runs.
+
+  Raises:
+    InputError: for a key or value that does not fit, or names that clash.
+  """
+  found = [
+    Trial(name, seed, _changed(base, changes, seed))
+    for seed in seeds
+    for name, changes in variants.items()
+  ]
+  if len({trial.folder for trial in found}) < len(found):
+    raise InputError('variants: two names are one as folders; rename one')
+  return found
+
+
+def _measured(trial: Trial, workdir: Path, split: str, names) -> dict | None:
+  """Trains and measures; None if the run was asked to stop."""
+  start = time.perf_counter()
+  state = train(trial.config, workdir / trial.folder)
+  steps = build.train_spec(trial.config).steps
+  if int(state.step) < steps:
+    return None
+  seconds = time.perf_counter() - start
+  method = build.build_method(trial.config)
+  restorer = Restorer(method, build.eval_spec(trial.config), local_mesh())
+  rows = evaluator.evaluate(
+    restorer.bind_many(state.ema),
+    open_pairs(build.data_spec(trial.config), split),
+    names=names,
+    at_once=restorer.at_once,
+  )
+  return {
+    'variant': trial.variant,
+    'seed': trial.seed,
+    'steps': steps,
+    'seconds': seconds,
+    'config': json.loads(trial.config.to_json_best_effort()),
+    'images': rows,
+  }
+
+
+def load_results(path: str | Path) -> list[dict]:
+  """Trials that are done, of an earlier start; none if there is no file.
+
+  Raises:
+    InputError: if the file cannot be read.
+  """
+  path = Path(path)
+  if not path.exists():
+    return []
+  try:
+    return json.loads(path.read_text())['trials']
+  except (ValueError, KeyError) as error:
+    raise InputError(
+      f'{path}: not the results of an ablation ({error}); remove it'
+    ) from error
+
+
+def run(
+  todo: Sequence[Trial],
+  workdir: str | Path,
+  *,
+  split: str,
+  names: Sequence[str],
+) -> Iterator[dict]:
+  """Does trials one after another, and keeps their results in one file.
+
+  Args:
+    todo: from `trials`.
+    workdir: a folder for each trial, and `results.json`.
+    split: to measure on.
+    names: of `evaluation.METRICS`.
+
+  Yields:
+    Each trial's result, those of earlier starts first; ends early where a
+    signal stopped a run.
+
+  Raises:
+    InputError: if an earlier start had other settings.
+  """
+  workdir = Path(workdir)
+  results = load_results(workdir / RESULTS)
+  done = {(r['variant'], r['seed']): r for r in results}
+  for trial in todo:
+    earlier = done.get((trial.variant, trial.seed))
+    if earlier and earlier['config'] != json.loads(
+      trial.config.to_json_best_effort()
+    ):
+      raise InputError(
+        f'{workdir / RESULTS}: {trial.variant!r}, seed {trial.seed} was run '
+        'with other settings; use another --workdir'
+      )
+  yield from (done[key] for t in todo if (key := (t.variant, t.seed)) in done)
+  for trial in todo:
+    if (trial.variant, trial.seed) in done:
+      continue
+    result = _measured(trial, workdir, split, names)
+    if result is None:
+      return
+    results.append(result)
+    text_report.write_json(
+      workdir / RESULTS, {'split': split, 'trials': results}
+    )
+    yield result
+
+
+def _by_image(results: Sequence[dict], variant: str, key: str) -> np.ndarray:
+  """[images] figures of a variant, mean over its seeds."""
+  table = [
+    [np.nan if row[key] is None else row[key] for row in result['images']]
+    for result in results
+    if result['variant'] == variant
+  ]
+  return np.mean(np.array(table, np.float64), axis=0)
+
+
+def summarize(results: Sequence[dict], key: str) -> list[dict[str, Any]]:
+  """A row a variant, in the order of `results`, for one metric.
+
+  Returns:
+    'variant', 'seeds', 'mean' over images and seeds, 'std' of the seeds' means,
+    'low' and 'high', the mean's 95 % bootstrap interval over images, and
+    'gain', 'gain_low', 'gain_high': the paired difference to the first variant
+    and its interval.
+  """
+  variants = list(dict.fromkeys(result['variant'] for result in results))
+  base = _by_image(results, variants[0], key)
+  rows = []
+  for variant in variants:
+    mine = [r for r in results if r['variant'] == variant]
+    images = _by_image(results, variant, key)
+    means = [_by_image([r], variant, key).mean() for r in mine]
+    low, high = text_report.bootstrap(images)
+    gain_low, gain_high = text_report.bootstrap(images - base)
+    rows.append(
+      {
+        'variant': variant,
+        'seeds': len(mine),
+        'mean': float(images.mean()),
+        'std': float(np.std(means, ddof=1)) if len(means) > 1 else float('nan'),
+        'low': low,
+        'high': high,
+        'gain': float((images - base).mean()),
+        'gain_low': gain_low,
+        'gain_high': gain_high,
+      }
+    )
+  return rows

@@ -1,0 +1,93 @@
+"""Puts saved outputs of any methods into one table, by one protocol.
+
+python -m experiments.compare --data=/data/LOL --split=test \
+    input=/data/LOL/eval15/low Retinexformer=outputs/retinexformer \
+    --html=report.html
+
+Each NAME=FOLDER holds an image for each pair of the split, named as the pair:
+experiments.evaluate --output=FOLDER writes such a folder.
+"""
+
+from pathlib import Path
+
+from tqdm import tqdm
+
+from sel_jax.commands import command_line
+from sel_jax.commands.evaluate import add_report_flags
+from sel_jax.commands.evaluate import check_targets
+from sel_jax.commands.evaluate import chosen_data
+from sel_jax.commands.evaluate import chosen_metrics
+from sel_jax.commands.evaluate import overall
+from sel_jax.commands.evaluate import write_reports
+from sel_jax.data.pairs import DataSpec
+from sel_jax.data.pairs import open_pairs
+from sel_jax.errors import InputError
+from sel_jax.evaluation import evaluator
+from sel_jax.evaluation import html_report
+from sel_jax.evaluation import text_report
+from sel_jax.evaluation.fid import FrechetDistance
+
+
+def _methods(texts: list[str]) -> dict[str, Path]:
+  """Name -> folder of 'NAME=FOLDER', or of a folder by its own name."""
+  methods: dict[str, Path] = {}
+  for text in texts:
+    name, equals, folder = text.partition('=')
+    if not equals:
+      name, folder = Path(text).name, text
+    if not name or name in methods:
+      raise InputError(f'{text}: give every folder a name of its own, NAME=DIR')
+    if not Path(folder).is_dir():
+      raise InputError(f'{folder}: no such folder; check the path')
+    methods[name] = Path(folder)
+  return methods
+
+
+def main() -> None:
+  """Entry point."""
+  parser = command_line.parser(__doc__)
+  parser.add_argument('methods', nargs='+', metavar='NAME=FOLDER')
+  parser.add_argument(
+    '--data', required=True, help="folder of pairs, or 'sample'"
+  )
+  add_report_flags(parser)
+  args = parser.parse_args()
+  methods = _methods(args.methods)
+  names = chosen_metrics(args.metrics)
+  check_targets(args)
+  pairs = open_pairs(chosen_data(args, DataSpec()), args.split)
+  entries, shots = [], {name: {} for name in methods}
+  total = len(methods) * len(pairs)
+  with tqdm(total=total, unit='image', dynamic_ncols=True) as bar:
+    for method, folder in methods.items():
+      frechet = FrechetDistance() if args.fid else None
+
+      def on_image(name, low, restored, clean, method=method, frechet=frechet):
+        bar.update()
+        if frechet:
+          frechet.add(restored, clean)
+        if args.html:
+          shots[method][name] = html_report.Shot.create(low, restored, clean)
+
+      rows = evaluator.evaluate_outputs(
+        folder, pairs, names=names, on_image=on_image
+      )
+      protocol = {
+        'data': args.tfds or args.data,
+        'split': args.split,
+        'images': len(rows),
+        'outputs': str(folder),
+      }
+      entries.append(
+        text_report.Entry(method, protocol, rows, overall(frechet))
+      )
+  print(f'{args.tfds or args.data}, split {args.split}, {len(pairs)} images')
+  print(text_report.compare_table(entries))
+  for entry in entries:
+    for name, value in entry.overall.items():
+      print(f'{entry.name}: {name} {value:.2f}')
+  write_reports(args, entries, shots)
+
+
+if __name__ == '__main__':
+  command_line.run(main)

@@ -1,0 +1,116 @@
+"""Brightens photographs with a trained model: no ground truth, any size.
+
+python -m experiments.enhance photo.jpg
+python -m experiments.enhance folder/ --checkpoint=runs/lol --output=brighter
+
+Called again, it does what is left: results that are there are kept.
+"""
+
+import argparse
+from pathlib import Path
+import sys
+
+from tqdm import tqdm
+
+from sel_jax import files
+from sel_jax.commands import command_line
+from sel_jax.commands.evaluate import add_sampler_flags
+from sel_jax.commands.evaluate import load
+from sel_jax.errors import InputError
+from sel_jax.inference import bulk
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = command_line.parser(__doc__)
+  parser.add_argument(
+    'inputs', nargs='+', metavar='PHOTO', help='file, folder or pattern'
+  )
+  add_sampler_flags(parser)
+  parser.add_argument(
+    '--output', default='enhanced', help='folder, or file of a single photo'
+  )
+  parser.add_argument(
+    '--recursive', action='store_true', help='also folders within folders'
+  )
+  parser.add_argument(
+    '--strength', type=float, default=1.0, help='0 nothing to 1 everything'
+  )
+  parser.add_argument(
+    '--preview', action='store_true', help='also write a low | ours strip'
+  )
+  parser.add_argument(
+    '--overwrite', action='store_true', help='redo results that are there'
+  )
+  return parser
+
+
+def _make_folder(output: Path, jobs: list[bulk.Job]) -> None:
+  """Early: nobody wants to learn after an hour that it cannot be written."""
+  folder = output.parent if output == jobs[0].destination else output
+  files.ensure_directory(folder)
+
+
+def main() -> int:
+  """Entry point: 0, or 2 if a photograph failed."""
+  args = _parser().parse_args()
+  if not 0 <= args.strength <= 1:
+    raise InputError(f'--strength={args.strength}: give 0 to 1')
+  output = Path(args.output)
+  jobs = bulk.collect(args.inputs, output, recursive=args.recursive)
+  enhancer = load(args)
+  _make_folder(output, jobs)
+  sizes = {job: bulk.megapixels(job) for job in jobs}
+  bar = tqdm(
+    total=sum(sizes.values()),
+    unit='MP',
+    dynamic_ncols=True,
+    bar_format='{l_bar}{bar}| {n:.1f}/{total:.1f} MP '
+    '[{elapsed}<{remaining}{postfix}]',
+  )
+
+  def on_progress(job, share):
+    bar.set_postfix_str(job.source.name, refresh=False)
+    # Sums of shares may exceed the whole by a rounding error.
+    bar.update(min(share * sizes[job], bar.total - bar.n))
+
+  outcomes = []
+  with bar:
+    for outcome in bulk.enhance_files(
+      enhancer,
+      jobs,
+      strength=args.strength,
+      preview=args.preview,
+      overwrite=args.overwrite,
+      on_progress=on_progress,
+    ):
+      outcomes.append(outcome)
+      if outcome.state == 'failed':
+        tqdm.write(f'error: {outcome.note}', file=sys.stderr)
+      elif outcome.note:
+        tqdm.write(f'{outcome.job.source}: {outcome.note}', file=sys.stderr)
+      if outcome.state != 'written':  # no time is to be spent on it
+        bar.total = max(bar.total - sizes[outcome.job], bar.n)
+        bar.refresh()
+  return _report(outcomes, output)
+
+
+def _report(outcomes: list[bulk.Outcome], output: Path) -> int:
+  """What was done, what was not, and the exit status."""
+  by_state = {
+    state: [o for o in outcomes if o.state == state]
+    for state in ('written', 'kept', 'failed')
+  }
+  print(f'{len(by_state["written"])} photograph(s) written to {output}')
+  if by_state['kept']:
+    print(
+      f'{len(by_state["kept"])} there already and kept; --overwrite redoes them'
+    )
+  if by_state['failed']:
+    print(f'{len(by_state["failed"])} failed:')
+    for outcome in by_state['failed']:
+      print(f'  {outcome.note}')
+  return 2 if by_state['failed'] else 0
+
+
+if __name__ == '__main__':
+  command_line.run(main)

@@ -1,0 +1,61 @@
+"""Checks a data set of pairs and writes it as TFDS records.
+
+python -m experiments.prepare_data --list
+python -m experiments.prepare_data --dataset=lol_v1 --manual_dir=/data/LOL \
+      --check
+python -m experiments.prepare_data --dataset=lol_v1 --manual_dir=/data/LOL \
+      --data_dir=/data/tfds
+
+Training reads folders as well as records; see docs/data.md.
+"""
+
+from sel_jax.commands import command_line
+from sel_jax.data import inspection
+from sel_jax.data import public
+from sel_jax.data import tfds
+from sel_jax.errors import InputError
+
+
+def _check(manual_dir: str, name: str) -> int:
+  found = inspection.inspect(manual_dir, name)
+  for finding in found:
+    print(f'{finding.kind}: {finding.text}')
+  problems = sum(finding.kind == 'problem' for finding in found)
+  print(f'{problems} problem(s), {len(found) - problems} note(s)')
+  return 1 if problems else 0
+
+
+def main() -> int:
+  """Entry point: 0, or 1 where --check finds a problem."""
+  parser = command_line.parser(__doc__)
+  parser.add_argument(
+    '--list', action='store_true', help='data sets, where to get them'
+  )
+  parser.add_argument('--dataset', default='lol_v1', help='see --list')
+  parser.add_argument('--manual_dir', help='folder that was unpacked')
+  parser.add_argument('--data_dir', help='where to write records to')
+  parser.add_argument(
+    '--check', action='store_true', help='look at every file, write nothing'
+  )
+  args = parser.parse_args()
+  if args.list:
+    for name in public.DATA_SETS:
+      print(f'{name}: {public.instructions(name)}\n')
+    return 0
+  if not args.manual_dir:
+    raise InputError(f'give --manual_dir. {public.instructions(args.dataset)}')
+  if args.check:
+    return _check(args.manual_dir, args.dataset)
+  if not args.data_dir:
+    raise InputError('give --data_dir, the folder to write records to')
+  builder = tfds.prepare(args.data_dir, args.manual_dir, args.dataset)
+  counts = ', '.join(
+    f'{split.num_examples} {name}'
+    for name, split in builder.info.splits.items()
+  )
+  print(f'{builder.data_path}: {counts}')
+  return 0
+
+
+if __name__ == '__main__':
+  command_line.run(main)

@@ -1,0 +1,78 @@
+"""Random crops, flips, quarter turns, mild reductions, mixtures of image pairs.
+
+Contract: both images of a pair get the same geometry; images are [H, W, 3]
+uint8 or uint16 in, float32 in [0, 1] out; randomness comes from a NumPy
+generator, which is the first argument.
+"""
+
+import dataclasses
+import math
+
+import cv2
+import numpy as np
+
+from sel_jax.images import codec
+
+_SHRINK = 0.8
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+  """What is drawn for each training pair.
+
+  Attributes:
+    crop: side of the square crop in pixels.
+    flip: mirror left-right half of the time.
+    rotate: turn by a random multiple of 90 degrees.
+    shrink: probability of reducing the pair to 0.8 of its size first.
+    relight: probability of mixing a share of the clean image, uniform in
+      0 to 1, into the low one: photographs that are less dark, or not at all.
+  """
+
+  crop: int
+  flip: bool = True
+  rotate: bool = True
+  shrink: float = 0.2
+  relight: float = 0.0
+
+
+def augment_pair(
+  rng: np.random.Generator,
+  low: np.ndarray,
+  clean: np.ndarray,
+  spec: Augmentation,
+) -> tuple[np.ndarray, np.ndarray]:
+  """One random crop of a pair.
+
+  Args:
+    rng: draws everything.
+    low: [H, W, 3], at least `spec.crop` on each side.
+    clean: shape of `low`.
+    spec: what is drawn.
+
+  Returns:
+    Both as [crop, crop, 3] float32 in [0, 1].
+  """
+  height, width = low.shape[:2]
+  # Shrinking a larger crop is shrinking the photograph and cropping it.
+  side = math.ceil(spec.crop / _SHRINK)
+  shrink = rng.random() < spec.shrink and side <= min(height, width)
+  side = side if shrink else spec.crop
+  y = int(rng.integers(height - side + 1))
+  x = int(rng.integers(width - side + 1))
+  turns = int(rng.integers(4)) if spec.rotate else 0
+  mirror = bool(rng.integers(2)) if spec.flip else False
+
+  def transform(image):
+    crop = codec.to_float(image[y : y + side, x : x + side])
+    if shrink:
+      crop = cv2.resize(
+        crop, (spec.crop, spec.crop), interpolation=cv2.INTER_LINEAR
+      )
+    crop = np.rot90(crop, turns)
+    return np.ascontiguousarray(crop[:, ::-1] if mirror else crop)
+
+  low, clean = transform(low), transform(clean)
+  if spec.relight and rng.random() < spec.relight:
+    low += np.float32(rng.random()) * (clean - low)
+  return low, clean

@@ -1,0 +1,178 @@
+"""Pairs of low-light and well-exposed photographs in folders.
+
+Contract: a `FilePair` names two files of the same scene and size; `find_pairs`
+looks at names only, `read_pair` at pixels.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import os
+from pathlib import Path
+import re
+
+import numpy as np
+
+from sel_jax.errors import InputError
+from sel_jax.images import codec
+
+SPLITS = ('train', 'val', 'test')
+
+# Known layouts, relative to the root: split -> (low folder, clean folder).
+LAYOUTS: dict[str, dict[str, tuple[str, str]]] = {
+  'plain': {s: (f'{s}/low', f'{s}/high') for s in SPLITS},
+  'LOL-v1': {
+    'train': ('our485/low', 'our485/high'),
+    'test': ('eval15/low', 'eval15/high'),
+  },
+  'LOL-v2': {
+    'train': ('Train/Low', 'Train/Normal'),
+    'test': ('Test/Low', 'Test/Normal'),
+  },
+  'input and target': {s: (f'{s}/input', f'{s}/target') for s in SPLITS},
+  'NTIRE 2024': {'train': ('Input', 'GT')},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class FilePair:
+  """Two photographs of one scene: paths of the low and the clean image."""
+
+  name: str
+  low: Path
+  clean: Path
+
+
+def _natural(name: str) -> list:
+  return [int(s) if s.isdigit() else s for s in re.split(r'(\d+)', name)]
+
+
+def _key(path: Path) -> str:
+  """What pairs two files: the stem, without LOL-v2's low/normal prefix."""
+  return re.sub(r'^(low|normal|high)(?=\d)', '', path.stem)
+
+
+def list_images(folder: Path) -> list[Path]:
+  """Image files of a folder, in natural order of their names."""
+  paths = (p for p in folder.iterdir() if p.is_file() and codec.is_image(p))
+  return sorted(paths, key=lambda p: (_natural(p.name), p.name))
+
+
+def _by_key(folder: Path) -> dict[str, Path]:
+  found: dict[str, Path] = {}
+  for path in list_images(folder):
+    if _key(path) in found:
+      raise InputError(
+        f"pairs: '{path}' and '{found[_key(path)].name}' have one name; remove "
+        'one of them'
+      )
+    found[_key(path)] = path
+  return found
+
+
+def unpaired(low: Path, clean: Path) -> list[tuple[Path, Path]]:
+  """Files without a partner, each with the folder that should hold it.
+
+  Raises:
+    InputError: if two files of one folder have one name.
+  """
+  lows, cleans = _by_key(low), _by_key(clean)
+  alone = [(lows[key], clean) for key in lows if key not in cleans]
+  return alone + [(cleans[key], low) for key in cleans if key not in lows]
+
+
+def _pair_folders(
+  low: Path, clean: Path, exclude: Sequence[str]
+) -> list[FilePair]:
+  for folder in (low, clean):
+    if not folder.is_dir():
+      raise InputError(f'{folder}: no such folder; make it or check data.root')
+  for path, other in unpaired(low, clean):
+    if _key(path) not in exclude:
+      raise InputError(
+        f"pairs: '{path}' has no partner in '{other}'; add it or list "
+        f'{_key(path)} in config.data.exclude'
+      )
+  lows, cleans = _by_key(low), _by_key(clean)
+  pairs = [
+    FilePair(key, lows[key], cleans[key])
+    for key in lows
+    if key in cleans and key not in exclude
+  ]
+  if not pairs:
+    raise InputError(
+      f'{low}: no image files in it ({", ".join(codec.EXTENSIONS)})'
+    )
+  return pairs
+
+
+def layout_of(root: str | os.PathLike) -> str:
+  """Name of the layout in `LAYOUTS` that the folder has.
+
+  Raises:
+    InputError: if the folder is missing or has none of them.
+  """
+  root = Path(root)
+  if not root.is_dir():
+    raise InputError(
+      f'{root}: no such folder; set config.data.root (or --data)'
+    )
+  for name, splits in LAYOUTS.items():
+    if any((root / low).is_dir() for low, _ in splits.values()):
+      return name
+  raise InputError(
+    f'{root}: none of the known layouts in it; it should hold train/low and '
+    'train/high, or our485/low and our485/high, or Train/Low and Train/Normal, '
+    'or train/input and train/target, or Input and GT'
+  )
+
+
+def split_folders(root: Path, split: str) -> tuple[Path, Path] | None:
+  """Folders of low and clean images of a split; None if it has none.
+
+  Raises:
+    InputError: if the folder has none of the known layouts.
+  """
+  names = LAYOUTS[layout_of(root)].get(split)
+  if names is None or not any((root / name).is_dir() for name in names):
+    return None
+  low, clean = (root / name for name in names)
+  return low, clean
+
+
+def find_pairs(
+  root: str | os.PathLike, split: str, *, exclude: Sequence[str] = ()
+) -> list[FilePair] | None:
+  """Pairs of one split, in natural order.
+
+  Args:
+    root: folder in one of the `LAYOUTS`.
+    split: 'train', 'val' or 'test'.
+    exclude: names (file name without ending) to leave out.
+
+  Returns:
+    At least one pair; None if the folder has no such split.
+
+  Raises:
+    InputError: for a missing or empty folder, or a file without a partner.
+  """
+  if split not in SPLITS:
+    raise InputError(f'split {split!r}: choose one of {list(SPLITS)}')
+  root = Path(root)
+  folders = split_folders(root, split)
+  return None if folders is None else _pair_folders(*folders, exclude)
+
+
+def read_pair(pair: FilePair) -> tuple[np.ndarray, np.ndarray]:
+  """Pixels of a pair: low and clean, [H, W, 3], uint8 or uint16 each.
+
+  Raises:
+    InputError: if a file is broken or the sizes differ.
+  """
+  low, clean = codec.read_image(pair.low), codec.read_image(pair.clean)
+  if low.shape != clean.shape:
+    sizes = [f'{x.shape[1]}x{x.shape[0]}' for x in (low, clean)]
+    raise InputError(
+      f"pairs: '{pair.low}' is {sizes[0]} but '{pair.clean}' is {sizes[1]}; "
+      f'make them equal or list {pair.name} in config.data.exclude'
+    )
+  return low, clean

@@ -1,0 +1,1 @@
+"""Forms of the sum over all bins: the same numbers, other machines."""

@@ -1,0 +1,1 @@
+"""Image files in and out: bytes, samples, what a file says besides."""

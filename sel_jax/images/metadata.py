@@ -1,0 +1,180 @@
+"""A person's image file: its samples, and what else it says.
+
+Contract: what is read is what is written again: depth, alpha, EXIF, colour
+profile. Orientation is applied and its mark removed. Every failure is an
+`InputError` that names the file.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+import tifffile
+
+from sel_jax import files
+from sel_jax.errors import InputError
+from sel_jax.images import codec
+
+# Endings whose files can hold 16 bits a sample, and an alpha channel.
+DEEP = ('.png', '.tif', '.tiff')
+ALPHA = (*DEEP, '.webp')
+
+_JPEG = {'quality': 95, 'subsampling': 0}
+_TIFF = {'compression': 'tiff_adobe_deflate'}
+_OPTIONS = {
+  '.jpg': _JPEG,
+  '.jpeg': _JPEG,
+  '.webp': {'quality': 95},
+  '.tif': _TIFF,
+  '.tiff': _TIFF,
+}
+
+_ORIENTATION = 0x0112
+# Tags that describe how the old samples were stored, or a thumbnail of them.
+_OF_THE_SAMPLES = (
+  254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320,
+  322, 323, 324, 325, 338, 339, 513, 514, 530, 34675,
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+  """An image file's content.
+
+  Attributes:
+    pixels: [H, W, 3] uint8 or uint16, upright.
+    alpha: [H, W, 1] of the same type, or None.
+    exif: tags as Pillow holds them, without the orientation.
+    icc: colour profile of RGB samples, or nothing.
+    frames: images in the file; the first is the one here.
+  """
+
+  pixels: np.ndarray
+  alpha: np.ndarray | None
+  exif: Image.Exif
+  icc: bytes
+  frames: int
+
+
+def _rgb_profile(opened: Image.Image) -> bytes:
+  """The colour profile, unless it is one of gray or CMYK samples."""
+  profile = opened.info.get('icc_profile') or b''
+  return profile if profile[16:20] == b'RGB ' else b''
+
+
+def _kept_tags(opened: Image.Image) -> Image.Exif:
+  exif = opened.getexif()
+  exif.get_ifd(0x8769)  # loads the camera's own part, or it would be lost
+  exif.get_ifd(0x8825)  # and the place
+  for tag in [_ORIENTATION, *_OF_THE_SAMPLES]:
+    exif.pop(tag, None)
+  return exif
+
+
+def read_picture(path: str | os.PathLike) -> Picture:
+  """Reads an image file with all that is to be kept of it.
+
+  Raises:
+    InputError: if the file is missing, unreadable, truncated or no image.
+  """
+  path = Path(path)
+  samples = codec.read_samples(path)
+  with codec.opening(path) as opened:
+    return Picture(
+      pixels=np.ascontiguousarray(samples[:, :, :3]),
+      alpha=samples[:, :, 3:] if samples.shape[2] == 4 else None,
+      exif=_kept_tags(opened),
+      icc=_rgb_profile(opened),
+      frames=getattr(opened, 'n_frames', 1),
+    )
+
+
+def write_picture(
+  path: str | os.PathLike, image: np.ndarray, like: Picture
+) -> None:
+  """Writes a result with all that its source said, whole or not at all.
+
+  16-bit samples stay 16 bits in PNG and TIFF, and become 8 elsewhere; alpha
+  stays in PNG, TIFF and WebP. JPEG and WebP are written at quality 95.
+
+  Args:
+    path: the ending chooses the format.
+    image: [H, W, 3] float in [0, 1].
+    like: where depth, alpha, EXIF and profile come from.
+
+  Raises:
+    InputError: for an unknown ending, or if the file cannot be written.
+  """
+  path = Path(path)
+  ending = path.suffix.lower()
+  if not codec.is_image(path):
+    raise InputError(
+      f'{path}: unknown image format; use one of {", ".join(codec.EXTENSIONS)}'
+    )
+  deep = like.pixels.dtype == np.uint16 and ending in DEEP
+  samples = codec.to_uint16(image) if deep else codec.to_uint8(image)
+  if like.alpha is not None and ending in ALPHA:
+    alpha = like.alpha
+    if not deep and alpha.dtype == np.uint16:
+      alpha = codec.to_uint8(codec.to_float(alpha))
+    samples = np.concatenate([samples, alpha], axis=2)
+  with files.replacing(path) as part:
+    try:
+      if not deep:
+        _write_8_bit(part, samples, like)
+      elif ending == '.png':
+        part.write_bytes(_deep_png(samples, like))
+      else:
+        _write_deep_tiff(part, samples, like)
+    except (ValueError, cv2.error) as error:
+      raise InputError(
+        f'{path}: cannot be encoded so ({error}); choose another format'
+      ) from error
+
+
+def _write_8_bit(path: Path, samples: np.ndarray, like: Picture) -> None:
+  options = {'exif': like.exif} | _OPTIONS.get(path.suffix.lower(), {})
+  if like.icc:
+    options['icc_profile'] = like.icc
+  Image.fromarray(samples).save(path, **options)
+
+
+def _deep_png(samples: np.ndarray, like: Picture) -> bytes:
+  order = [2, 1, 0, 3][: samples.shape[2]]
+  kinds, values = [], []
+  if len(like.exif):
+    kinds.append(cv2.IMAGE_METADATA_EXIF)
+    values.append(like.exif.tobytes().removeprefix(b'Exif\x00\x00'))
+  if like.icc:
+    kinds.append(cv2.IMAGE_METADATA_ICCP)
+    values.append(like.icc)
+  blobs = [np.frombuffer(value, np.uint8) for value in values]
+  image = np.ascontiguousarray(samples[:, :, order])
+  done, encoded = cv2.imencodeWithMetadata('.png', image, kinds, blobs)
+  if not done:
+    raise OSError(None, 'PNG encoder failed')
+  return encoded.tobytes()
+
+
+def _write_deep_tiff(path: Path, samples: np.ndarray, like: Picture) -> None:
+  """With the tags of text in the first directory: maker, date, author."""
+  tags = [
+    (int(tag), 's', 0, value, True)
+    for tag, value in like.exif.items()
+    if isinstance(value, str) and tag not in (270, 305)
+  ]
+  tifffile.imwrite(
+    path,
+    samples,
+    photometric='rgb',
+    extrasamples=['unassalpha'] if samples.shape[2] == 4 else None,
+    compression='adobe_deflate',
+    iccprofile=like.icc or None,
+    description=like.exif.get(270),
+    software=like.exif.get(305, 'sel_jax'),
+    extratags=tags,
+    metadata=None,
+  )

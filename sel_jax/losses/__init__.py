@@ -1,0 +1,15 @@
+"""Losses of images: (pred, target) [B, H, W, C] -> [B]."""
+
+from sel_jax.losses.pixels import charbonnier
+from sel_jax.losses.pixels import l1
+from sel_jax.losses.pixels import l2
+from sel_jax.losses.structure import ssim
+from sel_jax.losses.weighted import Loss
+from sel_jax.losses.weighted import weighted_sum
+
+LOSSES: dict[str, Loss] = {
+  'l1': l1,
+  'l2': l2,
+  'charbonnier': charbonnier,
+  'ssim': ssim,
+}

@@ -1,0 +1,105 @@
+import json
+import math
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+
+from sel_jax.ablation import report
+from sel_jax.ablation import trials
+from sel_jax.configs import ablations
+from sel_jax.errors import InputError
+
+
+def _result(variant, seed, gain):
+  rng = np.random.default_rng(0)  # one difficulty an image, whatever the seed
+  noise = np.random.default_rng([seed, len(variant)])
+  rows = [
+    {'name': str(n), 'psnr': 20 + 4 * hard + gain + 0.1 * noise.normal()}
+    for n, hard in enumerate(rng.normal(size=20))
+  ]
+  return {'variant': variant, 'seed': seed, 'images': rows}
+
+
+RESULTS = [
+  _result(name, seed, gain)
+  for seed in range(3)
+  for name, gain in (('base', 0.0), ('better', 0.5), ('same <b>', 0.0))
+]
+
+
+def test_a_paired_gain_is_seen_through_the_spread_of_images():
+  base, better, same = trials.summarize(RESULTS, 'psnr')
+  assert base['seeds'] == 3 and base['gain'] == 0
+  assert better['low'] < base['high']  # unpaired, nothing could be said
+  assert 0.4 < better['gain_low'] < better['gain'] < better['gain_high'] < 0.6
+  assert same['gain_low'] < 0.05 and same['gain_high'] > -0.05
+  assert 0 < base['std'] < 0.1
+  single = trials.summarize(RESULTS[:3], 'psnr')[0]
+  assert math.isnan(single['std'])
+
+
+def test_table_and_plot_show_every_variant():
+  table = report.table(RESULTS, ('psnr',))
+  lines = table.splitlines()
+  assert len(lines) == 5 and '+0.5' in lines[3]
+  assert len({line.count('|') for line in lines}) == 1
+  plot = report.plot(RESULTS, 'psnr')
+  root = ElementTree.fromstring(plot)
+  circles = [e for e in root.iter() if e.tag.endswith('circle')]
+  assert len(circles) == 3 * (1 + 3)
+  assert 'same &lt;b&gt;' in plot
+
+
+@pytest.mark.parametrize('preset', ablations._PRESETS)
+def test_every_preset_resolves(preset):
+  config = ablations.get_config(preset)
+  variants = {name: dict(changes) for name, changes in config.variants}
+  found = trials.trials(config.base, variants, config.seeds)
+  assert len(found) == len(variants) * len(config.seeds)
+  texts = [t.config.to_json_best_effort() for t in found]
+  assert len(set(texts)) == len(texts)  # no two are the same run
+
+
+def test_variants_that_do_not_fit_are_named():
+  base = ablations.get_config('tiny').base
+  with pytest.raises(InputError, match=r"'loss\.l7' is no key"):
+    trials.trials(base, {'a': {'loss.l7': 1.0}}, (0,))
+  with pytest.raises(InputError, match='two names are one'):
+    trials.trials(base, {'a b': {}, 'a-b': {'loss.l1': 1.0}}, (0,))
+  with pytest.raises(InputError, match=r'config\.entropy'):
+    trials.trials(base, {'a': {'entropy.kernel': 'round'}}, (0,))
+
+
+def test_an_ablation_runs_once_and_refuses_to_mix(run, pairs, tmp_path):
+  workdir = tmp_path / 'ablation'
+  flags = (
+    '--config=configs/ablations.py:tiny',
+    f'--config.base.data.root={pairs}',
+    '--config.seeds=(0,)',
+    f'--workdir={workdir}',
+  )
+  done = run('ablate', *flags)
+  assert done.returncode == 0, done.stderr
+  results = json.loads((workdir / 'results.json').read_text())
+  assert results['split'] == 'test'
+  first, second = results['trials']
+  assert [first['variant'], second['variant']] == ['entropy', 'L1']
+  assert len(first['images']) == 3
+  assert first['images'] != second['images']
+  assert '| L1 | 1 |' in (workdir / 'table.md').read_text()
+  assert (workdir / 'plot.svg').exists()
+  logs = [
+    json.loads((workdir / name / 'log.jsonl').read_text().splitlines()[0])
+    for name in ('entropy_seed0', 'L1_seed0')
+  ]
+  assert 'entropy' in logs[0] and 'l1' in logs[1]
+  before = {p: p.stat().st_mtime_ns for p in workdir.rglob('*') if p.is_file()}
+  done = run('ablate', *flags)
+  assert done.returncode == 0 and '2/2: L1, 0' in done.stdout
+  changed = [p.name for p, at in before.items() if p.stat().st_mtime_ns != at]
+  assert set(changed) <= {'table.md', 'plot.svg'}
+  done = run('ablate', *flags, '--config.base.optim.lr=0.1')
+  assert done.returncode == 2 and 'other settings' in done.stderr
+  done = run('ablate', *flags, "--config.metrics=('beauty',)")
+  assert done.returncode == 2 and "'beauty'" in done.stderr

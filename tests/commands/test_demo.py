@@ -1,0 +1,51 @@
+"""The page's work without a browser; see tests/browser for the rest."""
+
+import numpy as np
+import pytest
+
+from sel_jax.commands import demo
+from sel_jax.errors import InputError
+from sel_jax.images import codec
+from sel_jax.inference import Enhancer
+
+
+@pytest.fixture
+def studio(trained, tmp_path):
+  return demo.Studio(Enhancer.from_checkpoint(trained, steps=2), 0.01, tmp_path)
+
+
+def test_a_result_is_what_the_command_gives(studio, tmp_path):
+  photo = np.random.default_rng(0).integers(0, 60, (30, 40, 3), dtype=np.uint8)
+  path = tmp_path / 'a.png'
+  codec.write_image(path, photo)
+  shares = []
+  before, after, file = studio.restore(str(path), 'ddim', 3, 0.5, shares.append)
+  enhancer = studio.enhancer.with_settings(sampler='ddim', steps=3)
+  expected = codec.to_uint8(enhancer(photo, strength=0.5))
+  np.testing.assert_array_equal(codec.read_image(file), expected)
+  np.testing.assert_array_equal(before, photo)
+  np.testing.assert_array_equal(after, expected)
+  assert sum(shares) == pytest.approx(1)
+  assert studio.with_settings('ddim', 3) is studio.with_settings('ddim', 3)
+
+
+def test_what_cannot_be_taken_is_named_without_its_folder(studio, tmp_path):
+  path = tmp_path / 'secret' / 'a.png'
+  path.parent.mkdir()
+  cases = {
+    'up to 0.01': np.zeros((101, 100, 3), np.uint8),
+    'not an image': None,
+  }
+  for sentence, photo in cases.items():
+    path.write_bytes(b'no image')
+    if photo is not None:
+      codec.write_image(path, photo)
+    with pytest.raises(InputError, match=sentence) as info:
+      studio.restore(str(path), 'ddim', 2, 1.0, lambda share: None)
+    assert str(info.value).startswith('a.png: ')
+    assert 'secret' not in str(info.value)
+
+
+def test_large_photographs_are_shown_smaller():
+  assert demo._shown(np.zeros((400, 3200, 3))).shape == (200, 1600, 3)
+  assert demo._shown(np.zeros((1, 3200, 3))).shape == (1, 1600, 3)

@@ -1,0 +1,139 @@
+import os
+
+import numpy as np
+import pytest
+
+from sel_jax.errors import InputError
+from sel_jax.images import codec
+from sel_jax.inference import bulk
+
+
+def _write(path, value=20, size=(8, 12)):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  codec.write_image(path, np.full((*size, 3), value, np.uint8))
+
+
+class Doubler:
+  """Stands in for a model: twice as bright."""
+
+  def __init__(self):
+    self.calls = 0
+
+  def __call__(self, image, *, strength, on_progress):
+    self.calls += 1
+    on_progress(1.0)
+    return np.clip(image * (1 + strength), 0, 1)
+
+
+def _targets(jobs, root):
+  return sorted(str(job.destination.relative_to(root)) for job in jobs)
+
+
+@pytest.fixture
+def photos(tmp_path):
+  root = tmp_path / 'photos'
+  for name in ('a.png', 'b.jpg', 'sub/a.png', 'sub/deep/c.webp'):
+    _write(root / name)
+  (root / 'notes.txt').write_text('')
+  return root
+
+
+def test_folders_files_and_patterns_are_collected(photos, tmp_path):
+  out = tmp_path / 'out'
+  jobs = bulk.collect([str(photos)], out)
+  assert _targets(jobs, out) == ['a.png', 'b.jpg']
+  jobs = bulk.collect([str(photos)], out, recursive=True)
+  assert _targets(jobs, out) == [
+    'a.png', 'b.jpg', 'sub/a.png', 'sub/deep/c.webp',
+  ]  # fmt: skip
+  jobs = bulk.collect([f'{photos}/*.jpg', str(photos / 'a.png')], out)
+  assert _targets(jobs, out) == ['a.png', 'b.jpg']
+  jobs = bulk.collect([f'{photos}/**/c.webp'], out)
+  assert _targets(jobs, out) == ['c.webp']
+  twice = bulk.collect([str(photos / 'a.png')] * 2, out)
+  assert len(twice) == 1
+  single = bulk.collect([str(photos / 'a.png')], tmp_path / 'new.jpg')
+  assert single[0].destination == tmp_path / 'new.jpg'
+
+
+def test_results_within_the_folder_are_no_photographs(photos):
+  out = photos / 'enhanced'
+  _write(out / 'old.png')
+  jobs = bulk.collect([str(photos)], out, recursive=True)
+  assert not [job for job in jobs if job.source.name == 'old.png']
+
+
+def test_links_that_lead_in_circles_end(photos, tmp_path):
+  os.symlink(photos, photos / 'sub' / 'again')
+  jobs = bulk.collect([str(photos)], tmp_path / 'out', recursive=True)
+  assert len(jobs) == 4
+
+
+def test_what_would_be_lost_is_refused(photos, tmp_path):
+  with pytest.raises(InputError, match='overwritten by its own result'):
+    bulk.collect([str(photos)], photos)
+  linked = tmp_path / 'linked'
+  os.symlink(photos, linked)
+  with pytest.raises(InputError, match='overwritten by its own result'):
+    bulk.collect([str(photos / 'a.png')], linked)
+  with pytest.raises(InputError, match='have one name'):
+    both = [str(photos / 'a.png'), str(photos / 'sub' / 'a.png')]
+    bulk.collect(both, tmp_path / 'out')
+  with pytest.raises(InputError, match='matches no file'):
+    bulk.collect([f'{photos}/*.gif'], tmp_path / 'out')
+  (tmp_path / 'outer' / 'inner').mkdir(parents=True)
+  with pytest.raises(InputError, match='--recursive looks'):
+    bulk.collect([str(tmp_path / 'outer')], tmp_path / 'out')
+
+
+def test_bad_files_fail_alone_and_a_second_call_does_the_rest(photos, tmp_path):
+  _write(photos / 'bad.png')
+  whole = (photos / 'bad.png').read_bytes()
+  (photos / 'bad.png').write_bytes(whole[: len(whole) // 2])
+  (photos / 'text.jpg').write_text('hello')
+  (photos / 'empty.png').touch()
+  os.symlink('loop.png', photos / 'loop.png')
+  names = ['a.png', 'bad.png', 'b.jpg', 'text.jpg', 'empty.png', 'loop.png']
+  inputs = [str(photos / name) for name in [*names, 'missing.png']]
+  jobs = bulk.collect(inputs, tmp_path / 'out')
+  shares = []
+  outcomes = list(
+    bulk.enhance_files(
+      Doubler(), jobs, on_progress=lambda job, share: shares.append(share)
+    )
+  )
+  states = {o.job.source.name: o.state for o in outcomes}
+  assert states == {
+    'a.png': 'written', 'b.jpg': 'written', 'bad.png': 'failed',
+    'text.jpg': 'failed', 'empty.png': 'failed', 'loop.png': 'failed',
+    'missing.png': 'failed',
+  }  # fmt: skip
+  for outcome in outcomes:
+    if outcome.state == 'failed':
+      assert str(outcome.job.source) in outcome.note
+  assert shares == [1.0, 1.0]
+  left = sorted(p.name for p in (tmp_path / 'out').iterdir())
+  assert left == ['a.png', 'b.jpg']
+  (photos / 'bad.png').write_bytes(whole)
+  again = Doubler()
+  outcomes = list(bulk.enhance_files(again, jobs))
+  states = {o.job.source.name: o.state for o in outcomes}
+  assert states['a.png'] == 'kept' and states['bad.png'] == 'written'
+  assert again.calls == 1
+
+
+def test_nothing_is_overwritten_unless_asked(photos, tmp_path):
+  _write(tmp_path / 'out' / 'a.png', value=7)
+  jobs = bulk.collect([str(photos / 'a.png')], tmp_path / 'out')
+  assert [o.state for o in bulk.enhance_files(Doubler(), jobs)] == ['kept']
+  assert codec.read_image(jobs[0].destination).max() == 7
+  list(bulk.enhance_files(Doubler(), jobs, overwrite=True, strength=0.5))
+  assert codec.read_image(jobs[0].destination).max() == 30
+
+
+def test_previews_show_both(photos, tmp_path):
+  jobs = bulk.collect([str(photos / 'a.png')], tmp_path / 'out')
+  list(bulk.enhance_files(Doubler(), jobs, preview=True))
+  strip = codec.read_image(bulk.preview_path(jobs[0].destination))
+  assert strip.shape == (8, 24, 3)
+  assert strip[:, 12:].mean() > 1.5 * strip[:, :12].mean()
