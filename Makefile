@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 train: $(RUN)  ## two minutes on two cores: a checkpoint, a log, a picture
 	$(BIN)/python -m experiments.train --config=configs/sample.py --workdir=runs/sample
-	@echo "low | ours | truth: runs/sample/enhanced.png"
+	@echo "low | restored | clean: runs/sample/enhanced.png"
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n 2
@@ -27,6 +27,9 @@ test-browser: $(DEV)  ## the page of the demo in a real browser
 	$(PIP) -r requirements-browser.txt
 	tests/browser/install_chromium.sh
 	$(BIN)/python -m pytest -m slow tests/browser
+
+settings: $(RUN)  ## writes the table of keys, docs/settings.md, anew
+	$(BIN)/python -m sel_jax.settings > docs/settings.md
 
 notebooks: $(DEV)  ## runs notebooks/*.py and writes them with outputs
 	$(PIP) -r requirements-notebooks.txt

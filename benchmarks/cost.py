@@ -20,7 +20,7 @@ from benchmarks import measure
 from benchmarks.step import flops
 from sel_jax import build
 from sel_jax.configs import lol
-from sel_jax.training import optimizers
+from sel_jax.settings import Settings
 from sel_jax.training.state import TrainState
 from sel_jax.training.step import train_step
 from sel_jax.training.step import Update
@@ -49,14 +49,12 @@ COSTS = {
 }
 
 
-def _abstract(config, batch: int):
+def _abstract(settings: Settings, batch: int):
   """Shapes of state and batch, and the step."""
-  method = build.build_method(config)
-  optim, train = build.optim_spec(config), build.train_spec(config)
-  update = Update(optimizers.build_optimizer(optim, train.steps), 1.0)
-  image = jax.ShapeDtypeStruct(
-    (batch, config.data.crop, config.data.crop, 3), jnp.float32
-  )
+  method = build.build_method(settings)
+  update = Update(build.build_optimizer(settings), 1.0)
+  crop = settings.data.augment.crop
+  image = jax.ShapeDtypeStruct((batch, crop, crop, 3), jnp.float32)
   example = {
     'low': image,
     'clean': image,
@@ -83,9 +81,10 @@ def plan(preset: str, precision: str, remat: bool, batch: int):
 
   The state counts parameters, gradient, moments and average.
   """
-  config = lol.get_config(preset)
-  config.model.update(dtype=precision, remat=remat)
-  method, state, example, step = _abstract(config, batch)
+  settings = Settings.parse(lol.get_config(preset)).changed(
+    {'model.dtype': precision, 'model.remat': remat}
+  )
+  method, state, example, step = _abstract(settings, batch)
   key = jax.random.key(0)
   begin = time.perf_counter()
   lowered = jax.jit(step, donate_argnums=0).lower(state, example, key)
@@ -126,8 +125,8 @@ def main() -> None:
     rows += [first, second]
     grown = second['activations GB'] - first['activations GB']
     per_example[remat] = max(grown, 1e-6) / (many - few)
-  config = lol.get_config(args.preset)
-  total = work * config.data.batch_size * config.train.steps
+  settings = Settings.parse(lol.get_config(args.preset))
+  total = work * settings.data.loader.batch_size * settings.train.steps
   costs = []
   for name, (peak, memory) in DEVICES.items():
     room = 0.9 * memory - state

@@ -17,7 +17,7 @@ from benchmarks import measure
 from sel_jax.data import cache
 from sel_jax.data import pairs
 from sel_jax.data import pipeline
-from sel_jax.data.augment import Augmentation
+from sel_jax.data.augment import AugmentSpec
 
 COLUMNS = {
   'cache': 's',
@@ -31,11 +31,11 @@ COLUMNS = {
 }
 
 
-def _spec(args: argparse.Namespace) -> pairs.DataSpec:
+def _spec(args: argparse.Namespace) -> pairs.PairsSpec:
   if args.tfds:
-    return pairs.DataSpec(source='tfds', root=args.root, name=args.tfds)
+    return pairs.PairsSpec.create(source='tfds', root=args.root, name=args.tfds)
   source = 'folder' if args.root else 'sample'
-  return pairs.DataSpec(source=source, root=args.root)
+  return pairs.PairsSpec.create(source=source, root=args.root)
 
 
 def _walk(data, steps: int, busy: float) -> tuple[float, float]:
@@ -54,14 +54,13 @@ def _walk(data, steps: int, busy: float) -> tuple[float, float]:
 def _row(args, opened, kind: str, threads: int, workers: int) -> measure.Row:
   with tempfile.TemporaryDirectory() as folder:
     start = time.perf_counter()
-    kept = cache.keep(opened, kind, directory=folder)
+    kept = cache.keep(opened, cache.CacheSpec(kind, cache_dir=folder))
     decode = time.perf_counter() - start
     data = pipeline.TrainingData(
       kept,
       seed=0,
-      batch_size=args.batch,
-      augmentation=Augmentation(crop=args.crop),
-      loader=pipeline.LoaderSpec(cache=kind, threads=threads, workers=workers),
+      augment=AugmentSpec(crop=args.crop),
+      loader=pipeline.LoaderSpec(args.batch, threads, workers),
     )
     steps = args.steps if kind != 'none' else max(2, args.steps // 10)
     seconds, _ = _walk(data, steps, 0.0)

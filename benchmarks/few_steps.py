@@ -1,7 +1,8 @@
 """How good is a trained model with few steps, and by which sampler?
 
 Sampler x grid x network calls on a split of pairs. Each setting sees the same
-images; seconds are the median image, compilation left out.
+images, one per device at a time; seconds are those of the median image, which
+leaves compilation out.
 
   python -m benchmarks.few_steps --data=/data/LOL --steps=1,2,5,10,100
 """
@@ -14,8 +15,8 @@ import numpy as np
 
 from benchmarks import measure
 from sel_jax import allocator
-from sel_jax.data.pairs import DataSpec
 from sel_jax.data.pairs import open_pairs
+from sel_jax.data.pairs import PairsSpec
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import text_report
 from sel_jax.inference import Enhancer
@@ -38,12 +39,7 @@ _METRICS = ('psnr', 'ssim', 'lpips_alex')
 
 def _measured(enhancer: Enhancer, pairs, limit: int) -> measure.Row:
   """Means over a split."""
-  rows = evaluator.evaluate(
-    lambda lows: [enhancer(low) for low in lows],
-    pairs,
-    names=_METRICS,
-    limit=limit,
-  )
+  rows = evaluator.evaluate(enhancer, pairs, names=_METRICS, limit=limit)
   summary = text_report.summarize(rows)
   found = {key: summary[key]['mean'] for key in (*_METRICS, 'psnr_gt_mean')}
   return found | {
@@ -67,9 +63,9 @@ def main() -> None:
   args = parser.parse_args()
   allocator.keep_memory()
   if args.data:
-    spec = DataSpec(root=str(Path(args.data).resolve()))
+    spec = PairsSpec.create(root=str(Path(args.data).resolve()))
   else:
-    spec = DataSpec(source='sample')
+    spec = PairsSpec.create(source='sample')
   pairs = open_pairs(spec, args.split)
   enhancer = Enhancer.from_checkpoint(args.checkpoint)
   rows = []

@@ -24,6 +24,7 @@ from sel_jax.configs import lol
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import SAMPLERS
 from sel_jax.inference import Restorer
+from sel_jax.settings import Settings
 
 COLUMNS = {
   'sampler': 's',
@@ -70,8 +71,8 @@ def main() -> None:
     if unknown := set(getattr(args, name).split(',')) - set(known):
       parser.error(f'--{name}: {sorted(unknown)} not in {sorted(known)}')
   allocator.keep_memory()
-  config = lol.get_config(args.preset)
-  method = build.build_method(config)
+  settings = Settings.parse(lol.get_config(args.preset))
+  method = build.build_method(settings)
   params = models.init_params(method.model, jax.random.key(0))
   rows = []
   for sampler, grid, steps in itertools.product(
@@ -87,7 +88,7 @@ def main() -> None:
       row[f'error {spread}'] = error
     sizes = [int(size) for size in filter(None, args.sizes.split(','))]
     spec = dataclasses.replace(
-      build.eval_spec(config), sampler=sampler, steps=steps, grid=grid
+      settings.eval, sampler=sampler, steps=steps, grid=grid
     )
     restore = Restorer(method, spec).bind(params)
     rows += [row | _timed(restore, n, steps, args.repeats) for n in sizes]

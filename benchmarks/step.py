@@ -20,7 +20,6 @@ import time
 
 import jax
 import jax.numpy as jnp
-import ml_collections
 import numpy as np
 
 from benchmarks import measure
@@ -28,10 +27,11 @@ from sel_jax import allocator
 from sel_jax import build
 from sel_jax import models
 from sel_jax.configs import lol
-from sel_jax.training import optimizers
-from sel_jax.training import parallel
+from sel_jax.settings import Settings
+from sel_jax.training.parallel import Parallel
 from sel_jax.training.state import TrainState
 from sel_jax.training.step import train_step
+from sel_jax.training.step import Update
 
 COLUMNS = {
   'framework': 's',
@@ -48,16 +48,15 @@ COLUMNS = {
 }
 
 
-def _config(args: argparse.Namespace) -> ml_collections.ConfigDict:
-  config = lol.get_config(args.preset)
-  config.model.dtype = args.precision
+def _settings(args: argparse.Namespace) -> Settings:
+  changes = {'model.dtype': args.precision}
   if args.levels:
-    config.entropy.levels = args.levels
+    changes['entropy.levels'] = args.levels
   if args.batch:
-    config.data.batch_size = args.batch
+    changes['data.batch_size'] = args.batch
   if args.loss == 'l1':
-    config.loss.update(entropy=0.0, l1=1.0)
-  return config
+    changes |= {'loss.entropy': 0.0, 'loss.l1': 1.0}
+  return Settings.parse(lol.get_config(args.preset)).changed(changes)
 
 
 def flops(jaxpr) -> float:
@@ -96,27 +95,29 @@ def peak_flops(precision: str) -> float:
   return best
 
 
-def _batch(config) -> dict[str, np.ndarray]:
-  size, batch = config.data.crop, config.data.batch_size
-  target, _ = measure.images('photo', size, batch)
+def _batch(settings: Settings) -> dict[str, np.ndarray]:
+  size, batch = settings.data.augment.crop, settings.data.loader.batch_size
+  clean, _ = measure.images('photo', size, batch)
   index = np.arange(batch, dtype=np.int32)
-  return {'low': 0.2 * target, 'target': target, 'index': index}
+  return {'low': 0.2 * clean, 'clean': clean, 'index': index}
 
 
 def _in_jax(args: argparse.Namespace) -> measure.Row:
   allocator.keep_memory()  # as training does
-  config = _config(args)
-  build.check_config(config)
-  method = build.build_method(config)
-  tx = optimizers.build_optimizer(build.optim_spec(config), 1000)
-  mesh = parallel.make_mesh()
+  settings = _settings(args)
+  method = build.build_method(settings)
+  update = Update(build.build_optimizer(settings), clip_norm=1.0)
   params = models.init_params(method.model, jax.random.key(0))
-  host = jax.device_get(TrainState.create(params, tx))
-  state = parallel.replicate(host, mesh)
-  step = parallel.parallel_step(
-    functools.partial(train_step, method=method, tx=tx, decay=0.999), mesh
+  host = jax.device_get(TrainState.create(params, update.tx))
+  spread = Parallel(
+    settings.parallel, batch_size=settings.data.loader.batch_size
   )
-  batch = parallel.shard_batch(_batch(config), mesh)
+  layout = spread.layout(host)
+  state = layout.place(host)
+  step = layout.map_step(
+    functools.partial(train_step, method=method, update=update)
+  )
+  batch = spread.put_batch(_batch(settings))
   key = jax.random.key(1)
   begin = time.perf_counter()
   compiled = step.lower(state, batch, key).compile()
@@ -148,8 +149,8 @@ def _in_torch(args: argparse.Namespace) -> measure.Row:
 
   from benchmarks import torch_baseline
 
-  config = _config(args)
-  model = config.model
+  settings = _settings(args)
+  model = settings.model.network
   torch.manual_seed(0)
   net = torch_baseline.ConditionalNAFNet(
     model.width, model.enc, model.middle, model.dec
@@ -160,16 +161,18 @@ def _in_torch(args: argparse.Namespace) -> measure.Row:
     if args.loss == 'l1':
       return total
     dense = torch_baseline.hellinger_loss(
-      pred, target, levels=config.entropy.levels
+      pred, target, levels=settings.entropy.levels
     )
-    return total + config.loss.entropy * dense
+    return total + settings.loss.entropy * dense
 
-  step = torch_baseline.TrainingStep(net, build.build_sde(config), loss)
-  low, target = (
-    torch.tensor(np.moveaxis(_batch(config)[k], -1, 1).copy())
-    for k in ('low', 'target')
+  step = torch_baseline.TrainingStep(
+    net, build.build_method(settings).sde, loss
   )
-  timing = measure.seconds(lambda: step(low, target), args.repeats)
+  low, clean = (
+    torch.tensor(np.moveaxis(_batch(settings)[k], -1, 1).copy())
+    for k in ('low', 'clean')
+  )
+  timing = measure.seconds(lambda: step(low, clean), args.repeats)
   return {'seconds': timing['median'], 'best': timing['best']}
 
 

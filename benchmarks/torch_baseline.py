@@ -215,7 +215,7 @@ class ConditionalNAFNet(nn.Module):
 class TrainingStep:
   """The step of `sel_jax.training.step` with the same pieces.
 
-  Perturb, network, distance between the clean estimate and the target, clipped
+  Perturb, network, distance of the clean estimate from the clean image, clipped
   gradient, AdamW, moving average of the parameters.
   """
 
@@ -229,12 +229,12 @@ class TrainingStep:
       self.parameters, lr=lr, betas=(0.9, 0.99), weight_decay=0.0
     )
 
-  def __call__(self, low: Tensor, target: Tensor) -> float:
+  def __call__(self, low: Tensor, clean: Tensor) -> float:
     """One update on [B, 3, H, W] images; the loss."""
     t = torch.randint(1, len(self.a), (len(low),))
     a, s = self.a[t][:, None, None, None], self.s[t][:, None, None, None]
-    x = low + a * (target - low) + s * torch.randn_like(low)
-    loss = self.loss(self.net(x, low, t.float()), target)
+    x = low + a * (clean - low) + s * torch.randn_like(low)
+    loss = self.loss(self.net(x, low, t.float()), clean)
     self.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     nn.utils.clip_grad_norm_(self.parameters, 1.0)

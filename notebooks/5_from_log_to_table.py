@@ -14,13 +14,13 @@ from IPython.display import Markdown
 import matplotlib.pyplot as plt
 import numpy as np
 
-from sel_jax import build
 from sel_jax.configs import sample
-from sel_jax.data.pairs import DataSpec
 from sel_jax.data.pairs import open_pairs
+from sel_jax.data.pairs import PairsSpec
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import text_report
 from sel_jax.inference import Enhancer
+from sel_jax.settings import Settings
 from sel_jax.training import train
 
 # %% [markdown]
@@ -31,8 +31,9 @@ config = sample.get_config()
 config.train.update(steps=100, log_every=5, eval_every=100, save_every=100)
 config.optim.warmup = 10
 workdir = Path(tempfile.mkdtemp())
-train(config, workdir)
-print(f'{build.train_spec(config).steps} steps')
+settings = Settings.parse(config)
+train(settings, workdir)
+print(f'{settings.train.steps} updates')
 
 # %% [markdown]
 # ## The log
@@ -64,15 +65,16 @@ plt.show()
 # The best checkpoint on the validation photograph, by two samplers.
 
 # %%
-pairs = open_pairs(DataSpec(source='sample'), 'val')
+pairs = open_pairs(PairsSpec.create(source='sample'), 'val')
 rows = []
 pictures = []
 for sampler, steps in (('posterior', 5), ('dpm2m', 5)):
   enhancer = Enhancer.from_checkpoint(workdir, sampler=sampler, steps=steps)
   found = evaluator.evaluate(
-    lambda lows, enhancer=enhancer: [enhancer(low) for low in lows],
+    enhancer.many,
     pairs,
-    on_image=lambda name, *images: pictures.append(images),
+    at_once=enhancer.at_once,
+    on_image=lambda name, **images: pictures.append(images),
   )
   summary = text_report.summarize(found)
   rows.append(
@@ -83,12 +85,9 @@ head = '| sampler | PSNR | SSIM | PSNR, GT-mean |\n| --- | --- | --- | --- |\n'
 display(Markdown(head + '\n'.join(rows)))
 
 # %%
-low, restored, clean = pictures[0]
 figure, axes = plt.subplots(1, 3, figsize=(11, 3.4))
-for axis, image, title in zip(
-  axes, (low, restored, clean), ('low', 'ours, 100 steps', 'clean'), strict=True
-):
-  axis.imshow(image)
-  axis.set_title(title)
+for axis, name in zip(axes, ('low', 'restored', 'clean'), strict=True):
+  axis.imshow(pictures[0][name])
+  axis.set_title(name)
   axis.axis('off')
 plt.show()

@@ -22,6 +22,7 @@ from orbax.checkpoint.checkpoint_managers import (
 )
 
 import sel_jax
+from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
 
 FOLDER = 'checkpoints'
@@ -234,7 +235,7 @@ class Checkpoints:
       raise
     except Exception as error:  # whatever Orbax or TensorStore met in the files
       reason = str(error).splitlines()[0][:200]
-      raise DamagedCheckpoint(
+      raise DamagedCheckpointError(
         f'{self.directory / str(step)}: damaged ({reason}); delete it'
       ) from error
     return items, meta
@@ -252,7 +253,7 @@ class Checkpoints:
     for step in reversed(steps):
       try:
         return step, *self.restore(step, **like)
-      except DamagedCheckpoint as error:
+      except DamagedCheckpointError as error:
         _log.warning('%s; trying an older one', error)
     raise InputError(
       f'{self.directory}: no sound checkpoint among {steps}; delete the folder '
@@ -290,7 +291,3 @@ class Checkpoints:
         f'{self.directory}: a checkpoint could not be written ({reason}); '
         'earlier ones are whole: make room and run again'
       ) from error
-
-
-class DamagedCheckpoint(InputError):
-  """A checkpoint that is incomplete or whose bytes have changed."""

@@ -1,188 +1,385 @@
-"""Sections of a configuration as frozen dataclasses.
+"""A whole configuration as checked values: the sections, and what reads them.
 
-Contract: plain values with the paper's defaults and no ConfigDict in sight;
-`build` reads sections into these and checks them.
+Contract: `Settings.parse` is the only reader of a ConfigDict. A key is written
+once, as a field of the room that it steers, see `fields`; keys that steer no
+lower room stand here. `configs/default.py`, the checks, the flags of the
+commands and the table of keys in the docs are made from these fields.
 """
 
+from collections.abc import Mapping
 import dataclasses
+import logging
+from typing import Any
 
-OPTIMIZERS = ('adamw', 'adam', 'lion')
-LR_SCHEDULES = ('cosine', 'multistep', 'constant')
+import ml_collections
+
+from sel_jax import fields
+from sel_jax.data import AugmentSpec
+from sel_jax.data import CacheSpec
+from sel_jax.data import LoaderSpec
+from sel_jax.data import PairsSpec
+from sel_jax.diffusion import GRIDS
+from sel_jax.diffusion import OBJECTIVES
+from sel_jax.diffusion import PREDICTIONS
+from sel_jax.diffusion import SAMPLERS
+from sel_jax.diffusion import SDES
+from sel_jax.entropy import EntropySpec
+from sel_jax.errors import InputError
+from sel_jax.errors import SettingError
+from sel_jax.fields import key
+from sel_jax.losses import LOSSES
+from sel_jax.models import MODELS
+from sel_jax.optimizers import OptimSpec
+
+_log = logging.getLogger(__name__)
+
 DTYPES = ('float32', 'bfloat16')
 BACKENDS = ('shard_map', 'pmap')
-DEPTHWISE = ('auto', 'shift', 'conv')
+
+# Key of before -> key of today: stored configurations and people's files.
+RENAMED = {'sde.kind': 'sde.name'}
 
 
-@dataclasses.dataclass(frozen=True)
+@fields.spec
+class DataSpec:
+  """Section `data`: which pairs, and how they become batches."""
+
+  pairs: PairsSpec = fields.part(PairsSpec)
+  augment: AugmentSpec = fields.part(AugmentSpec)
+  cache: CacheSpec = fields.part(CacheSpec)
+  loader: LoaderSpec = fields.part(LoaderSpec)
+
+
+@fields.spec
 class ModelSpec:
-  """Section `model`: which network, and what its output stands for.
+  """Section `model`: which network, and what its output stands for."""
 
-  `enc`, `middle`, `dec`, `depthwise`, `remat`, `patch`, `gamma` belong to
-  'nafnet', `depth` to 'unet'; `predicts` is a row of `diffusion.PREDICTIONS`.
-  """
-
-  name: str = 'nafnet'
-  width: int = 64
-  enc: tuple[int, ...] = (1, 1, 1, 1, 28)
-  middle: int = 1
-  dec: tuple[int, ...] = (1, 1, 1, 1, 1)
-  depth: int = 4
-  depthwise: str = 'auto'
-  remat: bool = False
-  patch: int = 1
-  gamma: float = 1.0
-  dtype: str = 'float32'
-  predicts: str = 'noise'
+  name: str = key('nafnet', 'the network', choices=MODELS)
+  predicts: str = key(
+    'noise', "what the network's output stands for", choices=PREDICTIONS
+  )
+  dtype: str = key(
+    'float32',
+    'type that the network computes in; parameters are float32',
+    choices=DTYPES,
+  )
+  network: Any = fields.row('name', MODELS, 'nafnet')
 
 
-@dataclasses.dataclass(frozen=True)
+@fields.spec
+class DiffusionSpec:
+  """Section `sde`: which diffusion, and its numbers."""
+
+  name: str = key('ir', 'the diffusion', choices=SDES)
+  spec: Any = fields.row('name', SDES, 'ir')
+
+
+@fields.spec
 class LossSpec:
-  """Section `loss`: the objective and a weight for each distance; 0 is off.
+  """Section `loss`: the objective, and a weight for each loss of it."""
 
-  `at_prior` is the probability that an example is drawn at t = T, in place of
-  uniformly on 1..T: the start of sampling, where most of the work is done.
-  """
-
-  objective: str = 'optimum'
-  at_prior: float = 0.0
-  entropy: float = 1.0
-  l1: float = 0.0
-  l2: float = 0.0
-  charbonnier: float = 0.0
-  ssim: float = 0.0
-
-
-@dataclasses.dataclass(frozen=True)
-class OptimSpec:
-  """Section `optim`.
-
-  Attributes:
-    name: 'adamw', 'adam' or 'lion'.
-    lr: peak learning rate.
-    final_lr: where the cosine ends.
-    schedule: 'cosine', 'multistep' or 'constant'.
-    warmup: steps of linear growth from zero.
-    milestones: steps at which 'multistep' multiplies by `gamma`.
-    gamma: see `milestones`.
-    weight_decay: decoupled, for adamw and lion.
-    b1: first moment's decay.
-    b2: second moment's decay.
-    clip_norm: largest global norm of the gradient; 0 is off.
-    ema_decay: of the parameters' moving average.
-  """
-
-  name: str = 'adamw'
-  lr: float = 1e-4
-  final_lr: float = 1e-6
-  schedule: str = 'cosine'
-  warmup: int = 0
-  milestones: tuple[int, ...] = (200_000, 400_000)
-  gamma: float = 0.5
-  weight_decay: float = 0.0
-  b1: float = 0.9
-  b2: float = 0.99
-  clip_norm: float = 1.0
-  ema_decay: float = 0.9995
+  objective: str = key(
+    'optimum', 'the pair of images that is compared', choices=OBJECTIVES
+  )
+  at_prior: float = key(
+    0.0,
+    'probability that an example is drawn at t = T, the start of sampling, '
+    'instead of uniformly on 1..T',
+    ge=0,
+    le=1,
+  )
+  entropy: float = key(
+    1.0, 'weight of the spatial entropy of the section entropy; 0 is off', ge=0
+  )
+  weights: tuple[tuple[str, float], ...] = fields.weights(LOSSES)
 
 
-@dataclasses.dataclass(frozen=True)
+@fields.spec
 class TrainSpec:
-  """Section `train`: how long, and how often to look and to save.
+  """Section `train`: how long, and how often to look and to save."""
 
-  Attributes:
-    steps: updates.
-    log_every: steps between lines of the log.
-    eval_every: steps between validations.
-    save_every: steps between checkpoints.
-    keep: newest checkpoints to keep, besides the best.
-    skip_nonfinite: steps in a row whose loss or gradient is not finite that
-      are passed over, changing nothing; the next one stops the run.
-  """
-
-  steps: int = 500_000
-  log_every: int = 100
-  eval_every: int = 5_000
-  save_every: int = 1_000
-  keep: int = 2
-  skip_nonfinite: int = 0
+  steps: int = key(500_000, 'updates', ge=1)
+  log_every: int = key(100, 'updates between lines of the log', ge=1)
+  eval_every: int = key(5_000, 'updates between validations', ge=1)
+  save_every: int = key(1_000, 'updates between checkpoints', ge=1)
+  keep: int = key(2, 'newest checkpoints to keep, besides the best', ge=1)
+  skip_nonfinite: int = key(
+    0,
+    'updates in a row whose loss or gradient is not finite that are passed '
+    'over, changing nothing; the next one stops the run',
+    ge=0,
+  )
 
 
-@dataclasses.dataclass(frozen=True)
+@fields.spec
 class ParallelSpec:
   """Section `parallel`: how a step is spread over devices.
 
   None of it changes the numbers, up to rounding.
-
-  Attributes:
-    backend: 'shard_map' or 'pmap'.
-    accumulate: parts that a device walks through its share of the batch in;
-      memory of activations falls by as much.
-    shard_state: each device keeps one part of the optimizer's state and of the
-      averaged parameters (ZeRO, arXiv 1910.02054, stage 1), not all of it.
-    timeout: seconds that processes wait for one another before they stop.
-    heartbeat: seconds after which a silent process counts as dead.
   """
 
-  backend: str = 'shard_map'
-  accumulate: int = 1
-  shard_state: bool = False
-  timeout: int = 600
-  heartbeat: int = 100
+  backend: str = key('shard_map', 'how JAX maps the step', choices=BACKENDS)
+  accumulate: int = key(
+    1,
+    'parts that a device walks through its share of the batch in; memory of '
+    'activations falls by as much',
+    ge=1,
+  )
+  shard_state: bool = key(
+    False,
+    "each device keeps one part of the optimizer's state and of the averaged "
+    'parameters (ZeRO, arXiv 1910.02054, stage 1), not all of it',
+  )
+  timeout: int = key(
+    600, 'seconds that processes wait for one another before they stop', ge=1
+  )
+  heartbeat: int = key(
+    100, 'seconds after which a silent process counts as dead', ge=1
+  )
 
 
-@dataclasses.dataclass(frozen=True)
+@fields.spec
 class EvalSpec:
-  """Section `eval`: the sampler, the same wherever an image is restored.
+  """Section `eval`: the sampler, the same wherever an image is restored."""
 
-  Attributes:
-    sampler: a row of `diffusion.SAMPLERS`.
-    steps: network calls, 1..T.
-    grid: a row of `diffusion.GRIDS`; 'log_snr' suits the samplers of second
-      order.
-    clip: keep x0_hat in [0, 1].
-    dynamic: quantile of dynamic thresholding, such as 0.995, which scales what
-      overshoots instead of clipping it; 0 is off.
-    unbias: undo the bias of a network that was trained by the Euler mean, for
-      `loss.objective='optimum'` alone.
-    seed: of the sampler's noise.
-    images: validation images used during training; 0 is all.
-    tile: photographs with a longer side are restored in tiles of this side, a
-      multiple of 32; 0 is never.
-    overlap: least overlap of tiles, pixels.
-    pool: side of the window that the channel attention averages over, pixels;
-      0 is the whole image or tile.
-    anchor: give a photograph in tiles the coarse tones of its restored
-      thumbnail, so that tiles of different content agree.
+  sampler: str = key('posterior', 'the sampler', choices=SAMPLERS)
+  steps: int = key(100, 'calls of the network per image, 1 to sde.steps', ge=1)
+  grid: str = key(
+    'time',
+    'times of the steps; log_snr suits samplers of second order',
+    choices=GRIDS,
+  )
+  clip: bool = key(True, 'keep the clean estimate in [0, 1]')
+  dynamic: float = key(
+    0.0,
+    'quantile of dynamic thresholding, such as 0.995, which scales what '
+    'overshoots instead of clipping it; 0 clips',
+    ge=0,
+    le=1,
+  )
+  unbias: bool = key(
+    False,
+    'undo the bias of a network that was trained by the Euler mean, for '
+    "loss.objective='optimum' alone",
+  )
+  seed: int = key(0, "seed of the sampler's noise", ge=0)
+  images: int = key(
+    0, 'validation images used during training; 0 is all', ge=0, flag=False
+  )
+  tile: int = key(
+    640,
+    'photographs with a longer side are restored in tiles of this side, a '
+    'multiple of 32; 0 is never',
+    ge=0,
+  )
+  overlap: int = key(
+    128, 'least overlap of tiles, pixels, at most half a tile', ge=0
+  )
+  pool: int = key(
+    0,
+    'side of the window that the channel attention averages over, pixels; 0 '
+    'is the whole image or tile',
+    ge=0,
+  )
+  anchor: bool = key(
+    True,
+    'give a photograph in tiles the coarse tones of its restored thumbnail, '
+    'so that tiles of different content agree',
+  )
+
+  def __post_init__(self):
+    if self.tile % 32:
+      raise fields.refuse(self, 'tile', 'give a multiple of 32, or 0')
+    if self.tile and self.overlap > self.tile // 2:
+      raise fields.refuse(
+        self, 'overlap', f'give 0 to half of tile={self.tile}'
+      )
+
+
+def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
+  """The values with keys of before under their names of today."""
+  found = {
+    name: dict(part) if isinstance(part, Mapping) else part
+    for name, part in values.items()
+  }
+  for old, new in RENAMED.items():
+    section, old_key = old.split('.')
+    part = found.get(section)
+    if isinstance(part, dict) and old_key in part:
+      value = part.pop(old_key)
+      other, new_key = new.split('.')
+      found.setdefault(other, {}).setdefault(new_key, value)
+  return found
+
+
+def _section(name: str, values: Any) -> Any:
+  """One section's spec; says which of its keys do nothing."""
+  cls = SECTIONS[name]
+  if not isinstance(values, Mapping):
+    raise InputError(
+      f'config.{name}={values!r}: is a section, not a value; set a key of it, '
+      f'such as config.{name}.{next(iter(fields.described(cls)))}'
+    )
+  try:
+    found = fields.build(cls, values)
+  except SettingError as error:
+    raise error.of(f'config.{name}') from None
+  except ValueError as error:  # of a network whose sizes do not fit together
+    raise InputError(f'config.{name}: {error}') from error
+  for key_, rows in fields.unused(found, values).items():
+    _log.warning(
+      'config.%s.%s=%r does nothing: it is a key of %s alone',
+      name,
+      key_,
+      values[key_],
+      ', '.join(rows),
+    )
+  return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """All settings of a run, checked: one attribute a section.
+
+  What a section holds, and what its keys mean, stands at its class.
   """
 
-  sampler: str = 'posterior'
-  steps: int = 100
-  grid: str = 'time'
-  clip: bool = True
-  dynamic: float = 0.0
-  unbias: bool = False
-  seed: int = 0
-  images: int = 0
-  tile: int = 640
-  overlap: int = 128
-  pool: int = 0
-  anchor: bool = True
+  seed: int = key(0, 'seed of everything that is drawn', ge=0)
+  data: DataSpec = dataclasses.field(default_factory=DataSpec)
+  model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
+  sde: DiffusionSpec = dataclasses.field(default_factory=DiffusionSpec)
+  loss: LossSpec = dataclasses.field(default_factory=LossSpec)
+  entropy: EntropySpec = dataclasses.field(default_factory=EntropySpec)
+  optim: OptimSpec = dataclasses.field(default_factory=OptimSpec)
+  train: TrainSpec = dataclasses.field(default_factory=TrainSpec)
+  eval: EvalSpec = dataclasses.field(default_factory=EvalSpec)
+  parallel: ParallelSpec = dataclasses.field(default_factory=ParallelSpec)
+
+  @classmethod
+  def parse(
+    cls, config: ml_collections.ConfigDict | Mapping[str, Any]
+  ) -> 'Settings':
+    """Reads and checks a configuration.
+
+    Args:
+      config: nested sections, of `configs/` or as a checkpoint stores them,
+        those of earlier versions too; keys that are missing take their
+        defaults.
+
+    Raises:
+      InputError: naming the first key that is wrong, as on the command line,
+        with the remedy.
+    """
+    if isinstance(config, ml_collections.ConfigDict):
+      config = config.to_dict()
+    values = _renamed(config)
+    known = {'seed', *SECTIONS}
+    for name in values:
+      if name not in known:
+        raise InputError(
+          f'config.{name}: unknown key; {fields.close(name, known)}'
+        )
+    seed = fields.described(cls)['seed']
+    try:
+      made = {'seed': fields.checked(seed, values.pop('seed', seed.default))}
+    except SettingError as error:
+      raise error.of('config') from None
+    made |= {name: _section(name, part) for name, part in values.items()}
+    found = cls(**made)
+    _check(found)
+    return found
+
+  def to_dict(self) -> dict[str, Any]:
+    """Nested sections, JSON-like but for tuples; `parse` reads them again."""
+    return {'seed': self.seed} | {
+      name: fields.flat(getattr(self, name)) for name in SECTIONS
+    }
+
+  def changed(self, changes: Mapping[str, Any]) -> 'Settings':
+    """The settings with some keys changed, checked again.
+
+    Args:
+      changes: 'section.key' -> value, or 'seed' -> value.
+
+    Raises:
+      InputError: for an unknown key, or a value that does not fit.
+    """
+    values = self.to_dict()
+    for path, value in changes.items():
+      section, dot, name = path.partition('.')
+      if not dot:
+        values[section] = value
+      elif section not in SECTIONS:
+        raise InputError(
+          f'config.{path}: unknown section; {fields.close(section, SECTIONS)}'
+        )
+      else:
+        values[section] = {**values[section], name: value}
+    return Settings.parse(values)
 
 
-@dataclasses.dataclass(frozen=True)
-class CropSpec:
-  """Part of section `data`: what a training batch looks like."""
-
-  batch_size: int = 8
-  crop: int = 128
-  flip: bool = True
-  rotate: bool = True
-  shrink: float = 0.2
-  relight: float = 0.0
+# Name of a section -> its spec.
+SECTIONS: dict[str, type] = {
+  field.name: field.default_factory
+  for field in dataclasses.fields(Settings)
+  if field.default_factory is not dataclasses.MISSING
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class SDEKind:
-  """Part of section `sde`: a row of `diffusion.SDES`."""
+def default_config() -> ml_collections.ConfigDict:
+  """Every key at its default: what configurations start from."""
+  return ml_collections.ConfigDict(
+    {'seed': 0} | {name: fields.defaults(cls) for name, cls in SECTIONS.items()}
+  )
 
-  kind: str = 'ir'
+
+def _check(settings: Settings) -> None:
+  """What keys of different sections ask of one another."""
+  spec, total = settings.eval, settings.sde.spec.steps
+
+  def refuse(name: str, remedy: str):
+    raise SettingError(name, getattr(spec, name), remedy).of('config.eval')
+
+  if spec.steps > total:
+    refuse(
+      'steps',
+      f'the diffusion has {total} times (config.sde.steps); give 1 to {total}',
+    )
+  if spec.pool and not hasattr(settings.model.network, 'pool'):
+    refuse('pool', f'{settings.model.name} has no channel attention; give 0')
+  if spec.unbias and settings.loss.objective != 'optimum':
+    refuse('unbias', "only config.loss.objective='optimum' has this bias")
+  if not settings.loss.entropy and not settings.loss.weights:
+    raise InputError(
+      'config.loss: every weight is 0; set config.loss.entropy or '
+      'config.loss.l1 above 0'
+    )
+
+
+def table() -> str:
+  """Every key as Markdown, a table per section: name, default, meaning."""
+  lines = ['# Settings', '', *_ABOUT, '']
+  for section, cls in {'': Settings, **SECTIONS}.items():
+    head = f'config.{section}'.rstrip('.')
+    lines += [f'## `{head}`', '', '| key | default | range | meaning |']
+    lines.append('| --- | --- | --- | --- |')
+    lines += [_line(one) for one in fields.described(cls).values()]
+    lines.append('')
+  return '\n'.join(lines).rstrip() + '\n'
+
+
+_ABOUT = (
+  'Every key of a configuration, made from the code by `make settings`. A file',
+  'of `configs/` sets keys, and so does the command line:',
+  '`--config.optim.lr=3e-4`. Keys of the section `eval` are flags of',
+  '`enhance`, `evaluate`, `export` and `demo` too: `--steps=4`.',
+)
+
+
+def _line(one: fields.Described) -> str:
+  cells = (f'`{one.name}`', f'`{one.default!r}`', one.range(), one.meaning())
+  return f'| {" | ".join(cells)} |'
+
+
+if __name__ == '__main__':
+  print(table(), end='')

@@ -15,19 +15,16 @@ import re
 import time
 from typing import Any
 
-import ml_collections
 import numpy as np
 
-from sel_jax import build
 from sel_jax.data.pairs import open_pairs
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import text_report
-from sel_jax.inference import local_mesh
-from sel_jax.inference import Restorer
-from sel_jax.training.loop import train
+from sel_jax.inference import Enhancer
+from sel_jax.settings import Settings
+from sel_jax.training import train
 
-Config = ml_collections.ConfigDict
 RESULTS = 'results.json'
 
 
@@ -38,12 +35,12 @@ class Trial:
   Attributes:
     variant: its name.
     seed: of everything that is drawn.
-    config: the resolved configuration.
+    settings: all of them, the seed included.
   """
 
   variant: str
   seed: int
-  config: Config
+  settings: Settings
 
   @property
   def folder(self) -> str:
@@ -52,27 +49,29 @@ class Trial:
     return f'{name}_seed{self.seed}'
 
 
-def _changed(base: Config, changes: Mapping[str, Any], seed: int) -> Config:
-  config = base.copy_and_resolve_references()
-  config.unlock()
-  config.seed = seed
-  for path, value in changes.items():
-    section, _, key = path.partition('.')
-    if section not in config or key not in config[section]:
-      raise InputError(f'variants: {path!r} is no key of the configuration')
-    with config[section].ignore_type():  # a bandwidth may be a rule's name
-      config[section][key] = value
-  build.check_config(config)
-  return config
+def _trial(
+  base: Settings, variant: str, changes: Mapping[str, Any], seed: int
+) -> Trial:
+  if 'seed' in changes:
+    raise InputError(
+      f'variant {variant!r}: changes the seed, which every variant has in '
+      'common; list it among the seeds'
+    )
+  try:
+    return Trial(variant, seed, base.changed({**changes, 'seed': seed}))
+  except InputError as error:
+    raise InputError(f'variant {variant!r}: {error}') from error
 
 
 def trials(
-  base: Config, variants: Mapping[str, Mapping[str, Any]], seeds: Sequence[int]
+  base: Settings,
+  variants: Mapping[str, Mapping[str, Any]],
+  seeds: Sequence[int],
 ) -> list[Trial]:
   """Every variant with every seed, seed by seed.
 
   Args:
-    base: configuration that variants change.
+    base: settings that variants change.
     variants: name -> {'section.key': value}; the first is the baseline.
     seeds: of the runs.
 
@@ -80,39 +79,52 @@ def trials(
     InputError: for a key or value that does not fit, or names that clash.
   """
   found = [
-    Trial(name, seed, _changed(base, changes, seed))
+    _trial(base, name, changes, seed)
     for seed in seeds
     for name, changes in variants.items()
   ]
-  if len({trial.folder for trial in found}) < len(found):
-    raise InputError('variants: two names are one as folders; rename one')
+  owners: dict[str, Trial] = {}
+  for trial in found:
+    owner = owners.setdefault(trial.folder, trial)
+    if owner is not trial:
+      raise InputError(
+        f'variant {owner.variant!r}, seed {owner.seed} and variant '
+        f'{trial.variant!r}, seed {trial.seed} would share the folder '
+        f'{trial.folder!r}; rename one, or list each seed once'
+      )
   return found
 
 
-def _measured(trial: Trial, workdir: Path, split: str, names) -> dict | None:
+def _measured(
+  trial: Trial, workdir: Path, split: str, names: Sequence[str]
+) -> dict[str, Any] | None:
   """Trains and measures; None if the run was asked to stop."""
-  start = time.perf_counter()
-  state = train(trial.config, workdir / trial.folder)
-  steps = build.train_spec(trial.config).steps
-  if int(state.step) < steps:
+  settings, start = trial.settings, time.perf_counter()
+  state = train(settings, workdir / trial.folder)
+  if int(state.step) < settings.train.steps:
     return None
   seconds = time.perf_counter() - start
-  method = build.build_method(trial.config)
-  restorer = Restorer(method, build.eval_spec(trial.config), local_mesh())
   rows = evaluator.evaluate(
-    restorer.bind_many(state.ema),
-    open_pairs(build.data_spec(trial.config), split),
+    Enhancer.create(settings, state.ema),
+    open_pairs(settings.data.pairs, split),
     names=names,
-    at_once=restorer.at_once,
   )
   return {
     'variant': trial.variant,
     'seed': trial.seed,
-    'steps': steps,
+    'steps': settings.train.steps,
     'seconds': seconds,
-    'config': json.loads(trial.config.to_json_best_effort()),
+    'config': settings.to_dict(),
     'images': rows,
   }
+
+
+def _same(stored: Mapping[str, Any], settings: Settings) -> bool:
+  """Whether a stored configuration, of before too, says the same."""
+  try:
+    return Settings.parse(stored).to_dict() == settings.to_dict()
+  except InputError:
+    return False
 
 
 def load_results(path: str | Path) -> list[dict]:
@@ -159,9 +171,7 @@ def run(
   done = {(r['variant'], r['seed']): r for r in results}
   for trial in todo:
     earlier = done.get((trial.variant, trial.seed))
-    if earlier and earlier['config'] != json.loads(
-      trial.config.to_json_best_effort()
-    ):
+    if earlier and not _same(earlier['config'], trial.settings):
       raise InputError(
         f'{workdir / RESULTS}: {trial.variant!r}, seed {trial.seed} was run '
         'with other settings; use another --workdir'
@@ -191,7 +201,7 @@ def _by_image(results: Sequence[dict], variant: str, key: str) -> np.ndarray:
 
 
 def summarize(results: Sequence[dict], key: str) -> list[dict[str, Any]]:
-  """A row a variant, in the order of `results`, for one metric.
+  """A row per variant, in the order of `results`, for one metric.
 
   Returns:
     'variant', 'seeds', 'mean' over images and seeds, 'std' of the seeds' means,

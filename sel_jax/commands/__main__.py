@@ -31,7 +31,8 @@ def _usage() -> str:
       '',
       *lines,
       '',
-      'sel-jax COMMAND --help says more.',
+      'sel-jax COMMAND --help says more, sel-jax --version what a report of a '
+      'bug needs.',
     ]
   )
 
@@ -39,6 +40,9 @@ def _usage() -> str:
 def main() -> None:
   """Runs the command that the first argument names."""
   arguments = sys.argv[1:]
+  if arguments == ['--version']:
+    print(command_line.versions())
+    return
   if not arguments or arguments[0] in ('-h', '--help'):
     print(_usage())
     sys.exit(0 if arguments else 2)

@@ -1,23 +1,33 @@
-"""What every command line does alike: logging, cache, errors.
+"""What every command line does alike: flags, logging, cache, errors.
 
 Contract: an error that a person can act on is one line on stderr and exit
-status 2; anything else is a bug and shows its traceback.
+status 2; anything else is a bug and shows its traceback. One rule for flags:
+--two-words VALUE or --two-words=VALUE, whole, --two_words likewise; what is on
+or off is --x or --no-x.
 """
 
 import argparse
 from collections.abc import Callable
+from collections.abc import Sequence
 import errno
+import importlib.metadata
 import logging
 import os
 from pathlib import Path
+import platform
+import re
 import sys
+from typing import Any
+from typing import NoReturn
 
-import jax
-
+import sel_jax
 from sel_jax import allocator
+from sel_jax import fields
 from sel_jax import files
 from sel_jax.errors import InputError
-from sel_jax.training.cluster import StuckProcessError
+from sel_jax.errors import StuckProcessError
+
+_LIBRARIES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
 def set_up() -> None:
@@ -30,25 +40,129 @@ def set_up() -> None:
   logging.getLogger().setLevel(logging.ERROR)
   logging.getLogger('absl').setLevel(logging.ERROR)
   logging.getLogger('sel_jax').setLevel(logging.INFO)
+  cache = str(files.cache_home() / 'xla')
   if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
-    cache = str(files.cache_home() / 'xla')
-    jax.config.update('jax_compilation_cache_dir', cache)
+    os.environ['JAX_COMPILATION_CACHE_DIR'] = cache
+    if 'jax' in sys.modules:  # it has read its environment
+      sys.modules['jax'].config.update('jax_compilation_cache_dir', cache)
 
 
-def parser(doc: str) -> argparse.ArgumentParser:
+def versions() -> str:
+  """What a report of a bug needs: versions, system, devices."""
+  import jax
+
+  found = [f'{name} {importlib.metadata.version(name)}' for name in _LIBRARIES]
+  devices = [f'{d.platform}: {d.device_kind}' for d in jax.devices()]
+  counted = [f'{devices.count(d)} x {d}' for d in dict.fromkeys(devices)]
+  return '\n'.join(
+    [
+      f'sel_jax {sel_jax.__version__}',
+      f'Python {platform.python_version()}, {platform.platform()}',
+      ', '.join(found),
+      f'devices: {", ".join(counted)}',
+    ]
+  )
+
+
+class _Version(argparse.Action):
+  """Prints `versions` and leaves."""
+
+  def __call__(self, parser, *_: Any) -> NoReturn:
+    print(versions())
+    parser.exit()
+
+
+class Parser(argparse.ArgumentParser):
+  """A parser whose errors are ours, and whose flags know each other's names."""
+
+  def error(self, message: str) -> NoReturn:
+    """Raises `InputError` instead of printing how the command is used."""
+    raise InputError(f'{message}; see {self.prog} --help')
+
+  def switch(self, name: str, **options: Any) -> None:
+    """Adds a flag that is on or off: --x and --no-x; off unless told."""
+    options = {'default': False, **options}
+    self.add_argument(name, action=argparse.BooleanOptionalAction, **options)
+
+  def parse(
+    self, arguments: Sequence[str] | None = None
+  ) -> tuple[argparse.Namespace, dict[str, str]]:
+    """The flags, and the keys of a configuration: 'section.key' -> text.
+
+    Raises:
+      InputError: for what is no flag, with the one that comes nearest.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    words, keys = _configuration([_hyphened(word) for word in given])
+    found, rest = self.parse_known_args(words)
+    for word in rest:
+      name = word.partition('=')[0]
+      if not name.startswith('-'):
+        raise InputError(f'{word!r} is no flag; see {self.prog} --help')
+      known = [s for a in self._actions for s in a.option_strings]
+      raise InputError(f'{name} is no flag; {fields.close(name, known)}')
+    return found, keys
+
+  def parse_flags(
+    self, arguments: Sequence[str] | None = None
+  ) -> argparse.Namespace:
+    """The flags of a command that has no configuration.
+
+    Raises:
+      InputError: for what is no flag.
+    """
+    found, keys = self.parse(arguments)
+    if keys:
+      raise InputError(
+        f'--config.{next(iter(keys))} is no flag; see {self.prog} --help'
+      )
+    return found
+
+
+def _hyphened(word: str) -> str:
+  """--two_words=VALUE as --two-words=VALUE; keys of a configuration stay."""
+  if not word.startswith('--') or word.startswith('--config.'):
+    return word
+  name, equals, value = word.partition('=')
+  return name.replace('_', '-') + equals + value
+
+
+def _configuration(words: list[str]) -> tuple[list[str], dict[str, str]]:
+  """Words but for `--config.section.key=value`, and those."""
+  rest, keys = [], {}
+  words = iter(words)
+  for word in words:
+    if not word.startswith('--config.'):
+      rest.append(word)
+      continue
+    name, equals, value = word.removeprefix('--config.').partition('=')
+    if not equals:
+      value = next(words, None)
+      if value is None or value.startswith('--'):
+        raise InputError(f'{word}: give a value, {word}=VALUE')
+    keys[name] = value
+  return rest, keys
+
+
+def parser(doc: str) -> Parser:
   """A parser whose help is the module's docstring."""
   name = Path(sys.argv[0]).stem
   called = sys.argv[0] if ' ' in sys.argv[0] else f'experiments.{name}'
-  return argparse.ArgumentParser(
+  made = Parser(
     prog=called,
     description=doc,
     formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
   )
+  made.add_argument(
+    '--version', action=_Version, nargs=0, help='versions and devices'
+  )
+  return made
 
 
 def fail(message: object) -> int:
   """Prints 'error: ...' on one line and returns the exit status."""
-  print('error:', ' '.join(str(message).split()), file=sys.stderr)
+  print('error:', re.sub(r'\s+', ' ', str(message)), file=sys.stderr)
   return 2
 
 

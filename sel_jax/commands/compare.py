@@ -13,14 +13,11 @@ from pathlib import Path
 from tqdm import tqdm
 
 from sel_jax.commands import command_line
-from sel_jax.commands.evaluate import add_report_flags
-from sel_jax.commands.evaluate import check_targets
-from sel_jax.commands.evaluate import chosen_data
-from sel_jax.commands.evaluate import chosen_metrics
+from sel_jax.commands import flags
 from sel_jax.commands.evaluate import overall
 from sel_jax.commands.evaluate import write_reports
-from sel_jax.data.pairs import DataSpec
 from sel_jax.data.pairs import open_pairs
+from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import html_report
@@ -50,19 +47,21 @@ def main() -> None:
   parser.add_argument(
     '--data', required=True, help="folder of pairs, or 'sample'"
   )
-  add_report_flags(parser)
-  args = parser.parse_args()
+  flags.add_report(parser)
+  args = parser.parse_flags()
   methods = _methods(args.methods)
-  names = chosen_metrics(args.metrics)
-  check_targets(args)
-  pairs = open_pairs(chosen_data(args, DataSpec()), args.split)
+  names = flags.metrics(args.metrics)
+  flags.check_report(args)
+  pairs = open_pairs(flags.pairs(args, PairsSpec()), args.split)
   entries, shots = [], {name: {} for name in methods}
   total = len(methods) * len(pairs)
   with tqdm(total=total, unit='image', dynamic_ncols=True) as bar:
     for method, folder in methods.items():
       frechet = FrechetDistance() if args.fid else None
 
-      def on_image(name, low, restored, clean, method=method, frechet=frechet):
+      def on_image(
+        name, *, low, restored, clean, method=method, frechet=frechet
+      ):
         bar.update()
         if frechet:
           frechet.add(restored, clean)

@@ -10,12 +10,11 @@ the diffusion, is the release's and can be set: --set sde.max_sigma=30. Of other
 sources the sampler's settings alone can be set: --set eval.steps=4
 """
 
-import ast
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
 from sel_jax import build
@@ -25,66 +24,54 @@ from sel_jax import models
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.checkpoints import FOLDER
 from sel_jax.commands import command_line
-from sel_jax.configs import default
+from sel_jax.commands import config_files
 from sel_jax.errors import InputError
 from sel_jax.inference import Enhancer
 from sel_jax.interop import portable
+from sel_jax.settings import Settings
 
 _TORCH = ('.pth', '.pt', '.ckpt')
 _DTYPES = ('float32', 'float16')
 
 
-def _set(config: ml_collections.ConfigDict, text: str) -> None:
-  """Applies 'section.key=value'."""
-  path, equals, value = text.partition('=')
-  section, dot, key = path.partition('.')
-  if not equals or not dot:
-    raise InputError(f'--set {text}: give section.key=value')
-  if section not in config or key not in config[section]:
-    raise InputError(f'--set {text}: no such key; see configs/default.py')
-  try:
-    parsed = ast.literal_eval(value)
-  except (ValueError, SyntaxError):
-    parsed = value
-  try:
-    config[section][key] = parsed
-  except TypeError as error:
-    raise InputError(f'--set {text}: {error}') from error
+def _changes(texts: Sequence[str]) -> dict[str, Any]:
+  """'section.key=value' of each --set, as `Settings.changed` takes them."""
+  changes = {}
+  for text in texts:
+    path, equals, value = text.partition('=')
+    if not equals or '.' not in path:
+      raise InputError(f'--set {text}: give section.key=value')
+    changes[path] = config_files.parse_value(path.split('.'), value)
+  return changes
 
 
-def _from_torch(
-  path: Path, settings: list[str]
-) -> tuple[ml_collections.ConfigDict, Any]:
-  """Configuration and parameters of a .pth file."""
+def _from_torch(path: Path, changes: dict[str, Any]) -> tuple[Settings, Any]:
+  """Settings and parameters of a .pth file."""
   state = interop.read_state(path)
-  config = default.get_config()
-  config.model.update(interop.infer_model(state))
-  for text in settings:
-    _set(config, text)
-  build.check_config(config)
-  model = build.build_model(config)
+  inferred = interop.infer_model(state)
+  found = {f'model.{name}': value for name, value in inferred.items()}
+  settings = Settings().changed(found | changes)
+  model = build.build_method(settings).model
   like = models.init_params(model, jax.random.key(0))
   try:
-    params = interop.to_params(config.model.name, state, like)
+    params = interop.to_params(settings.model.name, state, like)
   except InputError as error:
     raise InputError(f'{path}: {error}') from error
-  return config, params
+  return settings, params
 
 
 def _from_ours(
-  path: Path, settings: list[str]
-) -> tuple[int, ml_collections.ConfigDict, Any]:
-  """Step, configuration and parameters of a run or a portable file."""
-  enhancer = Enhancer.from_checkpoint(path)
-  for text in settings:
-    if not text.startswith('eval.'):
+  path: Path, changes: dict[str, Any]
+) -> tuple[int, Settings, Any]:
+  """Step, settings and parameters of a run or a portable file."""
+  for name in changes:
+    if not name.startswith('eval.'):
       raise InputError(
-        f'--set {text}: a trained model has its configuration; only eval.* can '
+        f'--set {name}: a trained model has its configuration; only eval.* can '
         'be chosen anew'
       )
-    _set(enhancer.config, text)
-  build.check_config(enhancer.config)
-  return enhancer.step, enhancer.config, enhancer.params
+  enhancer = Enhancer.from_checkpoint(path)
+  return enhancer.step, enhancer.settings.changed(changes), enhancer.params
 
 
 def _note(text: str) -> tuple[str, str]:
@@ -94,22 +81,24 @@ def _note(text: str) -> tuple[str, str]:
   return key, value
 
 
-def _check_reference(model: ml_collections.ConfigDict) -> None:
+def _check_reference(network: Any) -> None:
   """Raises InputError for a network that the reference cannot express."""
   for key in ('patch', 'gamma'):
-    if (value := model.get(key, 1)) != 1:
+    if (value := getattr(network, key, 1)) != 1:
       raise InputError(
         f"config.model.{key}={value}: the reference's network has no such "
         'thing; write .safetensors, which any framework reads'
       )
 
 
-def _save_checkpoint(folder: Path, config, step: int, params) -> None:
+def _save_checkpoint(
+  folder: Path, settings: Settings, step: int, params: Any
+) -> None:
   if (folder / FOLDER).exists():
     raise InputError(f'{folder}: holds checkpoints already; choose another')
   files.ensure_directory(folder)
   checkpoints = Checkpoints(folder)
-  checkpoints.save(step, None, params, config.to_dict())
+  checkpoints.save(step, None, params, settings.to_dict())
   checkpoints.close()
 
 
@@ -129,31 +118,33 @@ def main() -> None:
     metavar='KEY=TEXT',
     help='kept with .safetensors: data, licence...',
   )
-  parser.add_argument('--overwrite', action='store_true')
-  args = parser.parse_args()
+  parser.switch('--overwrite', help='replace the file if it is there')
+  args = parser.parse_flags()
   source, destination = Path(args.source), Path(args.destination)
   if destination.is_file() and not args.overwrite:
     raise InputError(f'{destination}: exists; add --overwrite to replace it')
+  changes = _changes(args.set)
   if source.suffix in _TORCH:
-    step, (config, params) = 0, _from_torch(source, args.set)
+    step, (settings, params) = 0, _from_torch(source, changes)
   else:
-    step, config, params = _from_ours(source, args.set)
+    step, settings, params = _from_ours(source, changes)
   if destination.suffix in _TORCH:
-    _check_reference(config.model)
+    _check_reference(settings.model.network)
     interop.write_state(
-      destination, interop.to_state(config.model.name, params)
+      destination, interop.to_state(settings.model.name, params)
     )
   elif destination.suffix == portable.ENDING:
-    config.data.root = ''  # a folder of the machine that trained
-    facts = {'config': config.to_dict(), 'step': step, 'source': source.name}
+    # The data's folder is one of the machine that trained.
+    config = settings.changed({'data.root': ''}).to_dict()
+    facts = {'config': config, 'step': step, 'source': source.name}
     facts['notes'] = dict(map(_note, args.note))
     portable.save(destination, params, facts, dtype=args.dtype)
   else:
-    _save_checkpoint(destination, config, step, params)
+    _save_checkpoint(destination, settings, step, params)
   leaves = jax.tree.leaves(params)
   count = sum(int(np.size(leaf)) for leaf in leaves)
   print(
-    f'{destination}: {config.model.name} of {count:,} parameters in '
+    f'{destination}: {settings.model.name} of {count:,} parameters in '
     f'{len(leaves)} tensors, from {source}'
   )
 

@@ -16,8 +16,7 @@ import cv2
 import numpy as np
 
 from sel_jax.commands import command_line
-from sel_jax.commands.evaluate import add_sampler_flags
-from sel_jax.commands.evaluate import load
+from sel_jax.commands import flags
 from sel_jax.diffusion import SAMPLERS
 from sel_jax.errors import InputError
 from sel_jax.images import codec
@@ -195,16 +194,16 @@ def build_page(studio: Studio, gr):
 def main() -> None:
   """Entry point; serves until it is interrupted."""
   parser = command_line.parser(__doc__)
-  add_sampler_flags(parser)
+  flags.add_model(parser)
   parser.add_argument('--host', default='127.0.0.1')
   parser.add_argument('--port', type=int, default=7860)
   parser.add_argument(
     '--megapixels', type=float, default=24.0, help='largest photograph'
   )
-  args = parser.parse_args()
+  args = parser.parse_flags()
   with tempfile.TemporaryDirectory(prefix='sel_jax_demo_') as folder:
     gr = _gradio(Path(folder))
-    studio = Studio(load(args), args.megapixels, Path(folder))
+    studio = Studio(flags.load(args), args.megapixels, Path(folder))
     page = build_page(studio, gr)
     print(f'http://{args.host}:{args.port}  (Ctrl-C ends it)', flush=True)
     try:

@@ -6,7 +6,6 @@ python -m experiments.enhance folder/ --checkpoint=runs/lol --output=brighter
 Called again, it does what is left: results that are there are kept.
 """
 
-import argparse
 from pathlib import Path
 import sys
 
@@ -14,33 +13,26 @@ from tqdm import tqdm
 
 from sel_jax import files
 from sel_jax.commands import command_line
-from sel_jax.commands.evaluate import add_sampler_flags
-from sel_jax.commands.evaluate import load
+from sel_jax.commands import flags
 from sel_jax.errors import InputError
 from sel_jax.inference import bulk
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> command_line.Parser:
   parser = command_line.parser(__doc__)
   parser.add_argument(
     'inputs', nargs='+', metavar='PHOTO', help='file, folder or pattern'
   )
-  add_sampler_flags(parser)
+  flags.add_model(parser)
   parser.add_argument(
     '--output', default='enhanced', help='folder, or file of a single photo'
   )
-  parser.add_argument(
-    '--recursive', action='store_true', help='also folders within folders'
-  )
+  parser.switch('--recursive', help='also folders within folders')
   parser.add_argument(
     '--strength', type=float, default=1.0, help='0 nothing to 1 everything'
   )
-  parser.add_argument(
-    '--preview', action='store_true', help='also write a low | ours strip'
-  )
-  parser.add_argument(
-    '--overwrite', action='store_true', help='redo results that are there'
-  )
+  parser.switch('--preview', help='also write a low | restored strip')
+  parser.switch('--overwrite', help='redo results that are there')
   return parser
 
 
@@ -52,12 +44,12 @@ def _make_folder(output: Path, jobs: list[bulk.Job]) -> None:
 
 def main() -> int:
   """Entry point: 0, or 2 if a photograph failed."""
-  args = _parser().parse_args()
+  args = _parser().parse_flags()
   if not 0 <= args.strength <= 1:
     raise InputError(f'--strength={args.strength}: give 0 to 1')
   output = Path(args.output)
   jobs = bulk.collect(args.inputs, output, recursive=args.recursive)
-  enhancer = load(args)
+  enhancer = flags.load(args)
   _make_folder(output, jobs)
   sizes = {job: bulk.megapixels(job) for job in jobs}
   bar = tqdm(

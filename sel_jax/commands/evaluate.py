@@ -7,122 +7,23 @@ python -m experiments.evaluate --checkpoint=runs/lol --data=/data/LOL \
 other methods: experiments.compare.
 """
 
-import argparse
-import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
-from sel_jax import build
 from sel_jax import files
 from sel_jax import models
 from sel_jax.commands import command_line
-from sel_jax.data.pairs import DataSpec
+from sel_jax.commands import flags
 from sel_jax.data.pairs import open_pairs
-from sel_jax.diffusion import GRIDS
-from sel_jax.diffusion import SAMPLERS
-from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import fid
 from sel_jax.evaluation import html_report
-from sel_jax.evaluation import METRICS
 from sel_jax.evaluation import text_report
 from sel_jax.images import codec
-from sel_jax.inference import Enhancer
 from sel_jax.inference import SHIPPED
-
-_SETTINGS = (
-  'sampler', 'grid', 'steps', 'seed', 'tile', 'overlap', 'pool', 'dynamic',
-  'unbias', 'anchor',
-)  # fmt: skip
-
-
-def add_sampler_flags(
-  parser: argparse.ArgumentParser, *, many: bool = False
-) -> None:
-  """Flags shared by every command that restores images."""
-  parser.add_argument(
-    '--checkpoint',
-    action='append' if many else 'store',
-    help='the --workdir of a training run, or weights in .safetensors; '
-    "default: 'shipped', the model that comes with the package",
-  )
-  parser.add_argument(
-    '--sampler', help=f"{', '.join(SAMPLERS)}; default: the run's own"
-  )
-  parser.add_argument('--grid', help=f'of its times: {", ".join(GRIDS)}')
-  parser.add_argument('--steps', type=int, help='network calls an image')
-  parser.add_argument('--seed', type=int, help="of the sampler's noise")
-  parser.add_argument(
-    '--tile', type=int, help='side of the tiles of large photographs; 0: none'
-  )
-  parser.add_argument('--overlap', type=int, help='of tiles, pixels')
-  parser.add_argument(
-    '--pool', type=int, help='window of the channel attention; 0: everything'
-  )
-  parser.add_argument(
-    '--anchor',
-    action=argparse.BooleanOptionalAction,
-    help='tiles take the tones of the restored thumbnail',
-  )
-  parser.add_argument(
-    '--dynamic', type=float, help='quantile of dynamic thresholding; 0: clip'
-  )
-  parser.add_argument(
-    '--unbias',
-    action='store_true',
-    default=None,
-    help="undo the bias of loss.objective='optimum'",
-  )
-
-
-def load(args: argparse.Namespace, checkpoint: str | None = None) -> Enhancer:
-  """The model that `add_sampler_flags` ask for."""
-  return Enhancer.from_checkpoint(
-    checkpoint or args.checkpoint,
-    **{name: getattr(args, name) for name in _SETTINGS},
-  )
-
-
-def add_report_flags(parser: argparse.ArgumentParser) -> None:
-  """Flags shared by the commands that measure."""
-  parser.add_argument('--split', default='test')
-  parser.add_argument(
-    '--tfds', help='name of a prepared TFDS set; --data is its folder'
-  )
-  parser.add_argument(
-    '--metrics',
-    help=f'of {",".join(METRICS)}; default: all whose weights exist',
-  )
-  parser.add_argument(
-    '--fid', action='store_true', help='also the distance of the two sets'
-  )
-  parser.add_argument('--json', help='also write the figures to this file')
-  parser.add_argument('--csv', help='also write a line an image to this file')
-  parser.add_argument('--html', help='also write a report with pictures')
-
-
-def chosen_metrics(text: str | None) -> list[str]:
-  """Names of the metrics to measure.
-
-  Raises:
-    InputError: for an unknown one, or one whose weights are missing.
-  """
-  names = text.split(',') if text else list(METRICS)
-  for name in list(names):
-    if name not in METRICS:
-      raise InputError(f'--metrics: {name!r} is none of {", ".join(METRICS)}')
-    try:
-      if METRICS[name].available:
-        METRICS[name].available()
-    except InputError as error:
-      if text:
-        raise
-      print(f'{name} is left out: {error}')
-      names.remove(name)
-  if 'psnr' not in names:
-    names.insert(0, 'psnr')  # the report ranks by it
-  return names
 
 
 def overall(frechet: fid.FrechetDistance | None) -> dict[str, float]:
@@ -130,8 +31,12 @@ def overall(frechet: fid.FrechetDistance | None) -> dict[str, float]:
   return {'FID': frechet.distance()} if frechet else {}
 
 
-def write_reports(args, entries, shots) -> None:
-  """Whatever of `add_report_flags` was asked for."""
+def write_reports(
+  args: Any,
+  entries: Sequence[text_report.Entry],
+  shots: dict[str, dict[str, html_report.Shot]],
+) -> None:
+  """Whatever of `flags.add_report` was asked for."""
   if args.json:
     text_report.write_json(args.json, {'entries': text_report.content(entries)})
   if args.csv:
@@ -140,35 +45,11 @@ def write_reports(args, entries, shots) -> None:
     html_report.write_html(args.html, entries, shots)
 
 
-def check_targets(args) -> None:
-  """Early: that figures can be made, and written where they should go."""
-  if args.fid:
-    fid.require()
-  for target in (args.json, args.csv, args.html):
-    if target:
-      files.ensure_directory(Path(target).absolute().parent)
-
-
-def chosen_data(args, own: DataSpec) -> DataSpec:
-  """The pairs that --data and --tfds ask for, the rest as in `own`."""
-  if args.tfds:
-    return dataclasses.replace(
-      own, source='tfds', root=args.data or '', name=args.tfds
-    )
-  if args.data == 'sample':
-    return DataSpec(source='sample')
-  if args.data:
-    return dataclasses.replace(own, source='folder', root=args.data)
-  if own.source == 'folder' and not own.root:
-    raise InputError('--data: give the folder of pairs to measure on')
-  return own
-
-
 def _measure(args, checkpoint, names, folder) -> tuple[text_report.Entry, dict]:
   """One checkpoint on the split, and its pictures."""
-  enhancer = load(args, checkpoint)
-  own = build.data_spec(enhancer.config)
-  pairs = open_pairs(chosen_data(args, own), args.split)
+  enhancer = flags.load(args, checkpoint)
+  own = enhancer.settings.data.pairs
+  pairs = open_pairs(flags.pairs(args, own), args.split)
   if folder:
     files.ensure_directory(folder)
   count = len(evaluator.chosen(len(pairs), args.limit))
@@ -187,14 +68,10 @@ def _measure(args, checkpoint, names, folder) -> tuple[text_report.Entry, dict]:
 
   with bar:
     rows = evaluator.evaluate(
-      lambda lows: [enhancer(low) for low in lows],
-      pairs,
-      names=names,
-      limit=args.limit,
-      on_image=on_image,
+      enhancer, pairs, names=names, limit=args.limit, on_image=on_image
     )
   protocol = {
-    'data': args.tfds or args.data or own.root or own.source,
+    'data': args.tfds or args.data or own.place,
     'split': args.split,
     'images': len(rows),
     'checkpoint_step': enhancer.step,
@@ -210,16 +87,16 @@ def _measure(args, checkpoint, names, folder) -> tuple[text_report.Entry, dict]:
 def main() -> None:
   """Entry point."""
   parser = command_line.parser(__doc__)
-  add_sampler_flags(parser, many=True)
-  add_report_flags(parser)
+  flags.add_model(parser, many=True)
+  flags.add_report(parser)
   parser.add_argument(
     '--data', help="folder of pairs, or 'sample'; default: the training set's"
   )
   parser.add_argument('--output', help='also write the images to this folder')
   parser.add_argument('--limit', type=int, default=0, help='images; 0 is all')
-  args = parser.parse_args()
-  names = chosen_metrics(args.metrics)
-  check_targets(args)
+  args = parser.parse_flags()
+  names = flags.metrics(args.metrics)
+  flags.check_report(args)
   checkpoints = list(dict.fromkeys(args.checkpoint or [SHIPPED]))
   entries, shots = [], {}
   for number, checkpoint in enumerate(checkpoints):

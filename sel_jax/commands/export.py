@@ -13,8 +13,7 @@ import re
 
 from sel_jax import files
 from sel_jax.commands import command_line
-from sel_jax.commands.evaluate import add_sampler_flags
-from sel_jax.commands.evaluate import load
+from sel_jax.commands import flags
 from sel_jax.errors import InputError
 from sel_jax.inference import export
 
@@ -30,19 +29,19 @@ def _size(text: str) -> tuple[int, int]:
 def main() -> None:
   """Entry point."""
   parser = command_line.parser(__doc__)
-  add_sampler_flags(parser)
+  flags.add_model(parser)
   parser.add_argument('destination', help=' or '.join(export.FORMATS))
   parser.add_argument(
     '--size', type=_size, help='HEIGHTxWIDTH; StableHLO takes any without it'
   )
-  parser.add_argument('--overwrite', action='store_true')
-  args = parser.parse_args()
+  parser.switch('--overwrite', help='replace the file if it is there')
+  args = parser.parse_flags()
   destination = Path(args.destination)
   if destination.exists() and not args.overwrite:
     raise InputError(f'{destination}: exists; add --overwrite to replace it')
   files.ensure_directory(destination.absolute().parent)
   options = {'size': args.size} if args.size else {}
-  difference = export.export(load(args), destination, **options)
+  difference = export.export(flags.load(args), destination, **options)
   size = destination.stat().st_size / 1e6
   print(
     f'{destination}: {size:.1f} MB; greatest difference from the model '

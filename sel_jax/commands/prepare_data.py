@@ -1,10 +1,10 @@
 """Checks a data set of pairs and writes it as TFDS records.
 
 python -m experiments.prepare_data --list
-python -m experiments.prepare_data --dataset=lol_v1 --manual_dir=/data/LOL \
+python -m experiments.prepare_data --dataset=lol_v1 --manual-dir=/data/LOL \
       --check
-python -m experiments.prepare_data --dataset=lol_v1 --manual_dir=/data/LOL \
-      --data_dir=/data/tfds
+python -m experiments.prepare_data --dataset=lol_v1 --manual-dir=/data/LOL \
+      --data-dir=/data/tfds
 
 Training reads folders as well as records; see docs/data.md.
 """
@@ -28,26 +28,22 @@ def _check(manual_dir: str, name: str) -> int:
 def main() -> int:
   """Entry point: 0, or 1 where --check finds a problem."""
   parser = command_line.parser(__doc__)
-  parser.add_argument(
-    '--list', action='store_true', help='data sets, where to get them'
-  )
+  parser.switch('--list', help='data sets, where to get them')
   parser.add_argument('--dataset', default='lol_v1', help='see --list')
-  parser.add_argument('--manual_dir', help='folder that was unpacked')
-  parser.add_argument('--data_dir', help='where to write records to')
-  parser.add_argument(
-    '--check', action='store_true', help='look at every file, write nothing'
-  )
-  args = parser.parse_args()
+  parser.add_argument('--manual-dir', help='folder that was unpacked')
+  parser.add_argument('--data-dir', help='where to write records to')
+  parser.switch('--check', help='look at every file, write nothing')
+  args = parser.parse_flags()
   if args.list:
     for name in public.DATA_SETS:
       print(f'{name}: {public.instructions(name)}\n')
     return 0
   if not args.manual_dir:
-    raise InputError(f'give --manual_dir. {public.instructions(args.dataset)}')
+    raise InputError(f'give --manual-dir. {public.instructions(args.dataset)}')
   if args.check:
     return _check(args.manual_dir, args.dataset)
   if not args.data_dir:
-    raise InputError('give --data_dir, the folder to write records to')
+    raise InputError('give --data-dir, the folder to write records to')
   builder = tfds.prepare(args.data_dir, args.manual_dir, args.dataset)
   counts = ', '.join(
     f'{split.num_examples} {name}'

@@ -5,42 +5,45 @@ uint8 or uint16 in, float32 in [0, 1] out; randomness comes from a NumPy
 generator, which is the first argument.
 """
 
-import dataclasses
 import math
 
 import cv2
 import numpy as np
 
+from sel_jax import fields
+from sel_jax.fields import key
 from sel_jax.images import codec
 
 _SHRINK = 0.8
 
 
-@dataclasses.dataclass(frozen=True)
-class Augmentation:
-  """What is drawn for each training pair.
+@fields.spec
+class AugmentSpec:
+  """Part of section `data`: what is drawn for each training pair."""
 
-  Attributes:
-    crop: side of the square crop in pixels.
-    flip: mirror left-right half of the time.
-    rotate: turn by a random multiple of 90 degrees.
-    shrink: probability of reducing the pair to 0.8 of its size first.
-    relight: probability of mixing a share of the clean image, uniform in
-      0 to 1, into the low one: photographs that are less dark, or not at all.
-  """
-
-  crop: int
-  flip: bool = True
-  rotate: bool = True
-  shrink: float = 0.2
-  relight: float = 0.0
+  crop: int = key(128, 'side of the square crop, pixels', ge=1)
+  flip: bool = key(True, 'mirror left-right half of the time')
+  rotate: bool = key(True, 'turn by a random multiple of 90 degrees')
+  shrink: float = key(
+    0.2,
+    'probability of reducing the pair to 0.8 of its size first',
+    ge=0,
+    le=1,
+  )
+  relight: float = key(
+    0.0,
+    'probability of mixing a share of the clean image, uniform in 0 to 1, '
+    'into the low one: photographs that are less dark, or not at all',
+    ge=0,
+    le=1,
+  )
 
 
 def augment_pair(
   rng: np.random.Generator,
   low: np.ndarray,
   clean: np.ndarray,
-  spec: Augmentation,
+  spec: AugmentSpec,
 ) -> tuple[np.ndarray, np.ndarray]:
   """One random crop of a pair.
 

@@ -9,15 +9,21 @@ from collections.abc import Callable
 import functools
 
 import numpy as np
-import skimage.data
 
 from sel_jax.data import degrade
 from sel_jax.errors import InputError
 from sel_jax.images import codec
 
 
+# Both are imported when a photograph is asked for: they take long.
+def _scikit_image(name: str) -> np.ndarray:
+  import skimage.data
+
+  found = getattr(skimage.data, name)()
+  return found[0] if isinstance(found, tuple) else found  # a stereo pair
+
+
 def _scikit_learn(name: str) -> np.ndarray:
-  # Imported here: it takes longer than everything else together.
   from sklearn.datasets import load_sample_image
 
   return load_sample_image(name)
@@ -25,14 +31,14 @@ def _scikit_learn(name: str) -> np.ndarray:
 
 PHOTOGRAPHS: dict[str, dict[str, Callable[[], np.ndarray]]] = {
   'train': {
-    'astronaut': skimage.data.astronaut,
-    'coffee': skimage.data.coffee,
-    'motorcycle': lambda: skimage.data.stereo_motorcycle()[0],
-    'rocket': skimage.data.rocket,
+    'astronaut': lambda: _scikit_image('astronaut'),
+    'coffee': lambda: _scikit_image('coffee'),
+    'motorcycle': lambda: _scikit_image('stereo_motorcycle'),
+    'rocket': lambda: _scikit_image('rocket'),
     'china': lambda: _scikit_learn('china.jpg'),
   },
   'val': {'flower': lambda: _scikit_learn('flower.jpg')},
-  'test': {'chelsea': skimage.data.chelsea},
+  'test': {'chelsea': lambda: _scikit_image('chelsea')},
 }
 
 # Exposures of each photograph.

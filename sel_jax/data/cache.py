@@ -17,13 +17,35 @@ import tempfile
 
 import numpy as np
 
+from sel_jax import fields
 from sel_jax import files
 from sel_jax.data.pairs import Pair
+from sel_jax.data.pairs import Pairs
 from sel_jax.errors import InputError
+from sel_jax.fields import key
 
 CACHES = ('memory', 'disk', 'none')
 
 _log = logging.getLogger(__name__)
+
+
+@fields.spec
+class CacheSpec:
+  """Part of section `data`: where decoded photographs are kept."""
+
+  cache: str = key(
+    'memory',
+    'where decoded photographs are kept; disk is for sets that memory cannot '
+    'hold, none decodes anew at each use',
+    choices=CACHES,
+  )
+  cache_dir: str = key(
+    '', "folder of the disk's cache; the user's cache folder if empty"
+  )
+  skip_broken: bool = key(
+    False, 'leave broken files out, with a word, instead of stopping'
+  )
+
 
 _FILE, _INDEX = 'pixels.bin', 'index.json'
 # Field of a `Pair` -> its name in the index, which caches of before have.
@@ -31,7 +53,7 @@ _SIDES = {'low': 'low', 'clean': 'target'}
 
 
 class _Reader:
-  """Reads a photograph; None in place of a broken one, if that is allowed."""
+  """Reads a pair; None instead of a broken one, if that is allowed."""
 
   def __init__(self, pairs: Sequence[Pair], skip_broken: bool):
     self._pairs, self._skip = pairs, skip_broken
@@ -100,7 +122,7 @@ class DiskPairs(Sequence[Pair]):
     )
 
 
-def _fingerprint(pairs: Sequence[Pair]) -> str:
+def _fingerprint(pairs: Pairs) -> str:
   """Of the files behind the photographs, or of their number of records."""
   digest = hashlib.sha256()
   for mark in pairs.marks():
@@ -124,9 +146,7 @@ def _write(folder: Path, pairs: Sequence[Pair], skip_broken: bool) -> None:
   (folder / _INDEX).write_text(json.dumps(index))
 
 
-def _on_disk(
-  pairs: Sequence[Pair], directory: Path, skip_broken: bool
-) -> DiskPairs:
+def _on_disk(pairs: Pairs, directory: Path, skip_broken: bool) -> DiskPairs:
   folder = directory / f'decoded-{_fingerprint(pairs)}-{int(skip_broken)}'
   if not folder.is_dir():
     try:
@@ -147,39 +167,28 @@ def _on_disk(
   return DiskPairs(folder)
 
 
-def keep(
-  pairs: Sequence[Pair],
-  cache: str,
-  *,
-  directory: str | Path = '',
-  skip_broken: bool = False,
-) -> Sequence[Pair]:
+def keep(pairs: Pairs, spec: CacheSpec) -> Sequence[Pair]:
   """Decodes photographs once and keeps them.
 
   Args:
-    pairs: of `open_pairs`.
-    cache: 'memory'; 'disk', for sets that memory cannot hold; 'none' decodes
-      anew at each use.
-    directory: for 'disk'; the user's cache folder if empty.
-    skip_broken: leave broken files out, with a word, in place of stopping.
+    pairs: of `open_pairs`; those of a disk's cache are told apart by their
+      `marks`.
+    spec: where to.
 
   Returns:
-    Photographs at random access, at least one.
+    Pairs at random access, at least one.
 
   Raises:
     InputError: for a broken file, a full disk, or if none is left.
   """
-  if cache not in CACHES:
-    raise InputError(
-      f'config.data.cache={cache!r}: choose one of {list(CACHES)}'
-    )
-  if cache == 'none':
-    return _Substituting(pairs) if skip_broken else pairs
-  if cache == 'memory':
-    kept = list(_read_all(pairs, skip_broken))
+  if spec.cache == 'none':
+    return _Substituting(pairs) if spec.skip_broken else pairs
+  if spec.cache == 'memory':
+    kept = list(_read_all(pairs, spec.skip_broken))
   else:
-    where = Path(directory) if directory else files.cache_home() / 'decoded'
-    kept = _on_disk(pairs, where, skip_broken)
+    home = files.cache_home() / 'decoded'
+    where = Path(spec.cache_dir) if spec.cache_dir else home
+    kept = _on_disk(pairs, where, spec.skip_broken)
   if not kept:
     raise InputError('no photograph of the data set can be read')
   return kept

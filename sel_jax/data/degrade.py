@@ -10,7 +10,7 @@ import numpy as np
 
 
 def srgb_to_linear(image: np.ndarray) -> np.ndarray:
-  """SRGB to linear light (IEC 61966-2-1), [0, 1] to [0, 1]."""
+  """From sRGB to linear light (IEC 61966-2-1), [0, 1] to [0, 1]."""
   low = image / 12.92
   high = ((image + 0.055) / 1.055) ** 2.4
   return np.where(image <= 0.04045, low, high)

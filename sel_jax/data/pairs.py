@@ -4,21 +4,23 @@ Contract: a sequence of `Pair`s, decoded when asked for. What is cut from train
 for validation, or left out of it for the test's sake, is cut by whole scenes.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
 import functools
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from sel_jax import fields
 from sel_jax.data import builtin
 from sel_jax.data import folders
 from sel_jax.data import splits
 from sel_jax.data import tfds
 from sel_jax.errors import InputError
+from sel_jax.fields import key
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,29 +30,6 @@ class Pair:
   name: str
   low: np.ndarray
   clean: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class DataSpec:
-  """Where pairs come from.
-
-  Attributes:
-    source: a row of `SOURCES`: 'folder', 'tfds', or 'sample', the built-in set.
-    root: the folder, see `folders.LAYOUTS`; for 'tfds' its data_dir.
-    name: for 'tfds' the data set, such as 'lol_v1' or 'lol_v2/real'.
-    exclude: names of pairs to leave out.
-    held_out: pairs for validation where there is no such split: the last ones,
-      whose whole scenes leave train.
-    leave_test_scenes: leave out training pairs that show a scene of the test
-      split.
-  """
-
-  source: str = 'folder'
-  root: str = ''
-  name: str = ''
-  exclude: tuple[str, ...] = ()
-  held_out: int = 15
-  leave_test_scenes: bool = False
 
 
 class Pairs(Sequence[Pair]):
@@ -69,7 +48,7 @@ class Pairs(Sequence[Pair]):
     return (self[index] for index in range(len(self)))
 
 
-class _Pairs(Pairs):
+class _Files(Pairs):
   """Pairs of image files."""
 
   def __init__(self, pairs: Sequence[folders.FilePair]):
@@ -143,38 +122,103 @@ class _Part(Pairs):
     return self._pairs[int(self._indices[index])]
 
 
-def _from_folder(spec: DataSpec, split: str) -> Pairs | None:
-  if not spec.root:
-    raise InputError(
-      'no data set given: set config.data.root (or --data) to its folder'
-    )
-  pairs = folders.find_pairs(spec.root, split, exclude=spec.exclude)
-  return None if pairs is None else _Pairs(pairs)
+@fields.spec
+class Folder:
+  """Pairs in a folder of image files."""
+
+  root: str = key('', 'folder of the data set; for tfds its data_dir')
+
+  def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
+    """Pairs of a split but for those named; None if it has none."""
+    if not self.root:
+      raise InputError(
+        'no data set given: set config.data.root (or --data) to its folder'
+      )
+    pairs = folders.find_pairs(self.root, split, exclude=exclude)
+    return None if pairs is None else _Files(pairs)
 
 
-def _from_tfds(spec: DataSpec, split: str) -> Pairs | None:
-  examples = tfds.open_split(spec.root, spec.name, split)
-  if examples is None:
-    return None
-  origin = f'{Path(spec.root).absolute()} {spec.name} {split}'
-  records = _Records(examples, origin)
-  if not spec.exclude:
-    return records
-  names = [pair.name for pair in records]
-  kept = [i for i, name in enumerate(names) if name not in spec.exclude]
-  return _Part(records, np.asarray(kept))
+@fields.spec
+class Records(Folder):
+  """Pairs in a prepared TFDS data set."""
+
+  name: str = key('', "data set of tfds, such as 'lol_v1' or 'lol_v2/real'")
+
+  def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
+    """Pairs of a split but for those named; None if it has none."""
+    examples = tfds.open_split(self.root, self.name, split)
+    if examples is None:
+      return None
+    origin = f'{Path(self.root).absolute()} {self.name} {split}'
+    records = _Records(examples, origin)
+    if not exclude:
+      return records
+    names = [pair.name for pair in records]
+    kept = [i for i, name in enumerate(names) if name not in exclude]
+    return _Part(records, np.asarray(kept))
 
 
-SOURCES: dict[str, Callable[[DataSpec, str], Pairs | None]] = {
-  'folder': _from_folder,
-  'tfds': _from_tfds,
-  'sample': lambda spec, split: _Samples(split),
+@fields.spec
+class Sample:
+  """The built-in set."""
+
+  def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
+    """Pairs of a split; all of them."""
+    del exclude
+    return _Samples(split)
+
+
+# Where pairs come from: the fields of a row are its keys, `open` gives a split.
+SOURCES: dict[str, type] = {
+  'folder': Folder,
+  'tfds': Records,
+  'sample': Sample,
 }
 
 
+@fields.spec
+class PairsSpec:
+  """Part of section `data`: where pairs come from, and which of them."""
+
+  source: str = key(
+    'folder',
+    'where pairs come from; sample is the built-in set',
+    choices=SOURCES,
+  )
+  exclude: tuple[str, ...] = key((), 'names of pairs to leave out')
+  held_out: int = key(
+    15,
+    'pairs for validation where there is no such split: the last ones, whose '
+    'whole scenes leave train',
+    ge=0,
+  )
+  leave_test_scenes: bool = key(
+    False, 'leave out training pairs that show a scene of the test split'
+  )
+  origin: Any = fields.row('source', SOURCES, 'folder')
+
+  @classmethod
+  def create(cls, **values: Any) -> 'PairsSpec':
+    """From keys written flat, those of the source included.
+
+    Raises:
+      SettingError: for an unknown key, or a value that does not fit.
+    """
+    return fields.build(cls, values)
+
+  def open(self, split: str) -> Pairs | None:
+    """What the source has of a split; None if it has no such split."""
+    return self.origin.open(split, self.exclude)
+
+  @property
+  def place(self) -> str:
+    """The source in a message: its folder, or its name."""
+    return getattr(self.origin, 'root', '') or self.source
+
+
 @functools.lru_cache(4)
-def _descriptors(spec: DataSpec, split: str) -> np.ndarray:
-  pairs = SOURCES[spec.source](spec, split)
+def _descriptors(spec: PairsSpec, split: str) -> np.ndarray:
+  pairs = spec.open(split)
 
   def describe(index):
     try:
@@ -186,14 +230,14 @@ def _descriptors(spec: DataSpec, split: str) -> np.ndarray:
     return np.stack(list(pool.map(describe, range(len(pairs)))))
 
 
-def _cut(spec: DataSpec, train: Pairs, split: str, has_val: bool):
+def _cut(spec: PairsSpec, train: Pairs, split: str, has_val: bool):
   """Indices of the train folder's photographs that make up a split."""
   kept = np.arange(len(train))
   whole = dataclasses.replace(spec, held_out=0, leave_test_scenes=False)
   if spec.leave_test_scenes:
-    if SOURCES[spec.source](spec, 'test') is None:
+    if spec.open('test') is None:
       raise InputError(
-        f'{spec.root}: has no test split whose scenes could be left out; set '
+        f'{spec.place}: has no test split whose scenes could be left out; set '
         'config.data.leave_test_scenes=False'
       )
     test = _descriptors(whole, 'test')
@@ -204,14 +248,14 @@ def _cut(spec: DataSpec, train: Pairs, split: str, has_val: bool):
   rest, cut = splits.hold_out(scene, spec.held_out)
   if not len(rest):
     raise InputError(
-      f'{spec.root}: {len(kept)} training pairs of {len(np.unique(scene))} '
+      f'{spec.place}: {len(kept)} training pairs of {len(np.unique(scene))} '
       f'scene(s) are too few to hold out {spec.held_out} for validation; lower '
       'config.data.held_out or add a val folder'
     )
   return kept[cut if split == 'val' else rest]
 
 
-def open_pairs(spec: DataSpec, split: str) -> Pairs:
+def open_pairs(spec: PairsSpec, split: str) -> Pairs:
   """Photographs of one split; files are decoded when they are asked for.
 
   Args:
@@ -219,22 +263,18 @@ def open_pairs(spec: DataSpec, split: str) -> Pairs:
     split: 'train', 'val' or 'test'.
 
   Raises:
-    InputError: if the source, the folder or the split does not exist, or a
+    InputError: if the folder or the split does not exist, or a
       file has no partner.
   """
-  if spec.source not in SOURCES:
-    raise InputError(
-      f'config.data.source={spec.source!r}: choose one of {sorted(SOURCES)}'
-    )
   if split not in folders.SPLITS:
     raise InputError(f'split {split!r}: choose one of {list(folders.SPLITS)}')
-  pairs = SOURCES[spec.source](spec, split)
+  pairs = spec.open(split)
   if pairs is not None and split != 'train':
     return pairs
-  train = pairs if split == 'train' else SOURCES[spec.source](spec, 'train')
+  train = pairs if split == 'train' else spec.open('train')
   if train is None or split == 'test':
-    raise InputError(f'{spec.root}: has no split {split!r}; add its folders')
-  has_val = split == 'train' and SOURCES[spec.source](spec, 'val') is not None
+    raise InputError(f'{spec.place}: has no split {split!r}; add its folders')
+  has_val = split == 'train' and spec.open('val') is not None
   if has_val and not spec.leave_test_scenes:
     return train
   return _Part(train, _cut(spec, train, split, has_val))

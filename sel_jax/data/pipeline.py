@@ -6,51 +6,39 @@ and however many processes share it, so the step is all the state there is.
 
 from collections.abc import Iterator
 from collections.abc import Sequence
-import dataclasses
 import functools
 
-from absl import flags
-import grain
 import numpy as np
 
+from sel_jax import fields
+from sel_jax.data import cache
 from sel_jax.data.augment import augment_pair
-from sel_jax.data.augment import Augmentation
+from sel_jax.data.augment import AugmentSpec
 from sel_jax.data.pairs import Pair
 from sel_jax.errors import InputError
+from sel_jax.fields import key
 
 Batch = dict[str, np.ndarray]
 
 
-@dataclasses.dataclass(frozen=True)
+@fields.spec
 class LoaderSpec:
-  """Part of section `data`: how photographs get to the device.
+  """Part of section `data`: how photographs become batches on the device."""
 
-  Attributes:
-    cache: where decoded photographs are kept, see `cache.keep`.
-    cache_dir: folder for 'disk'; the user's cache folder if empty.
-    skip_broken: leave broken files out, with a word, in place of stopping.
-    threads: that make batches ahead, in each process.
-    workers: processes that make batches ahead, in place of threads; 0 is none.
-  """
-
-  cache: str = 'memory'
-  cache_dir: str = ''
-  skip_broken: bool = False
-  threads: int = 2
-  workers: int = 0
+  batch_size: int = key(8, 'examples of a global batch', ge=1)
+  threads: int = key(2, 'threads that make batches ahead, per process', ge=0)
+  workers: int = key(
+    0, 'processes that make batches ahead, instead of threads; 0 is none', ge=0
+  )
 
 
-class _Augment(grain.transforms.RandomMap):
-  """A random crop of a photograph, see `augment_pair`."""
-
-  def __init__(self, spec: Augmentation):
-    self._spec = spec
-
-  def random_map(self, element: Pair, rng: np.random.Generator) -> Batch:
-    """A photograph to 'low' and 'clean'."""
-    _check_size(element, self._spec.crop)
-    low, clean = augment_pair(rng, element.low, element.clean, self._spec)
-    return {'low': low, 'clean': clean}
+def _augmented(
+  spec: AugmentSpec, pair: Pair, rng: np.random.Generator
+) -> Batch:
+  """A random crop of a pair, see `augment_pair`."""
+  _check_size(pair, spec.crop)
+  low, clean = augment_pair(rng, pair.low, pair.clean, spec)
+  return {'low': low, 'clean': clean}
 
 
 def _check_size(pair: Pair, crop: int) -> None:
@@ -78,39 +66,41 @@ class TrainingData:
     pairs: Sequence[Pair],
     *,
     seed: int,
-    batch_size: int,
-    augmentation: Augmentation,
-    process: tuple[int, int] = (0, 1),
+    augment: AugmentSpec,
     loader: LoaderSpec = LoaderSpec(),
+    process: tuple[int, int] = (0, 1),
   ):
     """Checks the sizes of kept photographs and describes the batches.
 
     Args:
       pairs: decoded or quickly decoded, see `cache.keep`.
       seed: of the order and of every crop.
-      batch_size: examples of a global batch.
-      augmentation: what is drawn for each pair.
+      augment: what is drawn for each pair.
+      loader: size of a batch, threads and worker processes.
       process: which of how many share a batch: this one gets examples
         process[0], process[0] + process[1], ... of it.
-      loader: threads and worker processes.
 
     Raises:
       InputError: if a photograph is smaller than the crop.
     """
-    if loader.cache != 'none':
+    import grain  # not before it is needed: it takes seconds
+
+    if isinstance(pairs, list | cache.DiskPairs):  # decoded already
       for pair in pairs:
-        _check_size(pair, augmentation.crop)
+        _check_size(pair, augment.crop)
     self._pairs = pairs
     self._loader = loader
     rank, count = process
-    self._batches = (
+    numbered = (
       grain.MapDataset.source(pairs)
       .seed(seed)
       .shuffle()
       .repeat()
-      .random_map(_Augment(augmentation))
-      .map_with_index(functools.partial(_number, batch_size))[rank::count]
-      .batch(batch_size // count, drop_remainder=True)
+      .random_map(functools.partial(_augmented, augment))
+      .map_with_index(functools.partial(_number, loader.batch_size))
+    )
+    self._batches = numbered[rank::count].batch(
+      loader.batch_size // count, drop_remainder=True
     )
 
   def __len__(self) -> int:
@@ -131,12 +121,16 @@ class TrainingData:
     """(step, batch) for first <= step < last, made ahead."""
     if first >= last:
       return
+    import grain
+
     threads = max(1, self._loader.threads)
     ahead = grain.ReadOptions(
       num_threads=threads, prefetch_buffer_size=2 * threads
     )
     dataset = self._batches[first:last].to_iter_dataset(ahead)
     if self._loader.workers:
+      from absl import flags
+
       if not flags.FLAGS.is_parsed():  # Grain's workers ask for its flags
         flags.FLAGS.mark_as_parsed()
       dataset = dataset.mp_prefetch(

@@ -162,8 +162,8 @@ def open_split(
   if not builder.is_prepared():
     raise InputError(
       f'{data_dir}: {name} is not prepared there; run python -m '
-      f'experiments.prepare_data --dataset={name} --manual_dir=FOLDER '
-      f'--data_dir={data_dir}'
+      f'experiments.prepare_data --dataset={name} --manual-dir=FOLDER '
+      f'--data-dir={data_dir}'
     )
   if split not in builder.info.splits:
     return None

@@ -13,34 +13,34 @@ from sel_jax.diffusion.sde import IRSDE
 Image = Float[Array, 'B H W C']
 
 
-def optimum(sde, noise_hat, x, clean, mu, t, noise):
+def optimum(sde, noise_hat, x_t, x_0, mu, t, noise):
   """Euler mean of x_{t-1} against the optimum x*_{t-1} (arXiv 2404.09735)."""
   del noise
   score = sde.score_from_noise(noise_hat, t)
-  return sde.reverse_mean(x, score, mu, t), sde.optimum(x, clean, mu, t)
+  return sde.reverse_mean(x_t, score, mu, t), sde.optimum(x_t, x_0, mu, t)
 
 
-def noise_matching(sde, noise_hat, x, clean, mu, t, noise):
+def noise_matching(sde, noise_hat, x_t, x_0, mu, t, noise):
   """e_hat against e (arXiv 2006.11239 eq. 14)."""
-  del sde, x, clean, mu, t
+  del sde, x_t, x_0, mu, t
   return noise_hat, noise
 
 
-def score_matching(sde, noise_hat, x, clean, mu, t, noise):
+def score_matching(sde, noise_hat, x_t, x_0, mu, t, noise):
   """s_t-weighted score: lambda * score against its true value.
 
   Without the weight lambda the score is of order 1/s_t, out of any image's
   range; a distance by density would see nothing of it.
   """
-  del x, clean, mu
+  del x_t, x_0, mu
   pair = (sde.score_from_noise(e, t) for e in (noise_hat, noise))
   return tuple(sde.scale * score for score in pair)
 
 
-def clean_matching(sde, noise_hat, x, clean, mu, t, noise):
-  """x0_hat against x_0."""
+def clean_matching(sde, noise_hat, x_t, x_0, mu, t, noise):
+  """x_0_hat against x_0."""
   del noise
-  return sde.clean_from_noise(x, noise_hat, mu, t), clean
+  return sde.clean_from_noise(x_t, noise_hat, mu, t), x_0
 
 
 OBJECTIVES = {
@@ -55,8 +55,8 @@ def objective_pair(
   name: str,
   sde: IRSDE,
   noise_hat: Image,
-  x: Image,
-  clean: Image,
+  x_t: Image,
+  x_0: Image,
   mu: Image,
   t: Int[Array, ' B'],
   noise: Image,
@@ -67,11 +67,11 @@ def objective_pair(
     name: a row of `OBJECTIVES`.
     sde: the diffusion.
     noise_hat: the network's estimate of `noise`.
-    x: perturbed image x_t.
-    clean: x_0.
+    x_t: the perturbed image.
+    x_0: the clean image.
     mu: the low-light image.
     t: times 1..T.
-    noise: e, the noise in `x`.
+    noise: e, the noise in `x_t`.
 
   Raises:
     ValueError: for an unknown name.
@@ -80,4 +80,4 @@ def objective_pair(
     raise ValueError(
       f'unknown objective {name!r}; choose one of {list(OBJECTIVES)}'
     )
-  return OBJECTIVES[name](sde, noise_hat, x, clean, mu, t, noise)
+  return OBJECTIVES[name](sde, noise_hat, x_t, x_0, mu, t, noise)

@@ -13,26 +13,28 @@ from sel_jax.diffusion.sde import IRSDE
 Array = jax.Array
 
 
-def noise(sde: IRSDE, output: Array, x: Array, mu: Array, t: Array) -> Array:
-  """The output is e_hat (IR-SDE); its error reaches x0_hat times s_t / a_t."""
-  del sde, x, mu, t
+def noise(sde: IRSDE, output: Array, x_t: Array, mu: Array, t: Array) -> Array:
+  """The output is e_hat (IR-SDE); its error reaches x_0_hat times s_t / a_t."""
+  del sde, x_t, mu, t
   return output
 
 
-def clean(sde: IRSDE, output: Array, x: Array, mu: Array, t: Array) -> Array:
-  """The output is x0_hat - mu: no amplification at large t."""
-  return sde.noise_from_clean(x, mu + output, mu, t)
+def clean(sde: IRSDE, output: Array, x_t: Array, mu: Array, t: Array) -> Array:
+  """The output is x_0_hat - mu: no amplification at large t."""
+  return sde.noise_from_clean(x_t, mu + output, mu, t)
 
 
-def velocity(sde: IRSDE, output: Array, x: Array, mu: Array, t: Array) -> Array:
+def velocity(
+  sde: IRSDE, output: Array, x_t: Array, mu: Array, t: Array
+) -> Array:
   """The output is v = a_t e - (s_t / lambda) (x_0 - mu) / lambda.
 
   Source: arXiv 2202.00512 appendix D, for the variance-preserving y / lambda;
   then e = (s_t / lambda) y_t / lambda + a_t v. Well scaled at every t.
   """
-  decay = at_time(sde.decay, t, x)
-  std = at_time(sde.marginal_std, t, x)
-  return std * (x - mu) / sde.scale**2 + decay * output
+  decay = at_time(sde.decay, t, x_t)
+  std = at_time(sde.marginal_std, t, x_t)
+  return std * (x_t - mu) / sde.scale**2 + decay * output
 
 
 PREDICTIONS = {'noise': noise, 'clean': clean, 'velocity': velocity}

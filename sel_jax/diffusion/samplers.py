@@ -16,7 +16,6 @@ from jaxtyping import Int
 from jaxtyping import Key
 import numpy as np
 
-from sel_jax.diffusion.sde import DenoisingSDE
 from sel_jax.diffusion.sde import IRSDE
 from sel_jax.diffusion.times import log_snr
 from sel_jax.diffusion.times import time_grid
@@ -30,10 +29,10 @@ Denoiser = Callable[[Array, Array, Array], Array]
 class Coefficients:
   """One step t -> s as a linear combination; leaves are [S].
 
-    x_s = m + state (x_t - m) + clean (x0_hat - m) + noise e_hat
-          + change (x0_hat - x0_hat of the step before) + random z
+    x_s = m + state (x_t - m) + clean (x_0_hat - m) + noise e_hat
+          + change (x_0_hat - x_0_hat of the step before) + random z
 
-  m is mu, or x0_hat for the denoising diffusion.
+  m is the SDE's `center`.
   """
 
   state: Array
@@ -50,49 +49,21 @@ def _coefficients(like: Array, **given: Array) -> Coefficients:
   return Coefficients(**{name: given.get(name, zero) for name in names})
 
 
-def _spans(sde: IRSDE, t: Array, s: Array):
-  """Decays and 1 - decay^2 at both ends and of the step, by expm1."""
-  end = sde.cumulative[t] * sde.dt
-  start = sde.cumulative[s] * sde.dt
-
-  def rest(x):
-    return -jnp.expm1(-2 * x)
-
-  return sde.decay[s], rest(end), rest(start), rest(end - start), end - start
-
-
 def posterior(sde: IRSDE, t: Array, s: Array) -> Coefficients:
-  """Ancestral step t -> s: the bridge of x_s given x_t and x0_hat.
-
-    y_s = r (1-a_s^2)/(1-a_t^2) y_t + a_s (1-r^2)/(1-a_t^2) y0_hat
-          + lambda sqrt((1-r^2) (1-a_s^2)/(1-a_t^2)) z,      r = a_t / a_s
+  """Ancestral step t -> s: the bridge of x_s given x_t and x_0_hat.
 
   At s = t - 1 it is the release's posterior step (arXiv 2304.08291).
   """
-  a_s, one_t, one_s, one_r, span = _spans(sde, t, s)
-  return _coefficients(
-    one_t,
-    state=jnp.exp(-span) * one_s / one_t,
-    clean=a_s * one_r / one_t,
-    random=sde.scale * jnp.sqrt(one_r * one_s / one_t),
-  )
+  state, clean, random = sde.bridge(t, s)
+  return _coefficients(state, state=state, clean=clean, random=random)
 
 
 def _euler(sde: IRSDE, t: Array, s: Array, share: float) -> Coefficients:
   """Euler step over int theta = Theta_t - Theta_s, exact at unit steps."""
-  span = (sde.cumulative[t] - sde.cumulative[s]) * sde.dt
-  std = sde.marginal_std[t]
+  span = sde.elapsed(t, s)
   random = -sde.scale * jnp.sqrt(2 * span) if share == 1.0 else 0 * span
-  if isinstance(sde, DenoisingSDE):
-    # The drift's centre is the clean image: part of the score is its pull.
-    extra = 1.0 if share == 1.0 else 0.0
-    pull = sde.scale**2 * span * (extra + sde.decay[t] ** 2)
-    # x_t = m + s_t e_hat when m = x0_hat, so the state passes unchanged.
-    state = jnp.ones_like(span)
-  else:
-    pull = 2 * sde.scale**2 * span * share
-    state = 1 + span
-  return _coefficients(span, state=state, noise=-pull / std, random=random)
+  state, noise = sde.euler(t, s, share)
+  return _coefficients(span, state=state, noise=noise, random=random)
 
 
 def reverse_sde(sde: IRSDE, t: Array, s: Array) -> Coefficients:
@@ -105,20 +76,14 @@ def reverse_ode(sde: IRSDE, t: Array, s: Array) -> Coefficients:
   return _euler(sde, t, s, 0.5)
 
 
-def _signal(sde: IRSDE, t: Array) -> Array:
-  """What is left of the clean image: a_t, or all of it when denoising."""
-  a = sde.decay[t]
-  return jnp.ones_like(a) if isinstance(sde, DenoisingSDE) else a
-
-
 def ddim(sde: IRSDE, t: Array, s: Array) -> Coefficients:
-  """Deterministic step y_s = a_s y0_hat + s_s e_hat (arXiv 2010.02502 eq. 12).
+  """Deterministic step y_s = a_s y_0_hat + s_s e_hat (arXiv 2010.02502 eq. 12).
 
   The first-order exponential integrator of the probability-flow ODE.
   """
   del t
   std = sde.marginal_std[s]
-  return _coefficients(std, clean=_signal(sde, s), noise=std)
+  return _coefficients(std, clean=sde.signal[s], noise=std)
 
 
 def _log_snr_steps(sde: IRSDE, t: Array, s: Array):
@@ -138,14 +103,14 @@ def _log_snr_steps(sde: IRSDE, t: Array, s: Array):
 def dpm2m(sde: IRSDE, t: Array, s: Array) -> Coefficients:
   """Second-order multistep solver of the probability-flow ODE.
 
-    y_s = (s_s/s_t) y_t - a_s [(e^-h - 1) y0_hat - ((e^-h - 1)/h + 1) D]
-    D = (y0_hat - y0_hat_prev) h / h_prev
+    y_s = (s_s/s_t) y_t - a_s [(e^-h - 1) y_0_hat - ((e^-h - 1)/h + 1) D]
+    D = (y_0_hat - y_0_hat_prev) h / h_prev
 
   Source: DPM-Solver++ 2M, arXiv 2211.01095 algorithm 2, with the exact
   integral of the linear term. Best on the log-SNR grid.
   """
   whole, h, before, possible = _log_snr_steps(sde, t, s)
-  signal = _signal(sde, s)
+  signal = sde.signal[s]
   change = signal * (1 + jnp.expm1(-h) / h) * h / before
   return _coefficients(
     h,
@@ -158,13 +123,13 @@ def dpm2m(sde: IRSDE, t: Array, s: Array) -> Coefficients:
 def sde_dpm2m(sde: IRSDE, t: Array, s: Array) -> Coefficients:
   """Second-order multistep solver of the reverse-time SDE.
 
-    y_s = (s_s/s_t) e^-h y_t + a_s (1 - e^-2h) y0_hat
+    y_s = (s_s/s_t) e^-h y_t + a_s (1 - e^-2h) y_0_hat
           + a_s (1 - (1 - e^-2h)/(2h)) D + s_s sqrt(1 - e^-2h) z
 
   Source: SDE-DPM-Solver++ 2M, arXiv 2211.01095 appendix; D as in `dpm2m`.
   """
   whole, h, before, possible = _log_snr_steps(sde, t, s)
-  signal, std = _signal(sde, s), sde.marginal_std[s]
+  signal, std = sde.signal[s], sde.marginal_std[s]
   fresh = -jnp.expm1(-2 * whole)
   change = signal * (1 + jnp.expm1(-2 * h) / (2 * h)) * h / before
   return _coefficients(
@@ -234,7 +199,7 @@ def draw_key(key: Key[Array, ''], n: Array, example: Array) -> Key[Array, '']:
 
 
 def per_example_noise(key: Key[Array, ''], shape: tuple[int, ...]):
-  """N -> standard normal [B, H, W, C], one stream for each example.
+  """The draw n -> standard normal [B, H, W, C], one stream per example.
 
   Example b at draw n depends on (key, n, b) alone, not on the batch's size,
   and its pixels not on the size of the image.
@@ -251,26 +216,26 @@ def per_example_noise(key: Key[Array, ''], shape: tuple[int, ...]):
   return draw
 
 
-def dynamic_limit(clean: Image, quantile: float) -> Float[Array, ' B']:
-  """How far x0_hat overshoots: the quantile of |2 x0_hat - 1|, at least 1.
+def dynamic_limit(x_0_hat: Image, quantile: float) -> Float[Array, ' B']:
+  """How far x_0_hat overshoots: the quantile of |2 x_0_hat - 1|, at least 1.
 
   Source: dynamic thresholding, Imagen, arXiv 2205.11487 section 2.3.
   """
-  flat = jnp.abs(2 * clean - 1).reshape(clean.shape[0], -1)
+  flat = jnp.abs(2 * x_0_hat - 1).reshape(x_0_hat.shape[0], -1)
   return jnp.maximum(jnp.quantile(flat, quantile, axis=1), 1.0)
 
 
-def restrict(clean: Array, limit: Array) -> Array:
-  """Clamps 2 x0_hat - 1 to +-limit and divides by it; limit 1 is a clip.
+def restrict(x_0_hat: Array, limit: Array) -> Array:
+  """Clamps 2 x_0_hat - 1 to +-limit and divides by it; limit 1 is a clip.
 
   Args:
-    clean: x0_hat.
-    limit: broadcasts against `clean`, at least 1.
+    x_0_hat: the estimate.
+    limit: broadcasts against `x_0_hat`, at least 1.
 
   Returns:
-    In [0, 1], shape of `clean`.
+    In [0, 1], shape of `x_0_hat`.
   """
-  centered = jnp.clip(2 * clean - 1, -limit, limit) / limit
+  centered = jnp.clip(2 * x_0_hat - 1, -limit, limit) / limit
   return 0.5 * (centered + 1)
 
 
@@ -278,19 +243,19 @@ def combine(
   sde: IRSDE,
   step: Coefficients,
   t: Array,
-  x: Array,
+  x_t: Array,
   mu: Array,
-  clean: Array,
+  x_0_hat: Array,
   previous: Array,
   random: Array | float,
 ) -> Array:
-  """x_s from x_t, x0_hat, the x0_hat before it and noise; pixel by pixel."""
-  center = clean if isinstance(sde, DenoisingSDE) else mu
+  """x_s from x_t, x_0_hat, the x_0_hat before it and noise; pixel by pixel."""
+  center = sde.center(x_0_hat, mu)
   return center + (
-    step.state * (x - center)
-    + step.clean * (clean - center)
-    + step.noise * sde.noise_from_clean(x, clean, mu, t)
-    + step.change * (clean - previous)
+    step.state * (x_t - center)
+    + step.clean * (x_0_hat - center)
+    + step.noise * sde.noise_from_clean(x_t, x_0_hat, mu, t)
+    + step.change * (x_0_hat - previous)
     + step.random * random
   )
 
@@ -308,7 +273,7 @@ def sample(
   noise_at: Callable[[Array], Array] | None = None,
   trajectory: bool = False,
 ) -> Image | tuple[Image, Float[Array, 'S+1 B H W C']]:
-  """Runs the reverse process from x_T = mu + lambda e to a clean image.
+  """Runs the reverse process from the SDE's `start` to a clean image.
 
   Args:
     denoise: (x_t, mu, t) -> e_hat.
@@ -317,8 +282,8 @@ def sample(
     mu: low-light images in [0, 1]; noisy ones for a denoising diffusion.
     sampler: a row of `SAMPLERS`.
     times: decreasing to 0, see `GRIDS`; all T..0 if left out.
-    clip: keep x0_hat, amplified by 1/a_t at large t, in [0, 1].
-    dynamic: quantile of dynamic thresholding in place of the plain clip, such
+    clip: keep x_0_hat, amplified by 1/a_t at large t, in [0, 1].
+    dynamic: quantile of dynamic thresholding instead of the plain clip, such
       as 0.995; 0 is off.
     noise_at: draw n -> noise instead of the key's; 0 is the start.
     trajectory: also return every state.
@@ -334,18 +299,18 @@ def sample(
   draw = noise_at or per_example_noise(key, mu.shape)
 
   def body(carry, inputs):
-    x, previous = carry
+    x_t, previous = carry
     step, t, n = inputs
-    clean = sde.clean_from_noise(x, denoise(x, mu, t), mu, t)
+    x_0_hat = sde.clean_from_noise(x_t, denoise(x_t, mu, t), mu, t)
     if clip:
       limit = 1.0
       if dynamic:
-        limit = dynamic_limit(clean, dynamic)[:, None, None, None]
-      clean = restrict(clean, limit)
-    x = combine(sde, step, t, x, mu, clean, previous, draw(n))
-    return (x, clean), (x if trajectory else None)
+        limit = dynamic_limit(x_0_hat, dynamic)[:, None, None, None]
+      x_0_hat = restrict(x_0_hat, limit)
+    x_s = combine(sde, step, t, x_t, mu, x_0_hat, previous, draw(n))
+    return (x_s, x_0_hat), (x_s if trajectory else None)
 
-  start = mu if isinstance(sde, DenoisingSDE) else sde.prior(mu, draw(0))
+  start = sde.start(mu, draw(0))
   draws = np.arange(1, len(times), dtype=np.int32)
   inputs = (steps, times[:-1], draws)
   (result, _), states = jax.lax.scan(body, (start, start), inputs)

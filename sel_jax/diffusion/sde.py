@@ -5,7 +5,6 @@ scalar), 1..T, with t = 0 the clean end. Schedules are float32 arrays in a
 pytree; every function is pure.
 """
 
-import dataclasses
 import math
 
 from flax import struct
@@ -13,38 +12,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sel_jax import fields
 from sel_jax.diffusion.schedules import SCHEDULES
+from sel_jax.fields import key
 
 Array = jax.Array
 
 
-@dataclasses.dataclass(frozen=True)
+@fields.spec
 class SDESpec:
-  """Hyper-parameters of a diffusion.
+  """Hyper-parameters of a diffusion."""
 
-  Attributes:
-    steps: T.
-    max_sigma: stationary noise level in 8-bit units; lambda = max_sigma / 255.
-    eps: a_T, what is left of the clean image at t = T, in (0, 1).
-    schedule: a row of `SCHEDULES`.
-  """
-
-  steps: int = 100
-  max_sigma: float = 50.0
-  eps: float = 0.005
-  schedule: str = 'cosine'
-
-  def __post_init__(self):
-    if self.schedule not in SCHEDULES:
-      raise ValueError(
-        f'unknown schedule {self.schedule!r}; choose one of {list(SCHEDULES)}'
-      )
-    if self.steps < 1:
-      raise ValueError(f'SDESpec.steps={self.steps}: must be at least 1')
-    if not self.max_sigma > 0:
-      raise ValueError(f'SDESpec.max_sigma={self.max_sigma}: must be > 0')
-    if not 0 < self.eps < 1:
-      raise ValueError(f'SDESpec.eps={self.eps}: must lie in (0, 1)')
+  steps: int = key(100, 'T, the number of its times', ge=1)
+  max_sigma: float = key(
+    50.0,
+    'stationary noise level in 8-bit units: lambda = max_sigma / 255',
+    gt=0,
+  )
+  eps: float = key(
+    0.005, 'a_T, what is left of the clean image at t = T', gt=0, lt=1
+  )
+  schedule: str = key(
+    'cosine', 'the mean-reversion speeds theta_t', choices=SCHEDULES
+  )
 
 
 def at_time(values: Array, t: Array, like: Array) -> Array:
@@ -60,6 +50,11 @@ class IRSDE:
   Source: IR-SDE, arXiv 2301.11699 eq. 1 and 6; with y = x - mu it is a
   variance-preserving diffusion of y / lambda.
 
+  A further SDE is a subclass and a row of `SDES`. Samplers, grids and tiles ask
+  it for `start`, `center`, `signal`, `damping`, `marginal_mean`,
+  `clean_from_noise`, `bridge` and `euler`, the objective `optimum` also for
+  `reverse_mean`, `optimum` and `noise_from_euler`. No code asks which it is.
+
   Attributes:
     thetas: theta_t, [T + 1].
     cumulative: Theta_t = sum_{s <= t} theta_s - theta_0, [T + 1].
@@ -68,6 +63,8 @@ class IRSDE:
     dt: step length, such that a_T = eps.
     scale: lambda, the stationary standard deviation in intensity.
   """
+
+  Spec = SDESpec
 
   thetas: Array
   cumulative: Array
@@ -98,64 +95,116 @@ class IRSDE:
     """sigma_t = lambda sqrt(2 theta_t), [T + 1]."""
     return self.scale * jnp.sqrt(2 * self.thetas)
 
-  def marginal_mean(self, clean: Array, mu: Array, t: Array) -> Array:
-    """E[x_t] = mu + a_t (x_0 - mu)."""
-    return mu + at_time(self.decay, t, clean) * (clean - mu)
+  @property
+  def signal(self) -> Array:
+    """What is left of x_0 in x_t - center, [T + 1]: a_t."""
+    return self.decay
 
-  def perturb(self, clean: Array, mu: Array, t: Array, noise: Array) -> Array:
-    """x_t = mu + a_t (x_0 - mu) + s_t e; images [B, H, W, C], t [B]."""
-    std = at_time(self.marginal_std, t, clean)
-    return self.marginal_mean(clean, mu, t) + std * noise
+  @property
+  def damping(self) -> Array:
+    """-ln `signal`, [T + 1], without the rounding of exp."""
+    return self.cumulative * self.dt
 
-  def prior(self, mu: Array, noise: Array) -> Array:
-    """Start of sampling, x_T = mu + lambda e."""
+  def start(self, mu: Array, noise: Array) -> Array:
+    """The state where sampling begins, x_T = mu + lambda e."""
     return mu + self.scale * noise
+
+  def center(self, x_0_hat: Array, mu: Array) -> Array:
+    """What the state reverts to: mu."""
+    del x_0_hat
+    return mu
+
+  def marginal_mean(self, x_0: Array, mu: Array, t: Array) -> Array:
+    """E[x_t] = mu + a_t (x_0 - mu), with `center` for mu."""
+    mu = self.center(x_0, mu)
+    return mu + at_time(self.decay, t, x_0) * (x_0 - mu)
+
+  def perturb(self, x_0: Array, mu: Array, t: Array, noise: Array) -> Array:
+    """x_t = E[x_t] + s_t e; images [B, H, W, C], t [B]."""
+    std = at_time(self.marginal_std, t, x_0)
+    return self.marginal_mean(x_0, mu, t) + std * noise
 
   def score_from_noise(self, noise: Array, t: Array) -> Array:
     """-e / s_t."""
     return -noise / at_time(self.marginal_std, t, noise)
 
   def noise_from_clean(
-    self, x: Array, clean: Array, mu: Array, t: Array
+    self, x_t: Array, x_0: Array, mu: Array, t: Array
   ) -> Array:
-    """E = (x_t - E[x_t]) / s_t."""
-    mean = self.marginal_mean(clean, mu, t)
-    return (x - mean) / at_time(self.marginal_std, t, x)
+    """The noise e = (x_t - E[x_t]) / s_t."""
+    mean = self.marginal_mean(x_0, mu, t)
+    return (x_t - mean) / at_time(self.marginal_std, t, x_t)
 
   def clean_from_noise(
-    self, x: Array, noise: Array, mu: Array, t: Array
+    self, x_t: Array, noise: Array, mu: Array, t: Array
   ) -> Array:
-    """x0_hat = mu + (x_t - mu - s_t e) / a_t."""
-    std = at_time(self.marginal_std, t, x)
-    return mu + (x - mu - std * noise) / at_time(self.decay, t, x)
+    """x_0_hat = mu + (x_t - mu - s_t e) / a_t."""
+    std = at_time(self.marginal_std, t, x_t)
+    return mu + (x_t - mu - std * noise) / at_time(self.decay, t, x_t)
 
-  def drift(self, x: Array, mu: Array, t: Array) -> Array:
-    """theta_t (mu - x) dt."""
-    return at_time(self.thetas, t, x) * (mu - x) * self.dt
+  def bridge(self, t: Array, s: Array) -> tuple[Array, Array, Array]:
+    """Factors of y_t, y_0 and z in x_s given x_t and x_0; y = x - center.
 
-  def reverse_mean(self, x: Array, score: Array, mu: Array, t: Array) -> Array:
-    """Euler mean of the reverse SDE, x - [theta (mu - x) - sigma^2 score] dt.
+    y_s = r (1-a_s^2)/(1-a_t^2) y_t + a_s (1-r^2)/(1-a_t^2) y_0
+          + lambda sqrt((1-r^2) (1-a_s^2)/(1-a_t^2)) z,      r = a_t / a_s
+    """
+    end, start = self.cumulative[t] * self.dt, self.cumulative[s] * self.dt
+    span = end - start
+    one_t, one_s, one_r = (-jnp.expm1(-2 * x) for x in (end, start, span))
+    return (
+      jnp.exp(-span) * one_s / one_t,
+      self.decay[s] * one_r / one_t,
+      self.scale * jnp.sqrt(one_r * one_s / one_t),
+    )
+
+  def elapsed(self, t: Array, s: Array) -> Array:
+    """The integral of theta from s to t, (Theta_t - Theta_s) dt."""
+    return (self.cumulative[t] - self.cumulative[s]) * self.dt
+
+  def euler(self, t: Array, s: Array, share: float) -> tuple[Array, Array]:
+    """Factors of x_t - center and of e_hat in an Euler step t -> s.
+
+    Args:
+      t: where the step begins.
+      s: where it ends.
+      share: of the score's pull: 1 in the reverse SDE, 1/2 in the
+        probability-flow ODE.
+    """
+    span = self.elapsed(t, s)
+    pull = 2 * self.scale**2 * span * share
+    return 1 + span, -pull / self.marginal_std[t]
+
+  def drift(self, x_t: Array, mu: Array, t: Array) -> Array:
+    """theta_t (mu - x_t) dt."""
+    return at_time(self.thetas, t, x_t) * (mu - x_t) * self.dt
+
+  def reverse_mean(
+    self, x_t: Array, score: Array, mu: Array, t: Array
+  ) -> Array:
+    """Euler mean of the reverse SDE.
+
+      x_t - [theta_t (mu - x_t) - sigma_t^2 score] dt
 
     Source: IR-SDE, arXiv 2301.11699 eq. 8.
     """
-    variance = at_time(self.sigmas**2, t, x)
-    return x - (self.drift(x, mu, t) - variance * score * self.dt)
+    variance = at_time(self.sigmas**2, t, x_t)
+    return x_t - (self.drift(x_t, mu, t) - variance * score * self.dt)
 
   def reverse_ode_step(
-    self, x: Array, score: Array, mu: Array, t: Array
+    self, x_t: Array, score: Array, mu: Array, t: Array
   ) -> Array:
     """Euler step of the probability-flow ODE: half the score's pull."""
-    variance = at_time(self.sigmas**2, t, x)
-    return x - (self.drift(x, mu, t) - 0.5 * variance * score * self.dt)
+    variance = at_time(self.sigmas**2, t, x_t)
+    return x_t - (self.drift(x_t, mu, t) - 0.5 * variance * score * self.dt)
 
   def reverse_sde_step(
-    self, x: Array, score: Array, mu: Array, t: Array, noise: Array
+    self, x_t: Array, score: Array, mu: Array, t: Array, noise: Array
   ) -> Array:
     """`reverse_mean` minus the dispersion sigma_t sqrt(dt) z."""
-    dispersion = at_time(self.sigmas, t, x) * jnp.sqrt(self.dt) * noise
-    return self.reverse_mean(x, score, mu, t) - dispersion
+    dispersion = at_time(self.sigmas, t, x_t) * jnp.sqrt(self.dt) * noise
+    return self.reverse_mean(x_t, score, mu, t) - dispersion
 
-  def _bridge(self, t: Array, like: Array) -> tuple[Array, Array, Array]:
+  def _unit_bridge(self, t: Array, like: Array) -> tuple[Array, Array, Array]:
     """1 - A^2, 1 - C^2, 1 - B^2 of the optimum, by expm1."""
     unit = self.thetas[t] * self.dt
     total = self.cumulative[t] * self.dt
@@ -165,21 +214,22 @@ class IRSDE:
       p.reshape(p.shape + (1,) * (like.ndim - p.ndim)) for p in parts
     )
 
-  def optimum(self, x: Array, clean: Array, mu: Array, t: Array) -> Array:
+  def optimum(self, x_t: Array, x_0: Array, mu: Array, t: Array) -> Array:
     """x*_{t-1}, the likeliest state before x_t given x_0.
 
       mu + [A (1 - C^2) (x_t - mu) + C (1 - A^2) (x_0 - mu)] / (1 - B^2)
-      A = exp(-theta_t dt),  B = a_t,  C = a_{t-1}
+      A = exp(-theta_t dt),  B = a_t,  C = a_{t-1},  with `center` for mu
 
     Source: IR-SDE, arXiv 2301.11699 eq. 14.
     """
-    one_a, one_c, one_b = self._bridge(t, x)
-    a = at_time(jnp.exp(-self.thetas * self.dt), t, x)
-    c = at_time(self.decay, t - 1, x)
-    return mu + (a * one_c * (x - mu) + c * one_a * (clean - mu)) / one_b
+    mu = self.center(x_0, mu)
+    one_a, one_c, one_b = self._unit_bridge(t, x_t)
+    a = at_time(jnp.exp(-self.thetas * self.dt), t, x_t)
+    c = at_time(self.decay, t - 1, x_t)
+    return mu + (a * one_c * (x_t - mu) + c * one_a * (x_0 - mu)) / one_b
 
   def noise_from_euler(
-    self, x: Array, noise: Array, mu: Array, t: Array
+    self, x_t: Array, noise: Array, mu: Array, t: Array
   ) -> Array:
     """The noise e that a perfect answer to the `optimum` objective stands for.
 
@@ -191,25 +241,29 @@ class IRSDE:
     is solved for y_0, and y_0 gives e. Linear in e', so it holds for the mean
     that a network learns as well. Derived in docs/decisions.md.
     """
-    one_a, one_c, one_b = self._bridge(t, x)
-    unit = at_time(self.thetas * self.dt, t, x)
+    one_a, one_c, one_b = self._unit_bridge(t, x_t)
+    unit = at_time(self.thetas * self.dt, t, x_t)
     p = jnp.exp(-unit) * one_c / one_b
-    q = at_time(self.decay, t - 1, x) * one_a / one_b
-    pull = 2 * self.scale**2 * unit / at_time(self.marginal_std, t, x)
-    clean = mu + ((1 + unit - p) * (x - mu) - pull * noise) / q
-    return self.noise_from_clean(x, clean, mu, t)
+    q = at_time(self.decay, t - 1, x_t) * one_a / one_b
+    pull = 2 * self.scale**2 * unit / at_time(self.marginal_std, t, x_t)
+    x_0_hat = mu + ((1 + unit - p) * (x_t - mu) - pull * noise) / q
+    return self.noise_from_clean(x_t, x_0_hat, mu, t)
 
   def posterior_std(self, t: Array, like: Array) -> Array:
-    """Lambda sqrt((1 - A^2) (1 - C^2) / (1 - B^2)); 0 at t = 1."""
-    one_a, one_c, one_b = self._bridge(t, like)
+    """Deviation of x_{t-1} given x_t and x_0; 0 at t = 1.
+
+    lambda sqrt((1 - A^2) (1 - C^2) / (1 - B^2)),  A, B, C as in `optimum`
+    """
+    one_a, one_c, one_b = self._unit_bridge(t, like)
     return self.scale * jnp.sqrt(one_a * one_c / one_b)
 
   def posterior_step(
-    self, x: Array, noise_hat: Array, mu: Array, t: Array, noise: Array
+    self, x_t: Array, noise_hat: Array, mu: Array, t: Array, noise: Array
   ) -> Array:
-    """One ancestral unit step: optimum of x0_hat plus posterior noise."""
-    clean = self.clean_from_noise(x, noise_hat, mu, t)
-    return self.optimum(x, clean, mu, t) + self.posterior_std(t, x) * noise
+    """One ancestral unit step: optimum of x_0_hat plus posterior noise."""
+    x_0_hat = self.clean_from_noise(x_t, noise_hat, mu, t)
+    std = self.posterior_std(t, x_t)
+    return self.optimum(x_t, x_0_hat, mu, t) + std * noise
 
 
 @struct.dataclass
@@ -235,53 +289,73 @@ class DenoisingSDE(IRSDE):
     """
     return int(jnp.argmin(jnp.abs(self.marginal_std[1:] - std))) + 1
 
-  def marginal_mean(self, clean: Array, mu: Array, t: Array) -> Array:
+  @property
+  def signal(self) -> Array:
+    """All of x_0 is left, [T + 1]: 1."""
+    return jnp.ones_like(self.decay)
+
+  @property
+  def damping(self) -> Array:
+    """Nothing is damped, [T + 1]: 0."""
+    return jnp.zeros_like(self.cumulative)
+
+  def start(self, mu: Array, noise: Array) -> Array:
+    """The noisy photograph itself."""
+    del noise
+    return mu
+
+  def center(self, x_0_hat: Array, mu: Array) -> Array:
+    """What the state reverts to: the clean image."""
+    del mu
+    return x_0_hat
+
+  def marginal_mean(self, x_0: Array, mu: Array, t: Array) -> Array:
     """E[x_t] = x_0."""
     del mu, t
-    return clean
+    return x_0
 
   def clean_from_noise(
-    self, x: Array, noise: Array, mu: Array, t: Array
+    self, x_t: Array, noise: Array, mu: Array, t: Array
   ) -> Array:
-    """x0_hat = x_t - s_t e."""
-    return x - at_time(self.marginal_std, t, x) * noise
+    """x_0_hat = x_t - s_t e."""
+    return x_t - at_time(self.marginal_std, t, x_t) * noise
 
-  def _pull(self, x: Array, score: Array, t: Array, share: float) -> Array:
-    variance = at_time(self.sigmas**2, t, x)
-    a = at_time(self.decay, t, x)
-    return 0.5 * variance * (share + a * a) * score * self.dt
+  def euler(self, t: Array, s: Array, share: float) -> tuple[Array, Array]:
+    """As `IRSDE.euler`; the pull to the clean image is part of the score's.
 
-  def reverse_mean(self, x: Array, score: Array, mu: Array, t: Array) -> Array:
-    """X + 1/2 sigma^2 (1 + a_t^2) score dt."""
-    return x + self._pull(x, score, t, 1.0)
+    x_t = center + s_t e_hat here, so the state passes unchanged.
+    """
+    span = self.elapsed(t, s)
+    pull = self.scale**2 * span * (2 * share - 1 + self.decay[t] ** 2)
+    return jnp.ones_like(span), -pull / self.marginal_std[t]
+
+  def _pull(self, x_t: Array, score: Array, t: Array, share: float) -> Array:
+    variance = at_time(self.sigmas**2, t, x_t)
+    a = at_time(self.decay, t, x_t)
+    return 0.5 * variance * (2 * share - 1 + a * a) * score * self.dt
+
+  def reverse_mean(
+    self, x_t: Array, score: Array, mu: Array, t: Array
+  ) -> Array:
+    """Euler mean x_t + 1/2 sigma_t^2 (1 + a_t^2) score dt."""
+    return x_t + self._pull(x_t, score, t, 1.0)
 
   def reverse_ode_step(
-    self, x: Array, score: Array, mu: Array, t: Array
+    self, x_t: Array, score: Array, mu: Array, t: Array
   ) -> Array:
-    """X + 1/2 sigma^2 a_t^2 score dt."""
-    return x + self._pull(x, score, t, 0.0)
-
-  def optimum(self, x: Array, clean: Array, mu: Array, t: Array) -> Array:
-    """`IRSDE.optimum` with mu = x_0."""
-    return super().optimum(x, clean, clean, t)
+    """Euler step x_t + 1/2 sigma_t^2 a_t^2 score dt."""
+    return x_t + self._pull(x_t, score, t, 0.5)
 
   def noise_from_euler(
-    self, x: Array, noise: Array, mu: Array, t: Array
+    self, x_t: Array, noise: Array, mu: Array, t: Array
   ) -> Array:
     """As `IRSDE.noise_from_euler`: x_t - r e' = x_0 + p s_t e, so e ~ e'."""
     del mu
-    _, one_c, one_b = self._bridge(t, x)
-    std = at_time(self.marginal_std, t, x)
-    p = at_time(jnp.exp(-self.thetas * self.dt), t, x) * one_c / one_b
-    pull = -self._pull(x, -noise / std, t, 1.0)
+    _, one_c, one_b = self._unit_bridge(t, x_t)
+    std = at_time(self.marginal_std, t, x_t)
+    p = at_time(jnp.exp(-self.thetas * self.dt), t, x_t) * one_c / one_b
+    pull = -self._pull(x_t, -noise / std, t, 1.0)
     return pull / (std * (1 - p))
-
-  def posterior_step(
-    self, x: Array, noise_hat: Array, mu: Array, t: Array, noise: Array
-  ) -> Array:
-    """As `IRSDE.posterior_step` with mu = x0_hat."""
-    clean = self.clean_from_noise(x, noise_hat, mu, t)
-    return self.optimum(x, clean, clean, t) + self.posterior_std(t, x) * noise
 
 
 SDES = {'ir': IRSDE, 'denoising': DenoisingSDE}

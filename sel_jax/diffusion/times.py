@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sel_jax.diffusion.sde import DenoisingSDE
 from sel_jax.diffusion.sde import IRSDE
 
 
@@ -34,14 +33,11 @@ def time_grid(total: int, steps: int) -> np.ndarray:
 
 
 def log_snr(sde: IRSDE) -> jax.Array:
-  """Half the log signal-to-noise ratio, ln(a_t / s_t): [T + 1], inf at t = 0.
+  """Half the log signal-to-noise ratio: [T + 1], inf at t = 0.
 
-  The signal of a denoising diffusion is not damped: -ln s_t.
+  It is ln(a_t / s_t), or -ln s_t where the SDE does not damp the signal.
   """
-  damping = sde.cumulative * sde.dt
-  if isinstance(sde, DenoisingSDE):
-    damping = jnp.zeros_like(damping)
-  return -damping - jnp.log(sde.marginal_std)
+  return -sde.damping - jnp.log(sde.marginal_std)
 
 
 def log_snr_grid(sde: IRSDE, steps: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from sel_jax.entropy.bandwidth import RULES as BANDWIDTH_RULES
 from sel_jax.entropy.bandwidth import scott
 from sel_jax.entropy.bandwidth import silverman
+from sel_jax.entropy.density import DensitySpec
 from sel_jax.entropy.density import local_density
 from sel_jax.entropy.density import patch_density
 from sel_jax.entropy.divergences import cross_entropy
@@ -23,5 +24,4 @@ from sel_jax.entropy.neighborhood import neighbor_mean
 from sel_jax.entropy.neighborhood import positive_weights
 from sel_jax.entropy.neighborhood import reference_weights
 from sel_jax.entropy.neighborhood import uniform_weights
-from sel_jax.entropy.spec import DISTANCES
 from sel_jax.entropy.spec import EntropySpec

@@ -10,17 +10,72 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from sel_jax import fields
 from sel_jax.entropy import bandwidth as bandwidths
 from sel_jax.entropy import neighborhood
+from sel_jax.entropy.bandwidth import RULES
 from sel_jax.entropy.kernels import bin_mass
-from sel_jax.entropy.spec import EntropySpec
+from sel_jax.entropy.kernels import KERNELS
+from sel_jax.fields import key
 
 Array = jax.Array
 Samples = tuple[Array, Array]  # (u, v) of one image
 
 
+@fields.spec
+class DensitySpec:
+  """Which density: that of (own value, mean of the neighbours) in a window."""
+
+  levels: int = key(32, 'L, bins along each of the two axes', ge=2)
+  bandwidth: float | str = key(
+    0.5, 'bandwidth h of the kernel in bins, or a rule', gt=0, choices=RULES
+  )
+  kernel: str = key('logistic', 'the smoothing kernel', choices=KERNELS)
+  windows: tuple[int, ...] = key(
+    (1, 3, 5), 'odd window sizes whose results are averaged', ge=1
+  )
+  value_range: tuple[float, float] = key(
+    (-0.5, 1.5),
+    "intensities of the first and the last bin's centre; (-0.5, 1.5) covers "
+    "images in [0, 1] with the diffusion's noise on them",
+  )
+  clip: bool = key(
+    False, 'clamp intensities into value_range first: no gradient beyond it'
+  )
+  mass: str = key(
+    'exact',
+    'bin masses that sum to one, densities k / h at the bin centres, or the '
+    'published normaliser 2 / h of a product of two kernels',
+    choices=('exact', 'point', 'reference'),
+  )
+  neighbor_weights: str = key(
+    'positive',
+    'positive and reference are drawn anew for each update; reference is '
+    'standard normal, divided by its signed sum',
+    choices=neighborhood.WEIGHTS,
+  )
+  neighbor_normalization: str = key(
+    'channel',
+    'neighbour weights sum to one per channel, or over the whole image '
+    '(published: RGB neighbour means come out at one third)',
+    choices=('channel', 'image'),
+  )
+  border: str = key(
+    'valid',
+    'averages over the pixels that exist, or zero padding',
+    choices=('valid', 'zero'),
+  )
+
+  def __post_init__(self):
+    if not self.windows or any(w % 2 == 0 for w in self.windows):
+      raise fields.refuse(self, 'windows', 'give odd sizes such as (1, 3, 5)')
+    low, high = self.value_range
+    if not low < high:
+      raise fields.refuse(self, 'value_range', 'low must be below high')
+
+
 def coordinates(
-  image: Array, weights: Array, *, spec: EntropySpec
+  image: Array, weights: Array, *, spec: DensitySpec
 ) -> tuple[Array, Array]:
   """The two-dimensional sample (u, v) of every pixel, in bin units.
 
@@ -52,7 +107,7 @@ def axis_masses(
   index: Array,
   bandwidth: Array | float,
   *,
-  spec: EntropySpec,
+  spec: DensitySpec,
   ends: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array]:
   """Masses a_i(u) and b_j(v) of the two axes for one array of samples.
@@ -90,7 +145,7 @@ def patch_density(
   inside: Array,
   *,
   bandwidth: Array | float,
-  spec: EntropySpec,
+  spec: DensitySpec,
 ) -> Array:
   """Joint density of one patch.
 
@@ -118,7 +173,7 @@ def patch_density(
 def local_density(
   image: Array,
   *,
-  spec: EntropySpec,
+  spec: DensitySpec,
   neighbor_weights: Array | None = None,
   window: int = 3,
   bandwidth: Array | float | None = None,

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import jax
 
+from sel_jax.entropy.density import DensitySpec
 from sel_jax.entropy.density import Samples
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.forms import rows
 from sel_jax.entropy.forms import tiles
-from sel_jax.entropy.spec import EntropySpec
 
 Array = jax.Array
 
@@ -22,9 +22,18 @@ FORMS: dict[str, Callable[..., Array]] = {
 }
 
 
+# What a spec may ask for.
+AUTO = 'auto'
+
+
+def form_names() -> tuple[str, ...]:
+  """The forms there are, and `AUTO`."""
+  return (AUTO, *FORMS)
+
+
 def choose_form(form: str) -> str:
   """The form that 'auto' stands for on this platform; others as they are."""
-  if form != 'auto':
+  if form != AUTO:
     return form
   return 'tiles' if jax.default_backend() == 'cpu' else 'rows'
 
@@ -34,7 +43,8 @@ def bin_sums(
   samples: tuple[Samples, ...],
   bandwidth: Array,
   *,
-  spec: EntropySpec,
+  spec: DensitySpec,
+  form: str = AUTO,
 ) -> Array:
   """sum_{ij} term(p_W(i, j), q_W(i, j), ...) for every window and pixel.
 
@@ -42,9 +52,10 @@ def bin_sums(
     summand: elementwise in the densities of each image.
     samples: (u, v) of each image in bin units, [B, C, H, W].
     bandwidth: h of each image in bin units, [B]; not differentiated.
-    spec: levels, kernel, mass, windows, border, form.
+    spec: levels, kernel, mass, windows, border.
+    form: a row of `FORMS`, or `AUTO`.
 
   Returns:
     [windows, B, C, H, W].
   """
-  return FORMS[choose_form(spec.form)](summand, samples, bandwidth, spec=spec)
+  return FORMS[choose_form(form)](summand, samples, bandwidth, spec=spec)

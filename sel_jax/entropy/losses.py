@@ -107,7 +107,9 @@ def spatial_entropy_loss(
   h = _bandwidth(spec, q[0])
   swap = spec.distance == 'cross' and spec.cross_order == 'prediction'
   summand = _distance_summand(spec.distance, spec.eps, swap)
-  total = fused.bin_sums(summand, (_planes(p), _planes(q)), h, spec=spec)
+  total = fused.bin_sums(
+    summand, (_planes(p), _planes(q)), h, spec=spec, form=spec.form
+  )
   distance = divergences.DIVERGENCES[spec.distance].finish(total)
   return jnp.mean(distance, axis=(0, 2, 3, 4))
 
@@ -137,7 +139,9 @@ def entropy_map(
   samples = density.coordinates(image, neighbor_weights, spec=spec)
   h = _bandwidth(spec, samples[0])
   summand = _entropy_summand(spec.eps)
-  total = fused.bin_sums(summand, (_planes(samples),), h, spec=spec)
+  total = fused.bin_sums(
+    summand, (_planes(samples),), h, spec=spec, form=spec.form
+  )
   return jnp.transpose(jnp.mean(total, axis=0), (0, 2, 3, 1))
 
 

@@ -4,6 +4,8 @@ Contract: images are [B, H, W, C]; pixels beyond the border are marked by a mask
 and never read as black unless the spec's border says 'zero'.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -117,15 +119,20 @@ def reference_weights(key: Array, *, dtype=jnp.float32) -> Array:
   return jax.random.normal(key, (3, 3), dtype)
 
 
+# Name -> (key, *, dtype) -> [3, 3]; only random ones look at the key.
+WEIGHTS: dict[str, Callable[..., Array]] = {
+  'uniform': lambda key, *, dtype: uniform_weights(dtype=dtype),
+  'positive': positive_weights,
+  'reference': reference_weights,
+}
+
+
 def draw_weights(name: str, key: Array | None, dtype=jnp.float32) -> Array:
-  """Neighbour weights by the name in `EntropySpec.neighbor_weights`.
+  """Neighbour weights of a row of `WEIGHTS`.
 
   Without a key there is no draw, and the weights are uniform.
   """
-  if name == 'uniform' or key is None:
-    return uniform_weights(dtype=dtype)
-  draw = {'positive': positive_weights, 'reference': reference_weights}[name]
-  return draw(key, dtype=dtype)
+  return WEIGHTS['uniform' if key is None else name](key, dtype=dtype)
 
 
 def neighbor_mean(

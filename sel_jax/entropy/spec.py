@@ -4,99 +4,39 @@ Contract: `EntropySpec` is frozen and hashable, checked when it is made, and
 holds no arrays; each mend of the published definition is one field.
 """
 
-import dataclasses
+from typing import Any
 
-from sel_jax.entropy.bandwidth import RULES
-from sel_jax.entropy.kernels import KERNELS
-
-DISTANCES = ('relative', 'cross', 'hellinger', 'jensen_shannon')
-
-_CHOICES = {
-  'kernel': tuple(KERNELS),
-  'distance': DISTANCES,
-  'mass': ('exact', 'point', 'reference'),
-  'neighbor_weights': ('uniform', 'positive', 'reference'),
-  'neighbor_normalization': ('channel', 'image'),
-  'border': ('valid', 'zero'),
-  'cross_order': ('target', 'prediction'),
-  'form': ('auto', 'tiles', 'rows'),
-}
+from sel_jax import fields
+from sel_jax.entropy.density import DensitySpec
+from sel_jax.entropy.divergences import DIVERGENCES
+from sel_jax.entropy.fused import form_names
+from sel_jax.fields import key
 
 
-@dataclasses.dataclass(frozen=True)
-class EntropySpec:
+@fields.spec
+class EntropySpec(DensitySpec):
   """Spatial entropy by kernel density estimation (arXiv 2404.09735).
 
-  Attributes:
-    levels: L, number of bins along each of the two axes, at least 2.
-    bandwidth: h in bin units, or a rule: 'silverman', 'scott'.
-    kernel: 'logistic', 'sech', 'gaussian' or 'bspline'.
-    distance: 'relative', 'cross', 'hellinger' or 'jensen_shannon'.
-    windows: odd window sizes whose distances are averaged.
-    value_range: intensities of the first and the last bin's centre. The default
-      covers images in [0, 1] with the diffusion's noise on them.
-    clip: clamp intensities into `value_range` first (no gradient beyond it).
-    mass: 'exact' bin masses that sum to one; 'point' densities k / h; or
-      'reference', the published normaliser 2 / h of a product of two kernels.
-    neighbor_weights: 'positive' random weights, 'uniform', or 'reference'
-      (standard normal, divided by their signed sum).
-    neighbor_normalization: weights sum to one per 'channel', or over the whole
-      'image' (published: RGB neighbour means come out at one third).
-    border: averages over the pixels that exist ('valid'), or 'zero' padding.
-    cross_order: whose density weighs the cross entropy: -sum q ln p ('target',
-      least at p = q), or -sum p ln q ('prediction', published).
-    eps: added to densities inside logarithms.
-    form: how it is computed, a row of `fused.FORMS` or 'auto'; the values are
-      the same.
+  The fields say what they mean themselves; those of `DensitySpec` come first.
   """
 
-  levels: int = 32
-  bandwidth: float | str = 0.5
-  kernel: str = 'logistic'
-  distance: str = 'hellinger'
-  windows: tuple[int, ...] = (1, 3, 5)
-  value_range: tuple[float, float] = (-0.5, 1.5)
-  clip: bool = False
-  mass: str = 'exact'
-  neighbor_weights: str = 'positive'
-  neighbor_normalization: str = 'channel'
-  border: str = 'valid'
-  cross_order: str = 'target'
-  eps: float = 1e-10
-  form: str = 'auto'
-
-  def __post_init__(self):
-    for field, choices in _CHOICES.items():
-      value = getattr(self, field)
-      if value not in choices:
-        raise ValueError(
-          f'EntropySpec.{field}={value!r}: choose one of {list(choices)}'
-        )
-    if self.levels < 2:
-      raise ValueError(f'EntropySpec.levels={self.levels}: give at least 2')
-    if isinstance(self.bandwidth, str):
-      if self.bandwidth not in RULES:
-        raise ValueError(
-          f'EntropySpec.bandwidth={self.bandwidth!r}: give a number or one of '
-          f'{list(RULES)}'
-        )
-    elif not self.bandwidth > 0:
-      raise ValueError(f'EntropySpec.bandwidth={self.bandwidth}: must be > 0')
-    if not self.windows or any(w < 1 or w % 2 == 0 for w in self.windows):
-      raise ValueError(
-        f'EntropySpec.windows={self.windows}: give odd sizes such as (1, 3, 5)'
-      )
-    low, high = self.value_range
-    if not low < high:
-      raise ValueError(
-        f'EntropySpec.value_range={self.value_range}: low must be below high'
-      )
-    if self.eps < 0:
-      raise ValueError(f'EntropySpec.eps={self.eps}: must be >= 0')
+  distance: str = key(
+    'hellinger', 'divergence of the two densities', choices=DIVERGENCES
+  )
+  cross_order: str = key(
+    'target',
+    'whose density weighs the cross entropy: -sum q ln p of the target, least '
+    'at p = q, or -sum p ln q of the prediction (published)',
+    choices=('target', 'prediction'),
+  )
+  eps: float = key(1e-10, 'added to densities inside logarithms', ge=0)
+  form: str = key(
+    'auto', 'how it is computed; the values are the same', choices=form_names
+  )
 
   @classmethod
   def reference(
-    cls, distance: str = 'hellinger', levels: int = 32, **changes
+    cls, distance: str = 'hellinger', levels: int = 32, **changes: Any
   ) -> 'EntropySpec':
     """The published release's definition, number for number.
 
@@ -108,7 +48,7 @@ class EntropySpec:
     Returns:
       The spec.
     """
-    fields = dict(
+    published = dict(
       distance=distance,
       levels=levels,
       value_range=(0.0, 1.0),
@@ -121,4 +61,4 @@ class EntropySpec:
       # The release's cross entropy takes an eps and does not use it.
       eps=0.0 if distance == 'cross' else 1e-10,
     )
-    return cls(**{**fields, **changes})
+    return cls(**{**published, **changes})

@@ -4,10 +4,10 @@ Contract: full images, rounded to 8 bits, plain and GT-mean rows side by side;
 the plain mean PSNR alone chooses checkpoints.
 """
 
-from collections.abc import Callable
 from collections.abc import Sequence
 from pathlib import Path
 import time
+from typing import Protocol
 
 import numpy as np
 
@@ -20,10 +20,35 @@ from sel_jax.images import codec
 Row = dict[str, str | float]
 
 
+class Restores(Protocol):
+  """What restores photographs, such as an `Enhancer`."""
+
+  @property
+  def at_once(self) -> int:
+    """Photographs that are best given together."""
+
+  def many(self, images: list[np.ndarray]) -> list[np.ndarray]:
+    """Low images [H, W, 3], float32 in [0, 1] -> restored, in order."""
+
+
+class OnImage(Protocol):
+  """Is called after each photograph."""
+
+  def __call__(
+    self,
+    name: str,
+    *,
+    low: np.ndarray,
+    restored: np.ndarray,
+    clean: np.ndarray,
+  ) -> None:
+    """Takes the pair's name and three images, [H, W, 3] uint8."""
+
+
 def measure(
+  *,
   restored: np.ndarray,
   clean: np.ndarray,
-  *,
   names: Sequence[str] = metrics.BASIC,
 ) -> dict[str, float]:
   """Metrics of one restored image, plain and with GT-mean.
@@ -51,46 +76,44 @@ def chosen(count: int, limit: int) -> list[int]:
 
 
 def evaluate(
-  restore: Callable[[list[np.ndarray]], list[np.ndarray]],
+  restorer: Restores,
   pairs: Sequence[Pair],
   *,
   names: Sequence[str] = metrics.BASIC,
   limit: int = 0,
-  at_once: int = 1,
   share: tuple[int, int] = (0, 1),
-  on_image: Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
-  | None = None,
+  on_image: OnImage | None = None,
 ) -> list[Row]:
   """Restores photographs and measures them against the clean ones.
 
   Args:
-    restore: low images [H, W, 3], float32 in [0, 1] -> restored, in order.
+    restorer: restores `restorer.at_once` photographs at a time.
     pairs: of `open_pairs`.
     names: of `metrics.METRICS`.
     limit: how many, evenly spread over the split; 0 is all.
-    at_once: images given to `restore` together.
     share: which of how many processes share the work: this one takes
       photographs share[0], share[0] + share[1], ...
-    on_image: called with (name, low, restored, clean), uint8, after each.
+    on_image: called after each photograph.
 
   Returns:
-    A row an image of this process: 'name', the metrics, 'seconds'.
+    A row per image of this process: 'name', the metrics, 'seconds'.
   """
   mine = chosen(len(pairs), limit)[share[0] :: share[1]]
   rows = []
-  for start in range(0, len(mine), at_once):
-    group = [pairs[index] for index in mine[start : start + at_once]]
+  for start in range(0, len(mine), restorer.at_once):
+    group = [pairs[i] for i in mine[start : start + restorer.at_once]]
     lows = [codec.to_float(pair.low) for pair in group]
     begin = time.perf_counter()
-    results = restore(lows)
+    results = restorer.many(lows)
     seconds = (time.perf_counter() - begin) / len(group)
-    for pair, low, restored in zip(group, lows, results, strict=True):
-      restored = codec.to_uint8(restored)
+    for pair, low, result in zip(group, lows, results, strict=True):
+      restored = codec.to_uint8(result)
       clean = codec.to_uint8(codec.to_float(pair.clean))
-      values = measure(restored, clean, names=names)
+      values = measure(restored=restored, clean=clean, names=names)
       rows.append({'name': pair.name, **values, 'seconds': seconds})
       if on_image:
-        on_image(pair.name, codec.to_uint8(low), restored, clean)
+        low = codec.to_uint8(low)
+        on_image(pair.name, low=low, restored=restored, clean=clean)
   return rows
 
 
@@ -99,8 +122,7 @@ def evaluate_outputs(
   pairs: Sequence[Pair],
   *,
   names: Sequence[str] = metrics.BASIC,
-  on_image: Callable[[str, np.ndarray, np.ndarray, np.ndarray], None]
-  | None = None,
+  on_image: OnImage | None = None,
 ) -> list[Row]:
   """Measures outputs that any method saved, by the same protocol.
 
@@ -113,7 +135,7 @@ def evaluate_outputs(
     on_image: as of `evaluate`.
 
   Returns:
-    A row an image: 'name' and the metrics.
+    A row per image: 'name' and the metrics.
 
   Raises:
     InputError: for an output that is missing, unreadable or of another size.
@@ -139,8 +161,9 @@ def evaluate_outputs(
         f'{path}: is {sizes[0]} and its clean image {sizes[1]}; save whole '
         'outputs'
       )
-    rows.append({'name': pair.name, **measure(restored, clean, names=names)})
+    values = measure(restored=restored, clean=clean, names=names)
+    rows.append({'name': pair.name, **values})
     if on_image:
       low = codec.to_uint8(codec.to_float(pair.low))
-      on_image(pair.name, low, restored, clean)
+      on_image(pair.name, low=low, restored=restored, clean=clean)
   return rows

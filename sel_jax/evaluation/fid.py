@@ -1,4 +1,4 @@
-"""Frechet Inception distance between restored and ground truths as two sets.
+"""Frechet Inception distance between restored and clean images, two sets.
 
 Contract: figures of sets, not of images; lower is better. Source: Heusel et
 al., arXiv 1706.08500, by the package `pytorch-fid` with its InceptionV3. A set

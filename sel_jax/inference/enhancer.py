@@ -1,7 +1,7 @@
 """A trained model as a function from photograph to photograph.
 
-Contract: everything comes from the checkpoint, the configuration included;
-only the sampler's settings may be overridden.
+Contract: everything comes from the checkpoint, the settings included; only the
+sampler's may be overridden.
 """
 
 import dataclasses
@@ -11,20 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import ml_collections
 import numpy as np
 
 from sel_jax import build
 from sel_jax.checkpoints import Checkpoints
-from sel_jax.checkpoints import DamagedCheckpoint
+from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
 from sel_jax.images import codec
 from sel_jax.inference.restorer import local_mesh
 from sel_jax.inference.restorer import Progress
 from sel_jax.inference.restorer import Restorer
 from sel_jax.interop import portable
+from sel_jax.method import Method
 from sel_jax.models import init_params
 from sel_jax.settings import EvalSpec
+from sel_jax.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -39,35 +40,100 @@ def _resolved(path: str | Path | None) -> Path:
   return Path(path)
 
 
-def _prepared(config, overrides):
-  """Method, sampler's settings and configuration with the overrides."""
-  config = ml_collections.ConfigDict(config)
-  for name, value in overrides.items():
-    if value is not None:
-      config.eval[name] = value
-  build.check_config(config)
-  return build.build_method(config), build.eval_spec(config), config
+def _overridden(settings: Settings, overrides: dict[str, Any]) -> Settings:
+  """The settings with keys of section `eval` changed; None changes nothing."""
+  return settings.changed(
+    {f'eval.{n}': value for n, value in overrides.items() if value is not None}
+  )
 
 
-@dataclasses.dataclass(frozen=True)
+def _first_params(settings: Settings) -> Any:
+  """Parameters of the network's shapes."""
+  model = build.build_method(settings).model
+  return init_params(model, jax.random.key(0))
+
+
+def _from_file(path: Path) -> tuple[Settings, Any, int]:
+  """Settings, parameters and updates of a file of weights."""
+  params, facts = portable.load(path)
+  settings = Settings.parse(facts['config'])
+  like = _first_params(settings)
+  if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
+    raise InputError(
+      f'{path}: its weights do not fit its configuration; get it anew'
+    )
+  return settings, params, facts.get('step', 0)
+
+
+def _from_run(workdir: Path) -> tuple[Settings, Any, int]:
+  """Settings, parameters and updates of a run's best sound checkpoint."""
+  checkpoints = Checkpoints.open(workdir)
+  order = checkpoints.steps()[::-1]
+  if (best := checkpoints.best_step()) is not None:
+    order = [best] + [s for s in order if s != best]
+  failure = None
+  try:
+    for step in order:
+      try:
+        settings = Settings.parse(checkpoints.config(step))
+        like = _first_params(settings)
+        items, _ = checkpoints.restore(step, ema=like)
+        return settings, items['ema'], step
+      except DamagedCheckpointError as error:
+        failure = error
+        _log.warning('%s; trying another one', error)
+    raise failure
+  finally:
+    checkpoints.close()
+
+
+def _as_float(image: np.ndarray) -> np.ndarray:
+  """Any photograph as float32 in [0, 1]."""
+  if image.ndim != 3 or image.shape[2] != 3 or not image.size:
+    raise InputError(
+      f'the image must be RGB of shape [H, W, 3], not {image.shape}'
+    )
+  if image.dtype in (np.uint8, np.uint16):
+    image = codec.to_float(image)
+  if image.dtype.kind != 'f':
+    raise InputError(
+      f'the image must be float in [0, 1], uint8 or uint16, not {image.dtype}'
+    )
+  return np.asarray(image, np.float32)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Enhancer:
   """A model, ready to restore.
 
   Attributes:
-    config: the configuration it was trained with.
+    settings: those it was trained with, and the sampler's in force.
     step: updates it was trained for; 0 if that is not known.
     method: network and diffusion.
-    spec: the sampler's settings in force.
     params: the averaged parameters.
-    restore: [H, W, 3] float32 in [0, 1] -> the same, brightened.
+    restorer: runs the sampler on photographs.
   """
 
-  config: ml_collections.ConfigDict
+  settings: Settings
   step: int
-  method: build.Method
-  spec: EvalSpec
+  method: Method
   params: Any
-  restore: Any
+  restorer: Restorer
+
+  @classmethod
+  def create(
+    cls, settings: Settings, params: Any = None, *, step: int = 0
+  ) -> 'Enhancer':
+    """A model from its settings and parameters; compiles nothing yet.
+
+    Args:
+      settings: of the run that it was trained in.
+      params: the averaged parameters; None if `with_params` brings them.
+      step: updates it was trained for; 0 if that is not known.
+    """
+    method = build.build_method(settings)
+    restorer = Restorer(method, settings.eval, local_mesh())
+    return cls(settings, step, method, jax.device_put(params), restorer)
 
   @classmethod
   def from_checkpoint(
@@ -80,61 +146,41 @@ class Enhancer:
         validation is taken, or else the newest sound one; or a file of
         weights, `.safetensors`, that `experiments.convert` wrote; None or
         'shipped' for the model that comes with the package.
-      **overrides: fields of `EvalSpec`; None leaves the run's own.
+      **overrides: keys of section `eval`; None leaves the run's own.
 
     Raises:
       InputError: if there is no sound checkpoint, or a setting does not fit.
     """
     path = _resolved(path)
-    if path.suffix == portable.ENDING:
-      params, facts = portable.load(path)
-      method, spec, config = _prepared(facts['config'], overrides)
-      like = init_params(method.model, jax.random.key(0))
-      if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
-        raise InputError(
-          f'{path}: its weights do not fit its configuration; get it anew'
-        )
-      return cls._create(method, spec, config, facts.get('step', 0), params)
-    return cls._from_run(path, overrides)
-
-  @classmethod
-  def _from_run(cls, workdir, overrides) -> 'Enhancer':
-    checkpoints = Checkpoints.open(workdir)
-    order = checkpoints.steps()[::-1]
-    if (best := checkpoints.best_step()) is not None:
-      order = [best] + [s for s in order if s != best]
-    failure = None
-    try:
-      for step in order:
-        try:
-          config = checkpoints.config(step)
-          method, spec, config = _prepared(config, overrides)
-          like = init_params(method.model, jax.random.key(0))
-          items, _ = checkpoints.restore(step, ema=like)
-          return cls._create(method, spec, config, step, items['ema'])
-        except DamagedCheckpoint as error:
-          failure = error
-          _log.warning('%s; trying another one', error)
-      raise failure
-    finally:
-      checkpoints.close()
-
-  @classmethod
-  def _create(cls, method, spec, config, step, params) -> 'Enhancer':
-    restore = Restorer(method, spec, local_mesh()).bind(params)
-    return cls(config, step, method, spec, params, restore)
+    load = _from_file if path.suffix == portable.ENDING else _from_run
+    settings, params, step = load(path)
+    return cls.create(_overridden(settings, overrides), params, step=step)
 
   def with_settings(self, **overrides: Any) -> 'Enhancer':
     """The same model with other settings of the sampler.
 
     Args:
-      **overrides: fields of `EvalSpec`; None leaves what is in force.
+      **overrides: keys of section `eval`; None leaves what is in force.
 
     Raises:
       InputError: if a setting does not fit.
     """
-    method, spec, config = _prepared(self.config.to_dict(), overrides)
-    return self._create(method, spec, config, self.step, self.params)
+    settings = _overridden(self.settings, overrides)
+    return self.create(settings, self.params, step=self.step)
+
+  def with_params(self, params: Any) -> 'Enhancer':
+    """The same model with other parameters and the same compiled programs."""
+    return dataclasses.replace(self, params=jax.device_put(params))
+
+  @property
+  def spec(self) -> EvalSpec:
+    """The sampler's settings in force."""
+    return self.settings.eval
+
+  @property
+  def at_once(self) -> int:
+    """Photographs that `many` restores together at best: one per device."""
+    return self.restorer.at_once
 
   def __call__(
     self,
@@ -157,20 +203,24 @@ class Enhancer:
     Raises:
       InputError: for any other shape or type, or a strength out of range.
     """
-    if image.ndim != 3 or image.shape[2] != 3 or not image.size:
-      raise InputError(
-        f'the image must be RGB of shape [H, W, 3], not {image.shape}'
-      )
-    if image.dtype in (np.uint8, np.uint16):
-      image = codec.to_float(image)
-    if image.dtype.kind != 'f':
-      raise InputError(
-        f'the image must be float in [0, 1], uint8 or uint16, not {image.dtype}'
-      )
     if not 0 <= strength <= 1:
       raise InputError(f'strength={strength}: must lie in 0 to 1')
-    image = np.asarray(image, np.float32)
-    restored = self.restore(image, on_progress=on_progress)
+    image = _as_float(image)
+    restored = self.restorer(self.params, image, on_progress=on_progress)
     if strength == 1:
       return restored
     return (1 - np.float32(strength)) * image + np.float32(strength) * restored
+
+  def many(self, images: list[np.ndarray]) -> list[np.ndarray]:
+    """Restores photographs as if one by one, together on all devices.
+
+    Args:
+      images: as `__call__` takes them; sizes may differ.
+
+    Returns:
+      Each restored, in order, [H, W, 3] float32 in [0, 1].
+
+    Raises:
+      InputError: for an image of any other shape or type.
+    """
+    return self.restorer.many(self.params, [_as_float(x) for x in images])

@@ -17,17 +17,20 @@ from sel_jax.errors import InputError
 from sel_jax.inference.enhancer import Enhancer
 from sel_jax.inference.restorer import denoiser
 from sel_jax.inference.restorer import whole_sampler
+from sel_jax.inference.tiling import side_multiple
 from sel_jax.models import ConditionalNAFNet
 from sel_jax.models import unrolled_params
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
-MULTIPLE = 32
 _ENOUGH = 1e-4
 
 
-def _size(size: tuple[int, int] | None) -> None:
-  if size and any(side <= 0 or side % MULTIPLE for side in size):
-    raise InputError(f'size {size}: give multiples of {MULTIPLE}')
+def _multiple(enhancer: Enhancer, size: tuple[int, int] | None) -> int:
+  """What sides are multiples of; checks the size, if there is one."""
+  multiple = side_multiple(enhancer.method.model)
+  if size and any(side <= 0 or side % multiple for side in size):
+    raise InputError(f'size {size}: give multiples of {multiple}')
+  return multiple
 
 
 def _portable(enhancer: Enhancer, **options):
@@ -38,9 +41,8 @@ def _portable(enhancer: Enhancer, **options):
   return dataclasses.replace(enhancer.method, model=model)
 
 
-def _example(size: tuple[int, int] | None) -> np.ndarray:
+def _example(height: int, width: int) -> np.ndarray:
   """A picture to compare with, [1, H, W, 3]."""
-  height, width = size or (2 * MULTIPLE, 3 * MULTIPLE)
   rng = np.random.default_rng(0)
   return rng.uniform(0, 0.3, (1, height, width, 3)).astype(np.float32)
 
@@ -65,8 +67,8 @@ def stablehlo(
   """Writes the whole sampler as a serialized `jax.export` of StableHLO.
 
   `jax.export.deserialize(bytes).call(low, seed)` takes [B, H, W, 3] float32 in
-  [0, 1], H and W multiples of 32, and a uint32, and returns the restored
-  images in [0, 1].
+  [0, 1], H and W multiples of `tiling.side_multiple`, and a uint32, and returns
+  the restored images in [0, 1].
 
   Args:
     enhancer: the model with the sampler's settings in force.
@@ -81,7 +83,7 @@ def stablehlo(
     InputError: if the size does not fit, or a setting needs a fixed one.
     ArithmeticError: if the exported model differs.
   """
-  _size(size)
+  multiple = _multiple(enhancer, size)
   spec = enhancer.spec
   if size is None and (spec.pool or spec.dynamic):
     raise InputError(
@@ -93,7 +95,7 @@ def stablehlo(
     image = run(enhancer.params, jax.random.key(seed), low)
     return jnp.clip(image, 0, 1)
 
-  shape = f'b, {MULTIPLE}*h, {MULTIPLE}*w, 3'
+  shape = f'b, {multiple}*h, {multiple}*w, 3'
   dims = (1, *size, 3) if size else jax.export.symbolic_shape(shape)
   arguments = (
     jax.ShapeDtypeStruct(dims, jnp.float32),
@@ -101,7 +103,8 @@ def stablehlo(
   )
   export = jax.export.export(jax.jit(restore), platforms=platforms)
   content = export(*arguments).serialize()
-  example, seed = _example(size), np.uint32(0)
+  height, width = size or (2 * multiple, 3 * multiple)
+  example, seed = _example(height, width), np.uint32(0)
   again = jax.export.deserialize(content)
   found = jax.jit(again.call)(example, seed)
   difference = _compare(str(path), found, jax.jit(restore)(example, seed))
@@ -123,7 +126,7 @@ def onnx(
   Args:
     enhancer: the model.
     path: of the new file.
-    size: height and width, multiples of 32.
+    size: height and width, multiples of `tiling.side_multiple`.
 
   Returns:
     The greatest difference from the network itself, run by onnxruntime.
@@ -132,7 +135,7 @@ def onnx(
     InputError: without the converter, or for another network than NAFNet.
     ArithmeticError: if the exported network differs.
   """
-  _size(size)
+  _multiple(enhancer, size)
   if not isinstance(enhancer.method.model, ConditionalNAFNet):
     raise InputError('ONNX: only nafnet can be exported so; use .stablehlo')
   try:
@@ -151,7 +154,7 @@ def onnx(
     return estimate(params, x, mu, t.astype(jnp.int32))
 
   shapes = [(1, *size, 3), (1, *size, 3), (1,)]
-  low = _example(size)
+  low = _example(*size)
   state = low + 0.1 * np.random.default_rng(1).normal(size=low.shape)
   values = (state.astype(np.float32), low, np.full(1, 7, np.float32))
   with files.replacing(path) as part:

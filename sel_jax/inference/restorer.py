@@ -22,11 +22,10 @@ from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import sample
 from sel_jax.diffusion.samplers import coefficients_of
 from sel_jax.inference import tone
+from sel_jax.inference.tiling import round_up
+from sel_jax.inference.tiling import side_multiple
 from sel_jax.inference.tiling import TiledSampler
 from sel_jax.settings import EvalSpec
-
-# Sizes are rounded up to this, so that nearby sizes share one compilation.
-_MULTIPLE = 32
 
 # Called with the share of the work just done; the shares sum to one.
 Progress = Callable[[float], None]
@@ -53,13 +52,6 @@ def denoiser(method: Method, spec: EvalSpec) -> Callable[..., jax.Array]:
     return noise
 
   return run
-
-
-def _padded(image: np.ndarray) -> np.ndarray:
-  """Mirrors the right and bottom border up to the next multiple."""
-  height, width = image.shape[:2]
-  pads = ((0, -height % _MULTIPLE), (0, -width % _MULTIPLE), (0, 0))
-  return np.pad(image, pads, mode='symmetric')
 
 
 def whole_sampler(method: Method, spec: EvalSpec) -> Callable[..., jax.Array]:
@@ -100,6 +92,8 @@ class Restorer:
       mesh: devices of this process to spread photographs over; none is one.
     """
     self._spec = spec
+    self._multiple = side_multiple(method.model)
+    self._tile = round_up(spec.tile, self._multiple)
     self.at_once = mesh.devices.size if mesh else 1
     sde, denoise = method.sde, denoiser(method, spec)
     times = GRIDS[spec.grid](sde, spec.steps)
@@ -120,11 +114,12 @@ class Restorer:
       jax.jit(estimate),
       sde,
       *coefficients_of(sde, spec.sampler, times),
-      tile=spec.tile,
+      tile=self._tile,
       overlap=spec.overlap,
       at_once=self.at_once,
       clip=spec.clip,
       dynamic=spec.dynamic,
+      multiple=self._multiple,
     )
 
   def __call__(
@@ -167,7 +162,7 @@ class Restorer:
       if self._is_large(image):
         results[index] = self._in_tiles(params, image, None)
       else:
-        by_shape.setdefault(_padded(image).shape, []).append(index)
+        by_shape.setdefault(self._padded(image).shape, []).append(index)
     for indices in by_shape.values():
       for start in range(0, len(indices), self.at_once):
         group = indices[start : start + self.at_once]
@@ -177,7 +172,13 @@ class Restorer:
     return results
 
   def _is_large(self, image: np.ndarray) -> bool:
-    return bool(self._spec.tile) and max(image.shape[:2]) > self._spec.tile
+    return bool(self._tile) and max(image.shape[:2]) > self._tile
+
+  def _padded(self, image: np.ndarray) -> np.ndarray:
+    """Mirrors the right and bottom border up to the next multiple."""
+    height, width = image.shape[:2]
+    pads = ((0, -height % self._multiple), (0, -width % self._multiple), (0, 0))
+    return np.pad(image, pads, mode='symmetric')
 
   def _in_tiles(self, params, image, on_progress) -> np.ndarray:
     key = jax.random.key(self._spec.seed)
@@ -189,7 +190,7 @@ class Restorer:
 
   def _anchor(self, params, key, image, restored) -> None:
     """Gives tiles that do not agree the tones of the restored thumbnail."""
-    tile = self._spec.tile
+    tile = self._tile
     small = tone.thumbnail(image, tile)
     height, width = small.shape[:2]
     # A whole tile, so that one compilation serves every photograph.
@@ -204,7 +205,7 @@ class Restorer:
     """At most `at_once` images of one padded shape."""
     key = jax.random.key(self._spec.seed)
     filled = images + images[-1:] * (self.at_once - len(images))
-    batch = np.stack([_padded(image) for image in filled])
+    batch = np.stack([self._padded(image) for image in filled])
     restored = np.asarray(self._run(params, key, batch))
     return [
       np.clip(row[: image.shape[0], : image.shape[1]], 0, 1)

@@ -1,8 +1,8 @@
 """Photographs larger than the device: overlapping tiles, blended at every step.
 
 Contract: the photograph and the sampler's state stay on the host as [H, W, 3]
-float32; the device sees tiles of one fixed shape. x0_hat is blended before each
-step (MultiDiffusion, arXiv 2302.08113), so tiles cannot drift apart.
+float32; the device sees tiles of one fixed shape. x_0_hat is blended before
+each step (MultiDiffusion, arXiv 2302.08113), so tiles cannot drift apart.
 """
 
 from collections.abc import Callable
@@ -12,11 +12,11 @@ import functools
 import math
 from typing import Any
 
+from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sel_jax.diffusion import DenoisingSDE
 from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion.samplers import Coefficients
 from sel_jax.diffusion.samplers import combine
@@ -24,31 +24,47 @@ from sel_jax.diffusion.samplers import draw_key
 from sel_jax.diffusion.samplers import restrict
 from sel_jax.diffusion.samplers import row_noise
 
-# Tiles begin at multiples of it: a network of five levels halves five times.
+# Sides are rounded up to it at least, so that nearby sizes share a program.
 ALIGN = 32
 _BAND = 64
 _BAND_WIDTH = 512
 
 Corner = tuple[int, int]
-# (params, x [N, h, w, 3], mu, t) -> x0_hat [N, h, w, 3].
+# (params, x [N, h, w, 3], mu, t) -> x_0_hat [N, h, w, 3].
 Estimate = Callable[[Any, np.ndarray, np.ndarray, int], jax.Array]
 
 
-def tile_starts(length: int, tile: int, overlap: int) -> np.ndarray:
+def side_multiple(model: nn.Module) -> int:
+  """The least common multiple of `ALIGN` and the network's own multiple.
+
+  Sides of what the network sees are multiples of it.
+  """
+  return math.lcm(ALIGN, model.multiple)
+
+
+def round_up(side: int, multiple: int) -> int:
+  """The next multiple that is not below `side`."""
+  return -(-side // multiple) * multiple
+
+
+def tile_starts(
+  length: int, tile: int, overlap: int, multiple: int = ALIGN
+) -> np.ndarray:
   """Where tiles begin along one side, evenly spread, overlapping enough.
 
   Args:
-    length: of the side, a multiple of `ALIGN`, at least `tile`.
-    tile: side of a tile, a multiple of `ALIGN`.
+    length: of the side, a multiple of `multiple`, at least `tile`.
+    tile: side of a tile, a multiple of `multiple`.
     overlap: least overlap of neighbours, below `tile`.
+    multiple: see `side_multiple`.
 
   Returns:
-    Multiples of `ALIGN` from 0 to length - tile.
+    Multiples of `multiple` from 0 to length - tile.
   """
-  span = (length - tile) // ALIGN
-  step = max((tile - overlap) // ALIGN, 1)
+  span = (length - tile) // multiple
+  step = max((tile - overlap) // multiple, 1)
   count = math.ceil(span / step) + 1
-  return np.linspace(0, span, count).round().astype(int) * ALIGN
+  return np.linspace(0, span, count).round().astype(int) * multiple
 
 
 def tile_weights(length: int, tile: int, starts: np.ndarray) -> np.ndarray:
@@ -77,7 +93,7 @@ class Tiling:
   """Tiles over a photograph of one size.
 
   Attributes:
-    size: height and width, rounded up to `ALIGN`.
+    size: height and width, rounded up to the multiple.
     tile: height and width of a tile.
     rows: where tiles begin downwards.
     columns: where they begin to the right.
@@ -93,11 +109,20 @@ class Tiling:
   column_weights: np.ndarray
 
   @classmethod
-  def create(cls, height: int, width: int, tile: int, overlap: int) -> 'Tiling':
+  def create(
+    cls,
+    height: int,
+    width: int,
+    tile: int,
+    overlap: int,
+    multiple: int = ALIGN,
+  ) -> 'Tiling':
     """Covers a photograph; a side shorter than the tile has a shorter tile."""
-    size = tuple(-(-side // ALIGN) * ALIGN for side in (height, width))
+    size = tuple(round_up(side, multiple) for side in (height, width))
     sides = tuple(min(side, tile) for side in size)
-    starts = [tile_starts(n, side, overlap) for n, side in zip(size, sides)]
+    starts = [
+      tile_starts(n, side, overlap, multiple) for n, side in zip(size, sides)
+    ]
     weights = [
       tile_weights(n, side, begin)
       for n, side, begin in zip(size, sides, starts)
@@ -141,7 +166,7 @@ def _band_noise(key, n, first, width):
 
 @jax.jit
 def _advance(sde, key, n, first, step, t, limit, x, mu, clean, previous):
-  """One step of a band of rows: (x_s, the x0_hat that was used)."""
+  """One step of a band of rows: (x_s, the x_0_hat that was used)."""
   clean = jnp.where(limit > 0, restrict(clean, jnp.maximum(limit, 1)), clean)
   noise = _band_noise(key, n, first, x.shape[1])
   x = combine(sde, step, t, x, mu, clean, previous, noise)
@@ -153,15 +178,17 @@ class TiledSampler:
   """Runs a sampler over a photograph tile by tile.
 
   Attributes:
-    estimate: the network's x0_hat of a batch of tiles, not clipped.
+    estimate: the network's x_0_hat of a batch of tiles, not clipped.
     sde: the diffusion.
     steps: the sampler's coefficients, leaves [S].
     times: [S + 1].
-    tile: side of a tile, a multiple of `ALIGN`.
+    tile: side of a tile, a multiple of `multiple`.
     overlap: least overlap of neighbours.
     at_once: tiles given to `estimate` together.
-    clip: keep x0_hat in [0, 1].
+    clip: keep x_0_hat in [0, 1].
     dynamic: quantile of dynamic thresholding; 0 is a plain clip.
+    multiple: sides that `estimate` sees are multiples of it; see
+      `side_multiple`.
   """
 
   estimate: Estimate
@@ -173,6 +200,7 @@ class TiledSampler:
   at_once: int = 1
   clip: bool = True
   dynamic: float = 0.0
+  multiple: int = ALIGN
 
   def __call__(
     self,
@@ -194,16 +222,14 @@ class TiledSampler:
       [H, W, 3] float32, not clamped.
     """
     height, width, _ = image.shape
-    tiling = Tiling.create(height, width, self.tile, self.overlap)
+    tiling = Tiling.create(
+      height, width, self.tile, self.overlap, self.multiple
+    )
     x = np.empty((*tiling.size, 3), np.float32)
-    if isinstance(self.sde, DenoisingSDE):
-      for band in self._bands(x):
-        x[band] = self._low(image, band, slice(0, x.shape[1]))
-    else:
-      scale = float(self.sde.scale)
-      for band in self._bands(x):
-        noise = self._noise(key, band, x.shape[1])
-        x[band] = self._low(image, band, slice(0, x.shape[1])) + scale * noise
+    host = jax.tree.map(np.asarray, self.sde)
+    for band in self._bands(x):
+      low = self._low(image, band, slice(0, x.shape[1]))
+      x[band] = host.start(low, self._noise(key, band, x.shape[1]))
     previous, clean = x.copy(), np.empty_like(x)
     for i, t in enumerate(self.times[:-1]):
       self._blend(params, tiling, x, image, t, clean, on_tile)
@@ -237,7 +263,7 @@ class TiledSampler:
     return np.asarray(noise)[: band.stop - band.start, :width]
 
   def _blend(self, params, tiling, x, image, t, clean, on_tile):
-    """x0_hat of every tile, summed with their weights into `clean`."""
+    """x_0_hat of every tile, summed with their weights into `clean`."""
     clean[:] = 0
     pending = None
     groups = list(tiling.groups(self.at_once))
@@ -257,7 +283,7 @@ class TiledSampler:
       pending = (group, np.asarray(found)) if group else None
 
   def _limit(self, clean) -> float:
-    """Where to clamp 2 x0_hat - 1; 0 is nowhere."""
+    """Where to clamp 2 x_0_hat - 1; 0 is nowhere."""
     if not self.clip:
       return 0.0
     if not self.dynamic:

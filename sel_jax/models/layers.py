@@ -4,6 +4,7 @@ Contract: activations are [B, H, W, C]; parameters are float32 whatever the
 compute type; names and shapes are what `interop.torch_weights` maps.
 """
 
+from collections.abc import Callable
 import math
 from typing import Any
 
@@ -137,6 +138,31 @@ def _depthwise_backward(residuals, g):
 _shifted_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
 
 
+def _grouped(x: Array, kernel: Array) -> Array:
+  """The same by a grouped convolution."""
+  return jax.lax.conv_general_dilated(
+    x,
+    kernel[:, :, None],
+    (1, 1),
+    'SAME',
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    feature_group_count=x.shape[-1],
+  )
+
+
+# Forms of the depthwise correlation of [B, H, W, C] with [3, 3, C].
+DEPTHWISE: dict[str, Callable[[Array, Array], Array]] = {
+  'shift': _shifted_depthwise,
+  'conv': _grouped,
+}
+AUTO = 'auto'
+
+
+def depthwise_names() -> tuple[str, ...]:
+  """The forms there are, and `AUTO`."""
+  return (AUTO, *DEPTHWISE)
+
+
 class DepthwiseConv(nn.Module):
   """3x3 depthwise convolution with zero padding.
 
@@ -145,7 +171,7 @@ class DepthwiseConv(nn.Module):
       'auto' takes the first on a CPU, where the second is tens of times slower.
   """
 
-  form: str = 'auto'
+  form: str = AUTO
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -155,19 +181,9 @@ class DepthwiseConv(nn.Module):
     bias = self.param('bias', nn.initializers.zeros, (channels,))
     kernel = kernel.astype(x.dtype)
     form = self.form
-    if form == 'auto':
+    if form == AUTO:
       form = 'shift' if jax.default_backend() == 'cpu' else 'conv'
-    if form == 'shift':
-      y = _shifted_depthwise(x, kernel[:, :, 0])
-    else:
-      y = jax.lax.conv_general_dilated(
-        x,
-        kernel,
-        (1, 1),
-        'SAME',
-        dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-        feature_group_count=channels,
-      )
+    y = DEPTHWISE[form](x, kernel[:, :, 0])
     return y + bias.astype(x.dtype).reshape(1, 1, 1, -1)
 
 

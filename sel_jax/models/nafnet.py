@@ -10,6 +10,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from sel_jax.fields import key
 from sel_jax.models import layers
 
 Array = jax.Array
@@ -130,42 +131,53 @@ def unrolled_params(params: Mapping) -> dict:
 class ConditionalNAFNet(nn.Module):
   """U-shaped NAFNet on concat(x_t - mu, mu) and the time.
 
+  Fields that are keys of a configuration say so themselves.
+
   Attributes:
-    width: channels at the finest level.
-    enc: blocks of each encoder level; its length is the depth.
-    middle: blocks at the bottom.
-    dec: blocks of each decoder level, as many levels as `enc`.
-    depthwise: form of the depthwise convolution: 'auto', 'shift', 'conv'.
-    remat: recompute activations in the backward pass: less memory, slower.
     dtype: compute type; parameters and the result are float32.
     pool: side of the window, in pixels of the photograph, that the channel
       attention averages over; 0 is the whole image, as in training.
     scan: False writes equal blocks out one by one, for converters that do not
       know loops; parameters are then those of `unrolled_params`.
-    patch: side of the squares of pixels that the finest level sees as one, by
-      pixel unshuffling (arXiv 1609.05158); 1 is the reference. 2 sees four
-      times the area at half the time and twice the width.
-    gamma: the network sees mu^gamma, 0 < gamma <= 1; 1 is the reference. Below
-      one, dark tones are spread out as by a camera's tone curve.
   """
 
-  width: int = 64
-  enc: tuple[int, ...] = (1, 1, 1, 1, 28)
-  middle: int = 1
-  dec: tuple[int, ...] = (1, 1, 1, 1, 1)
-  depthwise: str = 'auto'
-  remat: bool = False
+  width: int = key(64, 'channels at the finest stage, even', ge=4)
+  enc: tuple[int, ...] = key(
+    (1, 1, 1, 1, 28), 'blocks of each encoder stage, the finest first', ge=0
+  )
+  middle: int = key(1, 'blocks at the bottom', ge=0)
+  dec: tuple[int, ...] = key(
+    (1, 1, 1, 1, 1), 'blocks of each decoder stage, as many as of enc', ge=0
+  )
+  depthwise: str = key(
+    'auto', 'form of the depthwise convolution', choices=layers.depthwise_names
+  )
+  remat: bool = key(
+    False, 'recompute activations in the backward pass: less memory, slower'
+  )
+  patch: int = key(
+    1,
+    'side of the squares of pixels that the finest stage sees as one, by pixel '
+    'unshuffling (arXiv 1609.05158); 1 is the reference, 2 sees four times the '
+    'area at half the time and twice the width',
+    ge=1,
+  )
+  gamma: float = key(
+    1.0,
+    'the network sees mu^gamma; 1 is the reference, below it dark tones are '
+    "spread out as by a camera's tone curve",
+    gt=0,
+    le=1,
+  )
   dtype: layers.Dtype = jnp.float32
   pool: int = 0
   scan: bool = True
-  patch: int = 1
-  gamma: float = 1.0
 
   def __post_init__(self):
     super().__post_init__()
     if len(self.enc) != len(self.dec):
       raise ValueError(
-        f'enc {self.enc} and dec {self.dec} must have as many levels'
+        f'enc {self.enc} and dec {self.dec} must have as many stages'
       )
     if self.width < 4 or self.width % 2:
       raise ValueError(f'width={self.width}: must be even and at least 4')
@@ -174,8 +186,13 @@ class ConditionalNAFNet(nn.Module):
     if not 0 < self.gamma <= 1:
       raise ValueError(f'gamma={self.gamma}: must lie in 0 to 1')
 
-  def _stage(self, blocks, name, level):
-    pool = -(-self.pool // (self.patch * 2**level))
+  @property
+  def multiple(self) -> int:
+    """Images are padded to sides that are multiples of it."""
+    return self.patch * 2 ** len(self.enc)
+
+  def _stage(self, blocks, name, stage):
+    pool = -(-self.pool // (self.patch * 2**stage))
     return Stage(
       blocks,
       self.depthwise,
@@ -195,16 +212,16 @@ class ConditionalNAFNet(nn.Module):
     t = layers.simple_gate(t)
     t = layers.Dense(4 * self.width, dtype=self.dtype, name='time_out')(t)
 
-    multiple = self.patch * 2 ** len(self.enc)
     seen = mu if self.gamma == 1 else jnp.maximum(mu, _DARKEST) ** self.gamma
     y = jnp.concatenate([x - mu, seen], axis=-1)
-    pads = ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0))
-    y = layers.pixel_unshuffle(jnp.pad(y, pads), self.patch)
+    bottom, right = -height % self.multiple, -width % self.multiple
+    y = jnp.pad(y, ((0, 0), (0, bottom), (0, right), (0, 0)))
+    y = layers.pixel_unshuffle(y, self.patch)
     y = layers.Conv(self.width, dtype=self.dtype, name='intro')(y)
 
     skips = []
-    for level, blocks in enumerate(self.enc):
-      y = self._stage(blocks, f'encoder_{level}', level)(y, t)
+    for stage, blocks in enumerate(self.enc):
+      y = self._stage(blocks, f'encoder_{stage}', stage)(y, t)
       skips.append(y)
       y = layers.Conv(
         2 * y.shape[-1],
@@ -212,16 +229,16 @@ class ConditionalNAFNet(nn.Module):
         stride=2,
         padding=0,
         dtype=self.dtype,
-        name=f'down_{level}',
+        name=f'down_{stage}',
       )(y)
     y = self._stage(self.middle, 'middle', len(self.enc))(y, t)
-    for level, blocks in enumerate(self.dec):
+    for stage, blocks in enumerate(self.dec):
       up = layers.Dense(
-        2 * y.shape[-1], bias=False, dtype=self.dtype, name=f'up_{level}'
+        2 * y.shape[-1], bias=False, dtype=self.dtype, name=f'up_{stage}'
       )
       y = layers.pixel_shuffle(up(y)) + skips.pop()
-      deep = len(self.dec) - 1 - level
-      y = self._stage(blocks, f'decoder_{level}', deep)(y, t)
+      deep = len(self.dec) - 1 - stage
+      y = self._stage(blocks, f'decoder_{stage}', deep)(y, t)
     last = channels * self.patch**2
     y = layers.Conv(last, dtype=self.dtype, name='ending')(y)
     y = layers.pixel_shuffle(y, self.patch)

@@ -8,6 +8,7 @@ from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
+from sel_jax.fields import key
 from sel_jax.models import layers
 
 Array = jax.Array
@@ -71,14 +72,17 @@ class ConditionalUNet(nn.Module):
   """U-Net with linear attention on concat(x_t - mu, mu) and the time.
 
   Attributes:
-    width: channels at full resolution.
-    depth: levels.
     dtype: compute type; parameters and the result are float32.
   """
 
-  width: int = 64
-  depth: int = 4
+  width: int = key(64, 'channels at the finest stage, even', ge=4)
+  depth: int = key(4, 'stages', ge=1)
   dtype: layers.Dtype = jnp.float32
+
+  @property
+  def multiple(self) -> int:
+    """Images are padded to sides that are multiples of it."""
+    return 2**self.depth
 
   def _conv(self, features, name, **options):
     return layers.Conv(features, dtype=self.dtype, name=name, **options)
@@ -93,32 +97,32 @@ class ConditionalUNet(nn.Module):
 
   def _encode(self, y, t):
     skips = []
-    for level in range(self.depth):
-      features = self.width * 2**level
-      first, second, attention = self._blocks(features, f'down_{level}')
+    for stage in range(self.depth):
+      features = self.width * 2**stage
+      first, second, attention = self._blocks(features, f'down_{stage}')
       y = first(y, t)
       skips.append(y)
       y = attention(second(y, t))
       skips.append(y)
-      if level < self.depth - 1:
+      if stage < self.depth - 1:
         down = self._conv(
-          2 * features, f'down_{level}_conv', size=4, stride=2, padding=1
+          2 * features, f'down_{stage}_conv', size=4, stride=2, padding=1
         )
       else:
-        down = self._conv(2 * features, f'down_{level}_conv', bias=False)
+        down = self._conv(2 * features, f'down_{stage}_conv', bias=False)
       y = down(y)
     return y, skips
 
   def _decode(self, y, t, skips):
-    for level in reversed(range(self.depth)):
-      features = self.width * 2 ** (level + 1)
-      first, second, attention = self._blocks(features, f'up_{level}')
+    for stage in reversed(range(self.depth)):
+      features = self.width * 2 ** (stage + 1)
+      first, second, attention = self._blocks(features, f'up_{stage}')
       y = first(jnp.concatenate([y, skips.pop()], axis=-1), t)
       y = second(jnp.concatenate([y, skips.pop()], axis=-1), t)
       y = attention(y)
-      if level:
+      if stage:
         y = jnp.repeat(jnp.repeat(y, 2, axis=1), 2, axis=2)
-      y = self._conv(features // 2, f'up_{level}_conv', bias=bool(level))(y)
+      y = self._conv(features // 2, f'up_{stage}_conv', bias=bool(stage))(y)
     return y
 
   @nn.compact
@@ -130,9 +134,9 @@ class ConditionalUNet(nn.Module):
     t = nn.gelu(t, approximate=False)
     t = layers.Dense(4 * self.width, dtype=self.dtype, name='time_out')(t)
 
-    multiple = 2**self.depth
     y = jnp.concatenate([x - mu, mu], axis=-1)
-    pads = ((0, 0), (0, -height % multiple), (0, -width % multiple), (0, 0))
+    bottom, right = -height % self.multiple, -width % self.multiple
+    pads = ((0, 0), (0, bottom), (0, right), (0, 0))
     y = jnp.pad(y, pads, mode='reflect')
     y = self._conv(self.width, 'intro', size=7, bias=False)(y)
     intro = y

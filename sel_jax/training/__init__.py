@@ -1,3 +1,3 @@
-"""Training: state, step, devices, logs, loop."""
+"""Training: state, step, devices, what is due, loop."""
 
 from sel_jax.training.loop import train

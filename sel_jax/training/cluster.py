@@ -6,28 +6,28 @@ seconds; the run goes on from its last checkpoint when all start again.
 """
 
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import importlib.util
-import logging
 import math
 import os
 import sys
 import threading
 import time
+from typing import TypeVar
 
 import jax
 
 from sel_jax import checkpoints
 from sel_jax.errors import InputError
+from sel_jax.errors import StuckProcessError
 from sel_jax.settings import ParallelSpec
-
-_log = logging.getLogger(__name__)
 
 Environment = Mapping[str, str]
 
-
-class StuckProcessError(RuntimeError):
-  """Another process did not arrive at a barrier in time."""
+_Batch = TypeVar('_Batch')
 
 
 def _several(name: str) -> Callable[[Environment], bool]:
@@ -122,8 +122,25 @@ class Watchdog:
     self._where, self._since = '', math.inf
     self._ended = threading.Event()
 
-  def feed(self, where: str, *, patient: bool = False) -> None:
-    """The process has come to `where`; `patient` if that may take any time."""
+  def over(
+    self, batches: Iterable[tuple[int, _Batch]]
+  ) -> Iterator[tuple[int, _Batch]]:
+    """Numbered batches, each of which is a sign of life.
+
+    What is done with the first may take any time: it compiles.
+    """
+    for count, (number, batch) in enumerate(batches):
+      self._alive(f'step {number + 1}', patient=count == 0)
+      yield number, batch
+
+  @contextlib.contextmanager
+  def patient(self, where: str) -> Iterator[None]:
+    """A block that may take any time."""
+    self._alive(where, patient=True)
+    yield
+    self._alive(where)
+
+  def _alive(self, where: str, *, patient: bool = False) -> None:
     self._where = where
     self._since = math.inf if patient else time.monotonic()
 

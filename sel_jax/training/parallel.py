@@ -1,11 +1,13 @@
 """The only file that knows devices.
 
 Contract: one per-shard step, mapped over all devices by `jit(shard_map)` or by
-`pmap`; the batch split along its first axis, the state replicated or cut. On
-the host a state is always whole, so it goes from any number of devices to any.
+`pmap`; the batch split along its first axis, the state replicated or sharded.
+On the host a state is always whole, so it goes from any number of devices to
+any.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import functools
 from typing import Any
 
@@ -18,7 +20,6 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
-from sel_jax import models
 from sel_jax.errors import InputError
 from sel_jax.settings import ParallelSpec
 from sel_jax.training import shards
@@ -31,33 +32,42 @@ STOP = 'stop'
 Step = Callable[..., tuple[TrainState, dict[str, jax.Array]]]
 
 
-def _whether_cut(state: TrainState, cut: bool) -> TrainState:
-  """For each leaf whether devices hold a part of it, not all."""
-  mark = lambda tree: jax.tree.map(lambda x: cut and shards.is_cut(x), tree)
-  never = lambda tree: jax.tree.map(lambda x: False, tree)
-  return TrainState(
-    step=False,
-    params=never(state.params),
-    ema=mark(state.ema),
-    opt_state=mark(state.opt_state),
-  )
+def _by_process(device: jax.Device) -> tuple[int, int]:
+  return device.process_index, device.id
 
 
 class Parallel:
-  """All devices of a run, and how a step is spread over them."""
+  """The devices of a run, and how a batch is spread over them.
 
-  def __init__(self, spec: ParallelSpec, *, batch_size: int):
-    """Takes every device of every process.
+  Attributes:
+    spec: section `parallel`.
+    devices: of all processes, those of a process side by side.
+    count: how many they are.
+    local: how many of them this process has.
+    process: which of how many processes this is.
+    mesh: the devices along `AXIS`.
+  """
+
+  def __init__(
+    self,
+    spec: ParallelSpec,
+    *,
+    batch_size: int,
+    devices: Sequence[jax.Device] | None = None,
+  ):
+    """Takes the devices.
 
     Args:
       spec: section `parallel`.
       batch_size: examples of a global batch.
+      devices: in order of the processes, so that a process's examples lie
+        together; None is every device of every process.
 
     Raises:
       InputError: unless the batch divides over devices and parts.
     """
-    # In order of the processes, so that a process's examples lie together.
-    devices = sorted(jax.devices(), key=lambda d: (d.process_index, d.id))
+    if devices is None:
+      devices = sorted(jax.devices(), key=_by_process)
     parts = len(devices) * spec.accumulate
     if batch_size % parts:
       raise InputError(
@@ -66,86 +76,114 @@ class Parallel:
         f'{spec.accumulate}; use a multiple of {parts}'
       )
     self.spec = spec
+    self.devices = list(devices)
     self.count = len(devices)
     self.process = (jax.process_index(), jax.process_count())
-    self._mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
-    self._whole: TrainState | None = None
+    self.local = sum(d.process_index == self.process[0] for d in devices)
+    self.mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
   @property
-  def sharded(self) -> bool:
-    """Whether each device keeps a part of optimizer state and average."""
-    return self.spec.shard_state
-
-  @property
-  def _pmap(self) -> bool:
+  def pmap(self) -> bool:
+    """Whether the step is mapped by `pmap`, not `shard_map`."""
     return self.spec.backend == 'pmap'
 
-  def place(self, state: TrainState) -> TrainState:
-    """Puts a whole state of the host on the devices, as fresh buffers."""
-    self._whole = jax.eval_shape(lambda x: x, state)
-    state = jax.tree.map(np.asarray, state)
-    cut = _whether_cut(state, self.sharded)
-    local = len(jax.local_devices())
-
-    def one(leaf, is_cut):
-      if is_cut:
-        leaf = np.asarray(shards.split(leaf, self.count))
-        if self._pmap:
-          return leaf[self.process[0] * local :][:local]
-      elif self._pmap:
-        return np.broadcast_to(leaf, (local, *leaf.shape))
-      sharding = NamedSharding(self._mesh, P(AXIS) if is_cut else P())
-      return jax.make_array_from_callback(
-        leaf.shape, sharding, lambda index: np.array(leaf[index])
-      )
-
-    return jax.tree.map(one, state, cut)
-
-  def _fetch_leaf(self, leaf, is_cut):
-    if not is_cut:
-      return np.asarray(leaf[0] if self._pmap else leaf)
-    if self.process[1] == 1:
-      return np.asarray(leaf)
-    if self._pmap:
-      rows = multihost_utils.process_allgather(np.asarray(leaf))
-      return rows.reshape(self.count, -1)
-    return multihost_utils.process_allgather(leaf, tiled=True)
-
-  def fetch(self, tree: Any, part: str = '') -> Any:
-    """A whole copy of the state on the host; every process must call it.
+  def layout(self, like: TrainState) -> 'Layout':
+    """How states of these shapes lie on the devices.
 
     Args:
-      tree: what `place` or the step returned, or one field of it.
-      part: the field's name.
+      like: a whole state, or the shapes of one.
     """
-    pick = lambda state: getattr(state, part) if part else state
-    cut = pick(_whether_cut(self._whole, self.sharded))
-    fetched = jax.tree.map(self._fetch_leaf, tree, cut)
-    return jax.tree.map(
-      lambda x, whole, is_cut: shards.join(x, whole) if is_cut else x,
-      fetched,
-      pick(self._whole),
-      cut,
-    )
+    return Layout(self, like)
 
-  def count_params(self) -> int:
-    """Number of parameters of the state that was placed."""
-    return models.count_params(self._whole.params)
-
-  def put_batch(self, batch: dict[str, np.ndarray], *, stop: bool = False):
+  def put_batch(
+    self, batch: dict[str, np.ndarray], *, stop: bool = False
+  ) -> dict[str, jax.Array | np.ndarray]:
     """This process's part of a batch, split over its devices.
 
     Args:
       batch: host arrays [B / processes, ...].
-      stop: this process's wish to stop after this step.
+      stop: this process's wish to stop after this update.
     """
     batch = {**batch, STOP: np.full(len(batch['index']), stop)}
-    local = len(jax.local_devices())
-    if self._pmap:
-      return {k: v.reshape(local, -1, *v.shape[1:]) for k, v in batch.items()}
-    sharding = NamedSharding(self._mesh, P(AXIS))
+    if self.pmap:
+      return {
+        k: v.reshape(self.local, -1, *v.shape[1:]) for k, v in batch.items()
+      }
+    sharding = NamedSharding(self.mesh, P(AXIS))
     put = jax.make_array_from_process_local_data
     return {k: put(sharding, v) for k, v in batch.items()}
+
+
+class Layout:
+  """Where the leaves of a state lie: whole on each device, or a shard on each.
+
+  The parameters are whole; optimizer state and average are sharded, if the
+  section `parallel` says so.
+
+  Attributes:
+    devices: of the run.
+    like: shapes of a whole state.
+  """
+
+  def __init__(self, devices: Parallel, like: TrainState):
+    """Describes the layout; no device holds anything yet.
+
+    Args:
+      devices: of the run.
+      like: a whole state, or the shapes of one.
+    """
+    self.devices = devices
+    self.like = jax.eval_shape(lambda x: x, like)
+    shard = devices.spec.shard_state
+    mark = lambda tree: jax.tree.map(
+      lambda x: shard and shards.is_sharded(x), tree
+    )
+    self._sharded = TrainState(
+      step=False,
+      params=jax.tree.map(lambda x: False, self.like.params),
+      ema=mark(self.like.ema),
+      opt_state=mark(self.like.opt_state),
+    )
+
+  def place(self, state: TrainState) -> TrainState:
+    """Puts a whole state of the host on the devices, as fresh buffers."""
+    devices = self.devices
+
+    def one(leaf, sharded):
+      leaf = np.asarray(leaf)
+      if sharded:
+        leaf = np.asarray(shards.shard(leaf, devices.count))
+        if devices.pmap:
+          return leaf[devices.process[0] * devices.local :][: devices.local]
+      elif devices.pmap:
+        return np.broadcast_to(leaf, (devices.local, *leaf.shape))
+      sharding = NamedSharding(devices.mesh, P(AXIS) if sharded else P())
+      return jax.make_array_from_callback(
+        leaf.shape, sharding, lambda index: np.array(leaf[index])
+      )
+
+    return jax.tree.map(one, state, self._sharded)
+
+  def _fetch_leaf(self, leaf, like, sharded) -> np.ndarray:
+    devices = self.devices
+    if not sharded:
+      return np.asarray(leaf[0] if devices.pmap else leaf)
+    if devices.process[1] == 1:
+      rows = np.asarray(leaf)
+    elif devices.pmap:
+      rows = multihost_utils.process_allgather(np.asarray(leaf))
+      rows = rows.reshape(devices.count, -1)
+    else:
+      rows = multihost_utils.process_allgather(leaf, tiled=True)
+    return shards.unshard(rows, like)
+
+  def fetch(self, state: TrainState) -> TrainState:
+    """A whole copy of a state on the host; every process must call it.
+
+    Args:
+      state: what `place` or the step returned.
+    """
+    return jax.tree.map(self._fetch_leaf, state, self.like, self._sharded)
 
   def map_step(self, step: Step) -> Step:
     """Maps a per-shard step over the devices; the state is donated.
@@ -164,35 +202,41 @@ class Parallel:
       state, scalars = step(state, batch, key, axis=AXIS)
       return state, {**scalars, STOP: jax.lax.pmax(wish, AXIS)}
 
-    if self._pmap:
+    if self.devices.pmap:
       mapped = jax.pmap(
-        on_shard, axis_name=AXIS, in_axes=(0, 0, None), donate_argnums=0
+        on_shard,
+        axis_name=AXIS,
+        in_axes=(0, 0, None),
+        devices=self.devices.devices,
+        donate_argnums=0,
       )
       return functools.partial(_first_scalars, mapped)
     return jax.jit(self._shard_map(on_shard), donate_argnums=0)
 
   def _shard_map(self, on_shard: Step) -> Step:
-    cut = _whether_cut(self._whole, self.sharded)
-    specs = jax.tree.map(lambda c: P(AXIS) if c else P(), cut)
+    specs = jax.tree.map(lambda x: P(AXIS) if x else P(), self._sharded)
 
     def squeezed(state, batch, key):
-      drop = lambda x, c: x[0] if c else x
-      state, scalars = on_shard(jax.tree.map(drop, state, cut), batch, key)
-      add = lambda x, c: x[None] if c else x
-      return jax.tree.map(add, state, cut), scalars
+      drop = lambda x, sharded: x[0] if sharded else x
+      mine = jax.tree.map(drop, state, self._sharded)
+      state, scalars = on_shard(mine, batch, key)
+      add = lambda x, sharded: x[None] if sharded else x
+      return jax.tree.map(add, state, self._sharded), scalars
 
     # Unchecked replication: with it, averaging after the gradient is right; the
     # checked form sums gradients of replicated inputs by itself.
     return jax.shard_map(
       squeezed,
-      mesh=self._mesh,
+      mesh=self.devices.mesh,
       in_specs=(specs, P(AXIS), P()),
       out_specs=(specs, P()),
       check_vma=False,
     )
 
 
-def _first_scalars(mapped: Callable, state, batch, key):
+def _first_scalars(
+  mapped: Callable, state: TrainState, batch: dict[str, Any], key: jax.Array
+) -> tuple[TrainState, dict[str, jax.Array]]:
   state, scalars = mapped(state, batch, key)
   return state, {name: value[0] for name, value in scalars.items()}
 

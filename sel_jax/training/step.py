@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from sel_jax.build import Method
 from sel_jax.diffusion import objective_pair
 from sel_jax.losses import weighted_sum
+from sel_jax.method import Method
+from sel_jax.optimizers import clip
 from sel_jax.training import shards
-from sel_jax.training.optimizers import clip
 from sel_jax.training.state import TrainState
 
 Array = jax.Array
@@ -68,7 +68,8 @@ class Update:
     clip_norm: largest global norm; 0 is off.
     decay: of the parameters' moving average.
     accumulate: parts that a shard's batch is walked through in.
-    sharded: optimizer state and average are cut over the axis, see `shards`.
+    sharded: optimizer state and average are sharded over the axis, see
+      `shards`.
     skip_nonfinite: leave the state as it is where loss or gradient is not
       finite; the step counts all the same.
   """
@@ -98,8 +99,8 @@ def _mean_over_parts(gradient: Callable, params, batch, parts: int):
   """Mean of `gradient(params, part)` over equal parts of a batch."""
   if parts == 1:
     return gradient(params, batch)
-  split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), batch)
-  shapes = jax.eval_shape(gradient, params, jax.tree.map(lambda x: x[0], split))
+  stack = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), batch)
+  shapes = jax.eval_shape(gradient, params, jax.tree.map(lambda x: x[0], stack))
   zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
 
   def body(total, part):
@@ -107,7 +108,7 @@ def _mean_over_parts(gradient: Callable, params, batch, parts: int):
 
   # Gradients of convolutions inside a loop are tens of times slower on a CPU.
   unroll = jax.default_backend() == 'cpu'
-  total, _ = jax.lax.scan(body, zeros, split, unroll=unroll)
+  total, _ = jax.lax.scan(body, zeros, stack, unroll=unroll)
   return jax.tree.map(lambda x: x / parts, total)
 
 
@@ -123,7 +124,7 @@ def train_step(
   """Perturb, estimate the noise, compare, update (arXiv 2404.09735 sec. 3).
 
   Args:
-    state: replicated, or cut as `update.sharded` says.
+    state: replicated, or sharded as `update.sharded` says.
     batch: this shard's 'low', 'clean' [B, H, W, 3] and 'index' [B].
     key: of the run.
     method: network, diffusion and distances.
@@ -139,7 +140,7 @@ def train_step(
   def objective(params, batch):
     low, clean = batch['low'], batch['clean']
     t, noise = draw_times_and_noise(
-      key, batch['index'], low.shape, sde.steps, method.loss.at_prior
+      key, batch['index'], low.shape, sde.steps, method.at_prior
     )
     x = sde.perturb(clean, low, t, noise)
     noise_hat = method.estimate_noise(params, x, low, t)

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from sel_jax.ablation import report
-from sel_jax.ablation import trials
+from sel_jax.ablation.trials import run as run_trials
+from sel_jax.ablation.trials import summarize
+from sel_jax.ablation.trials import trials
 from sel_jax.configs import ablations
 from sel_jax.errors import InputError
+from sel_jax.settings import Settings
 
 
 def _result(variant, seed, gain):
@@ -29,13 +32,13 @@ RESULTS = [
 
 
 def test_a_paired_gain_is_seen_through_the_spread_of_images():
-  base, better, same = trials.summarize(RESULTS, 'psnr')
+  base, better, same = summarize(RESULTS, 'psnr')
   assert base['seeds'] == 3 and base['gain'] == 0
   assert better['low'] < base['high']  # unpaired, nothing could be said
   assert 0.4 < better['gain_low'] < better['gain'] < better['gain_high'] < 0.6
   assert same['gain_low'] < 0.05 and same['gain_high'] > -0.05
   assert 0 < base['std'] < 0.1
-  single = trials.summarize(RESULTS[:3], 'psnr')[0]
+  single = summarize(RESULTS[:3], 'psnr')[0]
   assert math.isnan(single['std'])
 
 
@@ -55,20 +58,56 @@ def test_table_and_plot_show_every_variant():
 def test_every_preset_resolves(preset):
   config = ablations.get_config(preset)
   variants = {name: dict(changes) for name, changes in config.variants}
-  found = trials.trials(config.base, variants, config.seeds)
+  found = trials(Settings.parse(config.base), variants, config.seeds)
   assert len(found) == len(variants) * len(config.seeds)
-  texts = [t.config.to_json_best_effort() for t in found]
+  texts = [json.dumps(t.settings.to_dict(), sort_keys=True) for t in found]
   assert len(set(texts)) == len(texts)  # no two are the same run
+  assert {t.settings.seed for t in found} == set(config.seeds)
 
 
-def test_variants_that_do_not_fit_are_named():
+@pytest.mark.parametrize(
+  ('variants', 'message'),
+  [
+    ({'a': {'loss.l7': 1.0}}, r"'a': config\.loss\.l7: unknown key.*'l\d'"),
+    ({'a': {'l1': 1.0}}, "variant 'a': config.l1"),
+    ({'a': {'los.l1': 1.0}}, r"'a': config\.los\.l1: .*did you mean 'loss'"),
+    ({'a b': {}, 'a-b': {'loss.l1': 1.0}}, "'a b', .*'a-b', .*'a-b_seed0'"),
+    ({'a': {'entropy.kernel': 'round'}}, r"'a': config\.entropy\.kernel='ro"),
+    ({'a': {'seed': 1}}, "variant 'a': changes the seed"),
+  ],
+)
+def test_variants_that_do_not_fit_are_named(variants, message):
+  base = Settings.parse(ablations.get_config('tiny').base)
+  with pytest.raises(InputError, match=message):
+    trials(base, variants, (0,))
+
+
+def test_results_of_before_are_those_of_the_same_settings(tmp_path):
   base = ablations.get_config('tiny').base
-  with pytest.raises(InputError, match=r"'loss\.l7' is no key"):
-    trials.trials(base, {'a': {'loss.l7': 1.0}}, (0,))
-  with pytest.raises(InputError, match='two names are one'):
-    trials.trials(base, {'a b': {}, 'a-b': {'loss.l1': 1.0}}, (0,))
-  with pytest.raises(InputError, match=r'config\.entropy'):
-    trials.trials(base, {'a': {'entropy.kernel': 'round'}}, (0,))
+  todo = trials(Settings.parse(base), {'a': {}}, (3,))
+  stored = json.loads(base.to_json_best_effort()) | {'seed': 3}
+  stored['sde']['kind'] = stored['sde'].pop('name', 'ir')  # of version 0.1
+  results = tmp_path / 'results.json'
+
+  def write(config):
+    trial = {**_result('a', 3, 0.0), 'config': config}
+    results.write_text(json.dumps({'split': 'test', 'trials': [trial]}))
+
+  def done():
+    found = run_trials(todo, tmp_path, split='test', names=('psnr',))
+    return [result['variant'] for result in found]
+
+  write(stored)
+  assert done() == ['a']
+  write(todo[0].settings.to_dict())
+  assert done() == ['a']
+  stored['optim']['lr'] = 0.5
+  write(stored)
+  with pytest.raises(InputError, match="'a', seed 3 was run with other set"):
+    done()
+  write({'another': 'configuration'})
+  with pytest.raises(InputError, match='other settings'):
+    done()
 
 
 def test_an_ablation_runs_once_and_refuses_to_mix(run, pairs, tmp_path):

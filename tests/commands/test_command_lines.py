@@ -252,7 +252,7 @@ def test_prepare_data_lists_checks_and_writes(run, tmp_path):
   done = run('prepare_data', '--list')
   assert done.returncode == 0 and 'lol_v2/synthetic: ' in done.stdout
   done = run('prepare_data')
-  assert done.returncode == 2 and 'give --manual_dir. LOL-v1' in done.stderr
+  assert done.returncode == 2 and 'give --manual-dir. LOL-v1' in done.stderr
   own = make_pairs(tmp_path / 'pairs', size=(40, 60))
   flags = ('--dataset=low_light_pairs', f'--manual_dir={own}')
   done = run('prepare_data', *flags, '--check')
@@ -262,7 +262,7 @@ def test_prepare_data_lists_checks_and_writes(run, tmp_path):
   assert done.returncode == 1
   assert 'problem: ' in done.stdout and '1.png: has no partner' in done.stdout
   done = run('prepare_data', *flags)
-  assert done.returncode == 2 and 'give --data_dir' in done.stderr
+  assert done.returncode == 2 and 'give --data-dir' in done.stderr
   shutil.rmtree(own / 'val')
   done = run('prepare_data', *flags, f'--data_dir={tmp_path / "tfds"}')
   assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sel_jax.commands import __main__
-from sel_jax.commands.train import parse
+from sel_jax.commands import config_files
 from sel_jax.images import codec
 from sel_jax.inference import Enhancer
 
@@ -135,8 +135,7 @@ def test_all_commands_are_behind_one_name(monkeypatch, capsys):
 
 def test_shipped_configurations_are_found_from_anywhere(monkeypatch, tmp_path):
   monkeypatch.chdir(tmp_path)
-  found = parse(['train', '--config=configs/lol.py:tiny', '--workdir=run'])
-  assert found.config.model.width == 4
+  assert config_files.load('configs/lol.py:tiny').model.width == 4
 
 
 def test_tiles_on_two_devices_give_the_same_picture(trained, tmp_path):

@@ -15,8 +15,9 @@ from sel_jax.data import folders
 from sel_jax.data import public
 from sel_jax.data import splits
 from sel_jax.data import tfds
-from sel_jax.data.pairs import DataSpec
+from sel_jax.data.cache import CacheSpec
 from sel_jax.data.pairs import open_pairs
+from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.images import codec
 
@@ -70,16 +71,18 @@ def test_images_without_contrast_are_scenes_of_their_own():
 
 
 def test_validation_is_cut_by_whole_scenes(lol_like):
-  spec = DataSpec(root=str(lol_like), held_out=2)
+  spec = PairsSpec.create(root=str(lol_like), held_out=2)
   assert _names(spec, 'val') == ['5', '6']
   assert _names(spec, 'train') == ['1', '2', '3']  # 4 shows what 5 and 6 show
   assert _names(spec, 'test') == ['1', '2']
   with pytest.raises(InputError, match=r'6 training pairs of 3 scene.*held_ou'):
-    open_pairs(DataSpec(root=str(lol_like), held_out=6), 'val')
+    open_pairs(PairsSpec.create(root=str(lol_like), held_out=6), 'val')
 
 
 def test_scenes_of_the_test_split_can_leave_train(lol_like):
-  spec = DataSpec(root=str(lol_like), held_out=1, leave_test_scenes=True)
+  spec = PairsSpec.create(
+    root=str(lol_like), held_out=1, leave_test_scenes=True
+  )
   assert _names(spec, 'train') == ['3']
   assert _names(spec, 'val') == ['6']
 
@@ -87,7 +90,7 @@ def test_scenes_of_the_test_split_can_leave_train(lol_like):
 def test_a_validation_folder_is_used_as_it_is(tmp_path):
   write_views(tmp_path, [(0, 1.0), (1, 1.0)], 'train/low', 'train/high')
   write_views(tmp_path, [(0, 0.7)], 'val/low', 'val/high')
-  spec = DataSpec(root=str(tmp_path))
+  spec = PairsSpec.create(root=str(tmp_path))
   assert _names(spec, 'train') == ['1', '2']
   assert _names(spec, 'val') == ['1']
   with pytest.raises(InputError, match="has no split 'test'"):
@@ -95,7 +98,7 @@ def test_a_validation_folder_is_used_as_it_is(tmp_path):
 
 
 def test_sample_set_has_three_splits_and_repeats_itself():
-  spec = DataSpec(source='sample')
+  spec = PairsSpec.create(source='sample')
   for split in folders.SPLITS:
     pairs = open_pairs(spec, split)
     assert len(pairs) >= 2
@@ -107,11 +110,15 @@ def test_sample_set_has_three_splits_and_repeats_itself():
 
 def test_unknown_sources_and_splits_are_named():
   with pytest.raises(InputError, match="choose one of .*'folder', 'sample'"):
-    open_pairs(DataSpec(source='web'), 'train')
+    open_pairs(PairsSpec.create(source='web'), 'train')
   with pytest.raises(InputError, match='config.data.root'):
-    open_pairs(DataSpec(), 'train')
+    open_pairs(PairsSpec.create(), 'train')
   with pytest.raises(InputError, match="split 'dev'"):
-    open_pairs(DataSpec(source='sample'), 'dev')
+    open_pairs(PairsSpec.create(source='sample'), 'dev')
+
+
+def _cache(kind, folder):
+  return CacheSpec(kind, cache_dir=str(folder / 'kept'))
 
 
 def _assert_same(found, pairs):
@@ -127,18 +134,18 @@ def test_every_cache_holds_the_same_photographs(lol_like, tmp_path):
   deep = np.arange(7 * 5 * 3, dtype=np.uint16).reshape(7, 5, 3) * 600
   for side in ('low', 'high'):
     cv2.imwrite(str(lol_like / 'eval15' / side / '3.png'), deep)
-  pairs = open_pairs(DataSpec(root=str(lol_like)), 'test')
+  pairs = open_pairs(PairsSpec.create(root=str(lol_like)), 'test')
   assert pairs[2].low.dtype == np.uint16
   for kind in cache.CACHES:
-    kept = cache.keep(pairs, kind, directory=tmp_path / 'kept')
+    kept = cache.keep(pairs, _cache(kind, tmp_path))
     _assert_same(kept, pairs)
   before = [p.stat().st_mtime_ns for p in (tmp_path / 'kept').rglob('*')]
-  _assert_same(cache.keep(pairs, 'disk', directory=tmp_path / 'kept'), pairs)
+  _assert_same(cache.keep(pairs, _cache('disk', tmp_path)), pairs)
   after = [p.stat().st_mtime_ns for p in (tmp_path / 'kept').rglob('*')]
   assert before == after and len(after) == 3
   # A changed file makes another copy.
   codec.write_image(lol_like / 'eval15/low/1.png', np.zeros((40, 60, 3)))
-  kept = cache.keep(pairs, 'disk', directory=tmp_path / 'kept')
+  kept = cache.keep(pairs, _cache('disk', tmp_path))
   assert kept[0].low.max() == 0
 
 
@@ -146,12 +153,12 @@ def test_every_cache_holds_the_same_photographs(lol_like, tmp_path):
 def test_a_broken_file_stops_or_is_left_out(kind, lol_like, tmp_path, caplog):
   broken = lol_like / 'our485/low/2.png'
   broken.write_bytes(broken.read_bytes()[:300])
-  spec = DataSpec(root=str(lol_like), held_out=1)
+  spec = PairsSpec.create(root=str(lol_like), held_out=1)
   pairs = open_pairs(spec, 'train')
-  options = {'directory': tmp_path / 'kept'}
+  options = {'cache_dir': str(tmp_path / 'kept')}
   with pytest.raises(InputError, match=r'2\.png: broken or truncated'):
-    list(cache.keep(pairs, kind, **options))
-  kept = cache.keep(pairs, kind, skip_broken=True, **options)
+    list(cache.keep(pairs, CacheSpec(kind, **options)))
+  kept = cache.keep(pairs, CacheSpec(kind, skip_broken=True, **options))
   names = [pair.name for pair in kept]
   assert names == (['1', '3', '3'] if kind == 'none' else ['1', '3'])
   assert '2.png: broken or truncated' in caplog.text
@@ -162,10 +169,10 @@ def test_a_broken_file_stops_or_is_left_out(kind, lol_like, tmp_path, caplog):
 def test_a_builder_writes_records_that_read_back(lol_like, tmp_path):
   write_views(lol_like / 'm', [(0, 1.0), (1, 0.8)], 'train/low', 'train/high')
   tfds.prepare(tmp_path / 'tfds', lol_like / 'm', 'low_light_pairs')
-  spec = DataSpec(
+  spec = PairsSpec.create(
     source='tfds', root=str(tmp_path / 'tfds'), name='low_light_pairs'
   )
-  folder = DataSpec(root=str(lol_like / 'm'), held_out=1)
+  folder = PairsSpec.create(root=str(lol_like / 'm'), held_out=1)
   short = dataclasses.replace(spec, held_out=1)
   _assert_same(open_pairs(short, 'train'), open_pairs(folder, 'train'))
   assert list((tmp_path / 'tfds').rglob('*.array_record*'))
@@ -182,7 +189,7 @@ def test_what_is_not_the_data_set_is_not_written(lol_like, tmp_path):
     tfds.prepare(tmp_path / 'tfds', lol_like, 'lol_v2/real')
   assert not (tmp_path / 'tfds').exists()
   with pytest.raises(InputError, match='is not prepared there; run python -m'):
-    spec = DataSpec(source='tfds', root=str(tmp_path), name='lol_v1')
+    spec = PairsSpec.create(source='tfds', root=str(tmp_path), name='lol_v1')
     open_pairs(spec, 'train')
   with pytest.raises(InputError, match="data set 'mnist': choose one of"):
     public.instructions('mnist')
@@ -201,11 +208,11 @@ def test_training_from_records_needs_no_tensorflow(lol_like, tmp_path):
   code = f"""
 import sys, json
 from sel_jax.data import *
-spec = DataSpec(
+spec = PairsSpec.create(
   source='tfds', root={str(tmp_path / 'tfds')!r}, name='low_light_pairs',
   held_out=1)
-data = TrainingData(open_pairs(spec, 'train'), seed=0, batch_size=4,
-  augmentation=Augmentation(16))
+data = TrainingData(open_pairs(spec, 'train'), seed=0, augment=AugmentSpec(16),
+  loader=LoaderSpec(4))
 shapes = [b['low'].shape for _, b in data.batches(0, 2)]
 loaded = [m for m in sys.modules if m.split('.')[0] in ('tensorflow', 'torch')]
 print(json.dumps([shapes, loaded]))
@@ -221,7 +228,9 @@ print(json.dumps([shapes, loaded]))
 def test_lol_v1_shares_scenes_between_its_splits(lol):
   """The subset has none; the full set has 14 of 15."""
   scenes = {
-    s: splits.describe(p.clean for p in open_pairs(DataSpec(root=str(lol)), s))
+    s: splits.describe(
+      p.clean for p in open_pairs(PairsSpec.create(root=str(lol)), s)
+    )
     for s in ('train', 'test')
   }
   assert not splits.shared(scenes['test'], scenes['train']).any()

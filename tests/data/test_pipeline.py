@@ -4,7 +4,7 @@ import pytest
 from sel_jax.data import degrade
 from sel_jax.data import pipeline
 from sel_jax.data.augment import augment_pair
-from sel_jax.data.augment import Augmentation
+from sel_jax.data.augment import AugmentSpec
 from sel_jax.data.pairs import Pair
 from sel_jax.errors import InputError
 
@@ -29,10 +29,9 @@ def _data(
   return pipeline.TrainingData(
     _pairs(),
     seed=seed,
-    batch_size=batch_size,
-    augmentation=Augmentation(crop, **options),
+    augment=AugmentSpec(crop, **options),
+    loader=loader or pipeline.LoaderSpec(batch_size),
     process=process,
-    loader=loader or pipeline.LoaderSpec(),
   )
 
 
@@ -89,7 +88,7 @@ def test_processes_share_a_batch_and_nothing_changes():
 
 
 def test_worker_processes_make_the_same_batches():
-  data = _data(loader=pipeline.LoaderSpec(workers=2))
+  data = _data(loader=pipeline.LoaderSpec(3, workers=2))
   for step, batch in data.batches(2, 6):
     np.testing.assert_array_equal(batch['low'], data.batch(step)['low'])
 
@@ -99,7 +98,7 @@ def test_both_images_of_a_pair_get_the_same_transform():
   for seed in range(30):
     rng = np.random.default_rng(seed)
     low, clean = augment_pair(
-      rng, pair.low, pair.clean, Augmentation(16, shrink=0.5)
+      rng, pair.low, pair.clean, AugmentSpec(16, shrink=0.5)
     )
     np.testing.assert_allclose(clean - low, 100 / 255, atol=1e-5)
     assert low.min() >= 0 and clean.max() <= 1
@@ -110,7 +109,7 @@ def test_flips_and_turns_cover_all_eight_views():
   square = pair.low[:16, :16]
   seen = {
     augment_pair(
-      np.random.default_rng(s), square, square, Augmentation(16, shrink=0)
+      np.random.default_rng(s), square, square, AugmentSpec(16, shrink=0.0)
     )[0].tobytes()
     for s in range(100)
   }
@@ -119,7 +118,7 @@ def test_flips_and_turns_cover_all_eight_views():
     np.random.default_rng(0),
     square,
     square,
-    Augmentation(16, flip=False, rotate=False, shrink=0),
+    AugmentSpec(16, flip=False, rotate=False, shrink=0.0),
   )[0]
   np.testing.assert_allclose(fixed, square / 255, atol=1e-6)
 
@@ -127,7 +126,7 @@ def test_flips_and_turns_cover_all_eight_views():
 def test_relighting_mixes_the_target_into_the_low_image():
   pair = _pairs(1)[0]
   plain, mixed = (
-    Augmentation(16, shrink=0, relight=share) for share in (0.0, 0.5)
+    AugmentSpec(16, shrink=0.0, relight=share) for share in (0.0, 0.5)
   )
   shares = []
   for seed in range(200):
@@ -156,7 +155,7 @@ def test_shrinking_is_skipped_where_the_photograph_is_too_small():
     np.random.default_rng(0),
     pair.low,
     pair.clean,
-    Augmentation(18, shrink=1),
+    AugmentSpec(18, shrink=1.0),
   )
   assert low.shape == (18, 18, 3)
 

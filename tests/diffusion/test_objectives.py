@@ -83,7 +83,7 @@ def test_weighted_sum_and_its_terms():
   total, terms = weighted_sum(pred, target, chosen)
   np.testing.assert_allclose(total, 0.5 * 2 + 2 * 4)
   assert set(terms) == {'l1', 'l2'}
-  with pytest.raises(ValueError, match='no distance'):
+  with pytest.raises(ValueError, match='no loss to train on'):
     weighted_sum(pred, target, {})
 
 

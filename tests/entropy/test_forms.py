@@ -17,7 +17,8 @@ from sel_jax import entropy
 from sel_jax.entropy import EntropySpec
 from sel_jax.entropy import fused
 from sel_jax.entropy.forms import rows
-from sel_jax.entropy.forms import tiles
+from sel_jax.entropy.forms.tiles.intervals import reached
+from sel_jax.entropy.forms.tiles.masses import factors_of
 
 
 def _photographs(side):
@@ -60,8 +61,8 @@ def test_tiles_reach_few_bins_where_a_picture_is_flat():
   spec = EntropySpec(levels=levels)
   u = jnp.linspace(20, 22, pixels)
   samples = ((u, u), (u + 0.1, u))
-  factors = tiles._factors(samples, 0.5, jnp.ones(pixels), spec, merge=True)
-  low, high = tiles._reached(factors)
+  factors = factors_of(samples, 0.5, jnp.ones(pixels), spec, merge=True)
+  low, high = reached(factors)
   assert 50 < int(jnp.sum(high - low)) < 150  # of 4096 pairs
   for a, b in factors:
     np.testing.assert_allclose(a.sum(0), 1, atol=1e-6)

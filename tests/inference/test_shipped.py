@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from sel_jax.data.pairs import DataSpec
 from sel_jax.data.pairs import open_pairs
+from sel_jax.data.pairs import PairsSpec
 from sel_jax.evaluation import metrics
 from sel_jax.images import codec
 from sel_jax.inference import Enhancer
@@ -29,7 +29,7 @@ def test_it_is_small_and_knows_nothing_of_where_it_was_made(shipped):
 
 
 def test_it_brightens_a_photograph_it_has_not_seen(shipped):
-  pair = open_pairs(DataSpec(source='sample'), 'test')[0]
+  pair = open_pairs(PairsSpec.create(source='sample'), 'test')[0]
   low = codec.to_float(pair.low[:192, :256])
   clean = codec.to_uint8(codec.to_float(pair.clean[:192, :256]))
   restored = codec.to_uint8(shipped(low))
@@ -43,7 +43,7 @@ def test_it_keeps_its_promise_on_lol(lol):
   """The figures of docs/model.md, on the 15 images of LOL-v1 test."""
   enhancer = Enhancer.from_checkpoint()
   found = []
-  for pair in open_pairs(DataSpec(root=str(lol)), 'test'):
+  for pair in open_pairs(PairsSpec.create(root=str(lol)), 'test'):
     clean = codec.to_uint8(codec.to_float(pair.clean))
     restored = codec.to_uint8(enhancer(codec.to_float(pair.low)))
     found.append(metrics.psnr(restored, clean))

@@ -1,6 +1,7 @@
 import dataclasses
 
 from flax import linen as nn
+from flax import struct
 import hypothesis
 from hypothesis import strategies as st
 import jax
@@ -10,6 +11,7 @@ import pytest
 
 from sel_jax import build
 from sel_jax.configs import lol
+from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion import SDES
 from sel_jax.diffusion import SDESpec
 from sel_jax.diffusion import time_grid
@@ -18,20 +20,26 @@ from sel_jax.diffusion.samplers import sample
 from sel_jax.inference import Restorer
 from sel_jax.inference import tiling
 from sel_jax.inference import tone
+from sel_jax.inference.restorer import whole_sampler
+from sel_jax.models import ConditionalNAFNet
 from sel_jax.models import init_params
 from sel_jax.models import layers
+from sel_jax.settings import Settings
 
 
 @hypothesis.settings(max_examples=80, deadline=None)
 @hypothesis.given(
   height=st.integers(1, 700),
   width=st.integers(1, 700),
-  tile=st.sampled_from([32, 96, 128, 256]),
+  side=st.sampled_from([32, 96, 128, 256]),
   share=st.floats(0, 0.5),
+  multiple=st.sampled_from([32, 96, 160]),
 )
-def test_tiles_cover_and_weights_sum_to_one(height, width, tile, share):
-  overlap = int(share * tile)
-  plan = tiling.Tiling.create(height, width, tile, overlap)
+def test_tiles_cover_and_weights_sum_to_one(
+  height, width, side, share, multiple
+):
+  tile, overlap = tiling.round_up(side, multiple), int(share * side)
+  plan = tiling.Tiling.create(height, width, tile, overlap, multiple)
   total = np.zeros((*plan.size, 1))
   for group in plan.groups(3):
     for i, j in group:
@@ -44,9 +52,9 @@ def test_tiles_cover_and_weights_sum_to_one(height, width, tile, share):
   ):
     assert starts[0] == 0 and starts[-1] == n - side
     steps = np.diff(starts)
-    most = max((tile - overlap) // tiling.ALIGN, 1) * tiling.ALIGN
-    assert np.all(steps > 0) and np.all(steps % tiling.ALIGN == 0)
-    assert np.all(steps <= most)
+    most = max((tile - overlap) // multiple, 1) * multiple
+    assert np.all(steps > 0) and np.all(steps % multiple == 0)
+    assert np.all(steps <= most) and n % multiple == side % multiple == 0
 
 
 def _toy(x, mu, t):
@@ -54,12 +62,23 @@ def _toy(x, mu, t):
   return jnp.tanh(3 * (x - mu)) + 0.2 * mu + 0.01 * t
 
 
-@pytest.mark.parametrize('kind', SDES)
+@struct.dataclass
+class _Brighter(IRSDE):
+  """An SDE of which no other code knows: it starts and centers elsewhere."""
+
+  def start(self, mu, noise):
+    return mu + 0.3 + self.scale * noise
+
+  def center(self, x_0_hat, mu):
+    return 0.5 * (x_0_hat + mu)
+
+
+@pytest.mark.parametrize('kind', [*SDES.values(), _Brighter])
 @pytest.mark.parametrize(
   ('sampler', 'dynamic'), [('sde_dpm2m', 0.0), ('posterior', 0.9)]
 )
 def test_tiles_of_a_pixelwise_network_equal_the_whole(kind, sampler, dynamic):
-  sde = SDES[kind].create(SDESpec(steps=20, eps=0.04))
+  sde = kind.create(SDESpec(steps=20, eps=0.04))
   times = time_grid(20, 6)
   image = np.random.default_rng(0).uniform(size=(75, 150, 3))
   image = image.astype(np.float32)
@@ -90,8 +109,8 @@ def test_tiles_of_a_pixelwise_network_equal_the_whole(kind, sampler, dynamic):
 
 @pytest.fixture(scope='module')
 def method():
-  config = lol.get_config('tiny')
-  method = build.build_method(config)
+  settings = Settings.parse(lol.get_config('tiny'))
+  method = build.build_method(settings)
   params = init_params(method.model, jax.random.key(0))
   # Gains at zero would make every block the identity.
   params = jax.tree_util.tree_map_with_path(
@@ -100,7 +119,7 @@ def method():
     ),
     params,
   )
-  return method, params, build.eval_spec(config)
+  return method, params, settings.eval
 
 
 def _photo(height, width):
@@ -126,6 +145,8 @@ def test_local_tiles_agree_with_the_whole_and_leave_no_seam(method):
 
 class _MeanExposure(nn.Module):
   """Brightens what it sees to one mean: every tile to its own."""
+
+  multiple = 1
 
   @nn.compact
   def __call__(self, x, mu, t):
@@ -197,6 +218,37 @@ def test_large_and_small_photographs_together(method):
   together = restorer.many(params, photos)
   for photo, found in zip(photos, together, strict=True):
     np.testing.assert_allclose(found, restorer(params, photo), atol=1e-5)
+
+
+def test_a_network_says_which_sizes_it_sees(method):
+  """Its multiple is 6: sides of 96, the photograph's border mirrored."""
+  method, _, spec = method
+  model = ConditionalNAFNet(4, (1,), 1, (1,), patch=3)
+  method = dataclasses.replace(method, model=model)
+  params = init_params(model, jax.random.key(0))
+  params = jax.tree.map(lambda leaf: leaf + 0.05, params)
+  image = _photo(101, 203)
+  spec = dataclasses.replace(spec, tile=0, pool=15)
+  whole = Restorer(method, spec)(params, image)
+  padded = np.pad(image, ((0, 91), (0, 85), (0, 0)), mode='symmetric')
+  run = jax.jit(whole_sampler(method, spec))
+  expected = run(params, jax.random.key(spec.seed), padded[None])[0]
+  np.testing.assert_array_equal(whole, np.clip(expected, 0, 1)[:101, :203])
+
+  spec = dataclasses.replace(spec, tile=64, overlap=32, anchor=False)
+  restorer, seen = Restorer(method, spec), []
+  sampler = restorer._tiled
+
+  def estimate(params, x_t, *others):
+    seen.append(x_t.shape)
+    return sampler.estimate(params, x_t, *others)
+
+  restorer._tiled = dataclasses.replace(sampler, estimate=estimate)
+  tiled = restorer(params, image)
+  assert set(seen) == {(1, 96, 96, 3)}
+  change = np.abs(whole - image).mean()
+  assert tiled.shape == image.shape and change > 0.01
+  assert np.abs(tiled - whole).mean() < 0.05 * change
 
 
 @pytest.mark.parametrize('window', [1, 5, 6, 99])

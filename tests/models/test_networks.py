@@ -175,7 +175,7 @@ def test_the_papers_network_has_288_million_parameters():
 
 
 def test_sizes_that_do_not_fit_are_refused():
-  with pytest.raises(ValueError, match='as many levels'):
+  with pytest.raises(ValueError, match='as many stages'):
     ConditionalNAFNet(8, (1, 1), 1, (1,))
   with pytest.raises(ValueError, match='width=3'):
     ConditionalNAFNet(3)
@@ -212,3 +212,9 @@ def test_gamma_spreads_dark_tones_and_stays_finite():
 def test_sizes_that_make_no_network_are_refused(wrong):
   with pytest.raises(ValueError, match=next(iter(wrong))):
     ConditionalNAFNet(4, (1,), 1, (1,), **wrong)
+
+
+def test_a_network_says_its_multiple():
+  assert ConditionalNAFNet().multiple == 32
+  assert SMALL['nafnet of patches'].multiple == 6
+  assert ConditionalUNet(4, 2).multiple == 4

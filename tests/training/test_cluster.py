@@ -3,6 +3,7 @@ import pytest
 
 from sel_jax import checkpoints
 from sel_jax.errors import InputError
+from sel_jax.errors import StuckProcessError
 from sel_jax.settings import ParallelSpec
 from sel_jax.training import cluster
 
@@ -69,5 +70,43 @@ def test_a_barrier_ends_when_someone_does_not_come(monkeypatch):
 
   monkeypatch.setattr(checkpoints, 'wait_for_all', late)
   monkeypatch.setattr(jax, 'process_count', lambda: 2)
-  with pytest.raises(cluster.StuckProcessError, match='step 8: .*=5 s.*task 1'):
+  with pytest.raises(StuckProcessError, match='step 8: .*=5 s.*task 1'):
     cluster.barrier('step 8', ParallelSpec(timeout=5))
+
+
+def _watched(monkeypatch, timeout=1):
+  monkeypatch.setattr(jax, 'process_count', lambda: 2)
+  clock, left = [0.0], []
+  monkeypatch.setattr(cluster.time, 'monotonic', lambda: clock[0])
+  monkeypatch.setattr(cluster.os, '_exit', left.append)
+  watchdog = cluster.Watchdog(ParallelSpec(timeout=timeout))
+
+  def pass_by(seconds):
+    clock[0] += seconds
+    left.clear()
+    ended = iter((False, True))
+    monkeypatch.setattr(watchdog._ended, 'wait', lambda _: next(ended))
+    watchdog._watch()
+    return left == [2]
+
+  return watchdog, pass_by
+
+
+def test_the_watchdog_waits_for_compilation_and_saving_alone(
+  monkeypatch, capsys
+):
+  watchdog, too_long = _watched(monkeypatch)
+  for number, batch in watchdog.over(enumerate('abcd', 7)):
+    if batch == 'a':
+      assert not too_long(100)  # the first compiles
+    elif batch == 'b':
+      assert not too_long(0.9)
+      assert too_long(0.2)
+    elif batch == 'c':
+      with watchdog.patient(f'saving at step {number + 1}'):
+        assert not too_long(100)
+      assert not too_long(0.9)
+    else:
+      assert too_long(1.1)
+  text = capsys.readouterr().err
+  assert 'error: step 9: nothing came for config.parallel.timeout=1 s' in text

@@ -1,5 +1,3 @@
-import json
-import math
 import os
 import signal
 
@@ -7,66 +5,73 @@ import numpy as np
 import pytest
 
 from sel_jax import training
+from sel_jax.configs import lol
 from sel_jax.configs import sample
-from sel_jax.training import loop
+from sel_jax.errors import NonFiniteLossError
+from sel_jax.settings import Settings
 from sel_jax.training.signals import StopRequest
-from sel_jax.training.writers import Writers
+from sel_jax.training.store import Store
+from sel_jax.training.trace import Trace
+
+
+def _saved(workdir):
+  return sorted(int(p.name) for p in (workdir / 'checkpoints').iterdir())
 
 
 def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(tmp_path):
-  config = sample.get_config()
-  config.data.update(crop=16, batch_size=8)
-  config.model.update(width=4, enc=(1,), dec=(1,), dtype='float32')
-  config.loss.update(entropy=0.0, l2=1.0, l1=0.0)
-  config.optim.update(
-    name='adam', lr=1e30, schedule='constant', warmup=0, clip_norm=0.0
-  )
-  config.train.update(steps=6, log_every=6, eval_every=6, save_every=1)
-  with pytest.raises(loop.NonFiniteLossError, match=r'step \d+: .*loss'):
-    training.train(config, tmp_path)
+  settings = Settings.parse(sample.get_config()).changed(
+    {
+      'data.crop': 16, 'data.batch_size': 8,
+      'model.width': 4, 'model.enc': (1,), 'model.dec': (1,),
+      'loss.entropy': 0.0, 'loss.l2': 1.0, 'loss.l1': 0.0,
+      'optim.name': 'adam', 'optim.lr': 1e30, 'optim.schedule': 'constant',
+      'optim.warmup': 0, 'optim.clip_norm': 0.0,
+      'train.steps': 6, 'train.log_every': 6, 'train.eval_every': 6,
+      'train.save_every': 1,
+    }
+  )  # fmt: skip
+  with pytest.raises(NonFiniteLossError, match=r'step \d+: .*loss'):
+    training.train(settings, tmp_path)
   lines = (tmp_path / 'log.jsonl').read_text()
   assert lines == ''
-  saved = sorted(int(p.name) for p in (tmp_path / 'checkpoints').iterdir())
+  saved = _saved(tmp_path)
   assert saved and saved[-1] < 6
 
 
-def _run(skip):
-  """A run's checks alone."""
-  run = loop._Run(*[None] * 9)
-  run.config = sample.get_config()
-  run.config.train.skip_nonfinite = skip
-  return run
+def test_a_run_stopped_and_continued_is_one_run(tmp_path, caplog, capsys):
+  settings = Settings.parse(lol.get_config('tiny')).changed(
+    {
+      'data.source': 'sample',
+      'train.eval_every': 2,
+      'loss.entropy': 0.0,
+      'loss.l1': 1.0,  # compiles sooner
+    }
+  )
+  whole = training.train(settings, tmp_path / 'whole')
 
+  def stop_after_one(done, scalars):
+    assert scalars['loss'] > 0
+    if done == 1:
+      os.kill(os.getpid(), signal.SIGTERM)
 
-def _scalars(loss=1.0, entropy=1.0, stop=0.0):
-  return {'loss': loss, 'entropy': entropy, 'stop': stop}
-
-
-def test_bad_steps_are_counted_in_a_row_and_named(caplog):
-  run = _run(2)
-  bad = _scalars(loss=math.nan, entropy=math.inf)
-  for step, scalars in enumerate((_scalars(), bad, bad, _scalars(), bad, bad)):
-    run.check(step, scalars)
-  assert caplog.text.count('skipped: entropy, loss not finite') == 4
-  with pytest.raises(loop.NonFiniteLossError, match='step 6: entropy, loss'):
-    run.check(6, bad)
-  with pytest.raises(loop.NonFiniteLossError, match='step 1: entropy not'):
-    _run(0).check(1, _scalars(entropy=math.nan))
-
-
-def test_a_wish_to_stop_is_heard_from_any_process():
-  run = _run(0)
-  run.check(1, _scalars())
-  assert not run.stopping
-  run.check(2, _scalars(stop=1.0))
-  assert run.stopping
-
-
-def test_skipped_steps_leave_the_means_alone():
-  rows = [_scalars(loss=1.0), _scalars(loss=math.nan), _scalars(loss=3.0)]
-  means = loop._means(rows)
-  assert means == {'loss': 2.0, 'entropy': 1.0, 'skipped': 1}
-  assert 'skipped' not in loop._means(rows[:1])
+  part = training.train(settings, tmp_path / 'part', on_log=stop_after_one)
+  assert int(part.step) == 2 and _saved(tmp_path / 'part') == [2]
+  assert 'stopped and saved at step 2' in capsys.readouterr().out
+  assert not (tmp_path / 'part' / 'enhanced.png').exists()
+  other = settings.changed({'parallel.timeout': 7})  # changes no numbers
+  again = training.train(other, tmp_path / 'part')
+  assert 'differs' not in caplog.text
+  for field in ('step', 'params', 'ema', 'opt_state'):
+    np.testing.assert_equal(getattr(again, field), getattr(whole, field))
+  logs = [
+    [line for line in (tmp_path / name / 'log.jsonl').read_text().splitlines()
+     if 'val/' not in line or '"step": 4' in line]
+    for name in ('whole', 'part')
+  ]  # fmt: skip
+  assert logs[0] == logs[1] and len(logs[0]) == 5
+  with Store(settings.changed({'optim.lr': 0.1}), tmp_path / 'part') as store:
+    store.restore(whole)
+  assert 'differs from the one at step 4' in caplog.text
 
 
 def test_a_signal_is_remembered_and_handlers_are_put_back():
@@ -78,20 +83,35 @@ def test_a_signal_is_remembered_and_handlers_are_put_back():
   assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_the_log_forgets_what_a_resumed_run_repeats(tmp_path):
-  writers = Writers(tmp_path, 0)
-  for step in (1, 2, 3):
-    writers.scalars(step, {'loss': math.nan if step == 2 else 1.0})
-  writers.image(3, 'a', np.zeros((4, 4, 3), np.uint8))
-  writers.close()
-  log = tmp_path / 'log.jsonl'
-  log.write_text(log.read_text() + '{"step": 4, "lo')  # killed while writing
-  writers = Writers(tmp_path, 2)
-  writers.scalars(3, {'loss': 5.0})
-  writers.close()
-  lines = [json.loads(line) for line in log.read_text().splitlines()]
-  assert lines == [
-    {'step': 1, 'loss': 1.0},
-    {'step': 2, 'loss': None},
-    {'step': 3, 'loss': 5.0},
-  ]
+@pytest.mark.parametrize(
+  ('steps', 'walked', 'expected'),
+  [
+    (None, range(5), {}),
+    ((1, 2), range(5), {'start': 1, 'stop': 3}),
+    ((0, 0), range(5), {'start': 0, 'stop': 1}),
+    ((3, 9), range(5), {'start': 3, 'stop': 'end'}),
+    ((1, 2), range(2, 5), {}),  # a run that goes on after its start
+  ],
+)
+def test_a_trace_spans_its_updates(
+  steps, walked, expected, monkeypatch, tmp_path
+):
+  found = {}
+  note = lambda what: lambda *_: found.setdefault(what, step)
+  monkeypatch.setattr('jax.profiler.start_trace', note('start'))
+  monkeypatch.setattr('jax.profiler.stop_trace', note('stop'))
+  with Trace(tmp_path, steps) as trace:
+    for step in walked:
+      trace.at(step)
+    step = 'end'
+  assert found == expected
+
+
+def test_a_trace_is_ended_when_the_run_fails(monkeypatch, tmp_path):
+  seen = []
+  monkeypatch.setattr('jax.profiler.start_trace', lambda _: None)
+  monkeypatch.setattr('jax.profiler.stop_trace', lambda: seen.append('e'))
+  with pytest.raises(KeyError), Trace(tmp_path, (0, 9)) as trace:
+    trace.at(0)
+    raise KeyError
+  assert seen == ['e']

@@ -12,9 +12,8 @@ from sel_jax.configs import lol
 from sel_jax.diffusion import DenoisingSDE
 from sel_jax.errors import InputError
 from sel_jax.models import init_params
-from sel_jax.settings import OptimSpec
 from sel_jax.settings import ParallelSpec
-from sel_jax.training import optimizers
+from sel_jax.settings import Settings
 from sel_jax.training import shards
 from sel_jax.training.parallel import Parallel
 from sel_jax.training.state import TrainState
@@ -22,6 +21,8 @@ from sel_jax.training.step import draw_times_and_noise
 from sel_jax.training.step import ema_decay
 from sel_jax.training.step import train_step
 from sel_jax.training.step import Update
+
+TINY = Settings.parse(lol.get_config('tiny'))
 
 
 def _batch(size=8, side=8):
@@ -32,15 +33,16 @@ def _batch(size=8, side=8):
 
 
 def test_the_step_moves_nothing_to_the_host_and_compiles_once():
-  config = lol.get_config('tiny')
-  config.loss.update(entropy=0.0, l1=1.0)
-  method = build.build_method(config)
-  tx = optimizers.build_optimizer(build.optim_spec(config), 3)
-  devices = Parallel(build.parallel_spec(config), batch_size=8)
+  settings = TINY.changed({'loss.entropy': 0.0, 'loss.l1': 1.0})
+  method = build.build_method(settings)
+  tx = build.build_optimizer(settings)
+  devices = Parallel(settings.parallel, batch_size=8)
   params = init_params(method.model, jax.random.key(0))
-  state = devices.place(jax.device_get(TrainState.create(params, tx)))
+  whole = jax.device_get(TrainState.create(params, tx))
+  layout = devices.layout(whole)
+  state = layout.place(whole)
   step = functools.partial(train_step, method=method, update=Update(tx))
-  run = devices.map_step(step)
+  run = layout.map_step(step)
   for _ in range(3):
     batch = devices.put_batch(_batch())
     before, key = state, jax.random.key(1)
@@ -74,7 +76,8 @@ def _fit_a_line(backend, sharded):
     ParallelSpec(backend=backend, shard_state=sharded), batch_size=8
   )
   whole = jax.device_get(TrainState.create(params, update.tx))
-  state, run = devices.place(whole), devices.map_step(step)
+  layout = devices.layout(jax.eval_shape(lambda: whole))  # shapes are enough
+  state, run = layout.place(whole), layout.map_step(step)
   losses = []
   for _ in range(10):
     state, scalars = run(
@@ -83,7 +86,7 @@ def _fit_a_line(backend, sharded):
     losses.append(float(scalars['loss']))
     assert float(scalars['stop']) == 1
   assert losses[-1] < losses[0]
-  return losses, devices.fetch(state)
+  return losses, layout.fetch(state)
 
 
 @pytest.mark.parametrize('sharded', [False, True])
@@ -100,9 +103,7 @@ def test_every_backend_fits_alike(backend, sharded):
 
 def test_a_batch_is_learned_by_heart_and_a_bad_one_changes_nothing():
   """On fixed noise the loss falls; NaN leaves all but the count of steps."""
-  config = lol.get_config('tiny')
-  config.loss.l1 = 1.0
-  method = build.build_method(config)
+  method = build.build_method(TINY.changed({'loss.l1': 1.0}))
   update = Update(optax.adam(3e-3), decay=0.9, skip_nonfinite=True)
   step = jax.jit(functools.partial(train_step, method=method, update=update))
   params = init_params(method.model, jax.random.key(0))
@@ -124,11 +125,11 @@ def test_a_batch_is_learned_by_heart_and_a_bad_one_changes_nothing():
 
 @pytest.mark.parametrize('shape', [(), (1,), (7,), (3, 5), (2, 2, 2)])
 @pytest.mark.parametrize('devices', [1, 4, 8])
-def test_cutting_and_joining_give_the_leaf_back(shape, devices):
+def test_shards_put_together_give_the_leaf_back(shape, devices):
   leaf = jnp.arange(math.prod(shape), dtype=jnp.float32).reshape(shape)
-  parts = shards.split(leaf, devices)
+  parts = shards.shard(leaf, devices)
   assert parts.shape == ((devices, -(-leaf.size // devices)) if shape else ())
-  np.testing.assert_array_equal(shards.join(parts, leaf), leaf)
+  np.testing.assert_array_equal(shards.unshard(parts, leaf), leaf)
 
 
 def test_draws_depend_on_the_example_alone():
@@ -157,48 +158,10 @@ def test_the_average_starts_fast_and_ends_at_its_limit():
   assert float(ema_decay(jnp.asarray(10**6), 0.999)) == pytest.approx(0.999)
 
 
-@pytest.mark.parametrize('name', ['adamw', 'adam', 'lion'])
-@pytest.mark.parametrize('schedule', ['cosine', 'multistep', 'constant'])
-def test_every_optimizer_with_every_schedule(name, schedule):
-  spec = OptimSpec(
-    name=name, schedule=schedule, lr=0.1, warmup=5, milestones=(10, 20)
-  )
-  tx = optimizers.build_optimizer(spec, 100)
-  params = {'x': jnp.ones(3)}
-  state = tx.init(params)
-  for _ in range(30):
-    updates, state = tx.update(params, state, params)
-    params = optax.apply_updates(params, updates)
-  assert float(jnp.abs(params['x']).max()) < 1
-
-
-def test_learning_rates_follow_their_schedules():
-  rate = optimizers.learning_rate(
-    OptimSpec(lr=1.0, final_lr=0.1, warmup=10), 110
-  )
-  assert float(rate(0)) == 0 and float(rate(10)) == 1
-  assert float(rate(60)) == pytest.approx(0.55)
-  assert float(rate(110)) == pytest.approx(0.1)
-  steps = optimizers.learning_rate(
-    OptimSpec(lr=1.0, schedule='multistep', milestones=(5, 8), gamma=0.5), 10
-  )
-  assert [float(steps(n)) for n in (4, 6, 9)] == [1, 0.5, 0.25]
-
-
-def test_gradients_are_clipped_by_their_norm():
-  grads = {'x': jnp.full(4, 100.0)}
-  norm = optax.tree.norm(grads)
-  for limit, expected in ((1.0, 1.0), (0.0, 200.0), (500.0, 200.0)):
-    clipped = optimizers.clip(grads, norm, limit)
-    assert float(optax.tree.norm(clipped)) == pytest.approx(expected)
-
-
 def test_the_denoising_diffusion_trains_too():
-  config = lol.get_config('tiny')
-  config.sde.kind = 'denoising'
-  config.loss.update(entropy=0.0, l1=1.0)
-  config.model.predicts = 'noise'
-  method = build.build_method(config)
+  changes = {'sde.name': 'denoising', 'model.predicts': 'noise'}
+  changes |= {'loss.entropy': 0.0, 'loss.l1': 1.0}
+  method = build.build_method(TINY.changed(changes))
   assert isinstance(method.sde, DenoisingSDE)
   tx = optax.adam(1e-3)
   state = TrainState.create(init_params(method.model, jax.random.key(0)), tx)
@@ -211,3 +174,10 @@ def test_a_batch_must_divide_over_devices_and_parts():
   Parallel(ParallelSpec(accumulate=4), batch_size=12)
   with pytest.raises(InputError, match=r'batch_size=12 .* by 5: 1 dev.* mult'):
     Parallel(ParallelSpec(accumulate=5), batch_size=12)
+
+
+def test_the_devices_may_be_chosen():
+  chosen = jax.devices()[:1]
+  devices = Parallel(ParallelSpec(), batch_size=3, devices=chosen)
+  assert (devices.count, devices.local) == (1, 1)
+  assert list(devices.mesh.devices) == chosen

@@ -4,28 +4,41 @@ Contract: samples are planes [B, C, H, W] in bin units. The two factors of a
 separable density are [L, B, C, H, W] masses; bin planes are formed in chunks,
 forward and again backward, so memory is linear in pixels and in L. Value and
 gradient equal `density` + `divergences`.
+
+Axes: B images, C channels, H and W pixels, K windows, L bins, J bins of a
+chunk, N chunks.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array
+from jaxtyping import Float
 
 from sel_jax.entropy import density
 from sel_jax.entropy import neighborhood
-from sel_jax.entropy.density import Samples
+from sel_jax.entropy.density import DensitySpec
 from sel_jax.entropy.divergences import Summand
-from sel_jax.entropy.spec import EntropySpec
+from sel_jax.entropy.forms.wanted import values
+from sel_jax.entropy.forms.wanted import Wanted
 
-Array = jax.Array
+Planes = tuple[Float[Array, 'B C H W'], Float[Array, 'B C H W']]  # (u, v)
+Scales = tuple[Float[Array, '1 1 1 H W'], ...]  # 1/|W| of each window
+Masses = tuple[Float[Array, 'L B C H W'], ...]  # of each image, for one axis
+Residuals = tuple[Masses, Masses, Wanted]
 
 # Elements of one chunk of bin planes.
 _CHUNK = 2**25
 
 
-def box_sums(planes: Array, windows: tuple[int, ...]) -> tuple[Array, ...]:
-  """Sums of [..., H, W] over each square window, zeros beyond the border."""
+def box_sums(
+  planes: Float[Array, '... H W'], windows: tuple[int, ...]
+) -> tuple[Float[Array, '... H W'], ...]:
+  """Sums over each square window, zeros beyond the border."""
   reach = max(windows) // 2
   height, width = planes.shape[-2:]
   lead = ((0, 0),) * (planes.ndim - 2)
@@ -48,18 +61,30 @@ def box_sums(planes: Array, windows: tuple[int, ...]) -> tuple[Array, ...]:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _box_means(planes, windows, scales):
+def _box_means(
+  planes: Float[Array, 'J B C H W'],
+  windows: tuple[int, ...],
+  scales: Scales,
+) -> tuple[Float[Array, 'J B C H W'], ...]:
   return tuple(
     total * scale
     for total, scale in zip(box_sums(planes, windows), scales, strict=True)
   )
 
 
-def _box_means_forward(planes, windows, scales):
+def _box_means_forward(
+  planes: Float[Array, 'J B C H W'],
+  windows: tuple[int, ...],
+  scales: Scales,
+) -> tuple[tuple[Float[Array, 'J B C H W'], ...], Scales]:
   return _box_means(planes, windows, scales), scales
 
 
-def _box_means_backward(windows, scales, cotangents):
+def _box_means_backward(
+  windows: tuple[int, ...],
+  scales: Scales,
+  cotangents: tuple[Float[Array, 'J B C H W'], ...],
+) -> tuple[Float[Array, 'J B C H W'], Scales]:
   # A box sum is its own transpose.
   pulled = [
     box_sums(g * scale, (window,))[0]
@@ -79,24 +104,32 @@ def _chunk(levels: int, plane: int) -> int:
   return max(fits, default=1)
 
 
-def _scales(shape, windows, border, dtype) -> tuple[Array, ...]:
+def _scales(
+  shape: tuple[int, int], windows: tuple[int, ...], border: str, dtype: Any
+) -> Scales:
   """1/|W| of each window, broadcastable against chunks of planes."""
   scales = neighborhood.window_scales(shape, windows, border, dtype)
   return tuple(scale[None, None, None] for scale in scales)
 
 
-def _plane_terms(term, windows, scales, rows, columns):
+def _plane_terms(
+  term: Callable[..., Array],
+  windows: tuple[int, ...],
+  scales: Scales,
+  rows: Sequence[Float[Array, 'B C H W']],
+  columns: Sequence[Float[Array, 'J B C H W']],
+) -> Float[Array, 'K B C H W']:
   """Terms of one row of bins i and a chunk of columns j, summed over j.
 
   Args:
     term: densities of each image -> summand.
     windows: sizes.
     scales: 1/|W| of each.
-    rows: a_i of each image, [B, C, H, W].
-    columns: b_j of each image, [J, B, C, H, W].
+    rows: a_i of each image.
+    columns: b_j of each image.
 
   Returns:
-    [windows, B, C, H, W].
+    The chunk's share of every window's total.
   """
   densities = [
     _box_means(a[None] * b, windows, scales)
@@ -106,7 +139,9 @@ def _plane_terms(term, windows, scales, rows, columns):
   return jnp.stack([jnp.sum(term(*p), axis=0) for p in per_window])
 
 
-def _split(x: Array, chunk: int) -> Array:
+def _split(
+  x: Float[Array, 'L B C H W'], chunk: int
+) -> Float[Array, 'N J B C H W']:
   return x.reshape(x.shape[0] // chunk, chunk, *x.shape[1:])
 
 
@@ -115,20 +150,20 @@ def sum_over_bins(
   term: Callable[..., Array],
   windows: tuple[int, ...],
   border: str,
-  first: tuple[Array, ...],
-  second: tuple[Array, ...],
-) -> Array:
+  first: Masses,
+  second: Masses,
+) -> Float[Array, 'K B C H W']:
   """sum_{ij} term(p_W(i, j), q_W(i, j), ...) for every window and pixel.
 
   Args:
     term: summand, elementwise in the densities of each image; hashable.
     windows: odd window sizes.
-    border: 'valid' or 'zero', see `EntropySpec`.
-    first: a_i of each image, [L, B, C, H, W].
-    second: b_j of each image, [L, B, C, H, W].
+    border: 'valid' or 'zero', see `DensitySpec`.
+    first: a_i of each image.
+    second: b_j of each image.
 
   Returns:
-    [windows, B, C, H, W].
+    Totals of every window.
   """
   scales = _scales(first[0].shape[-2:], windows, border, first[0].dtype)
   levels, *plane = first[0].shape
@@ -145,67 +180,57 @@ def sum_over_bins(
   return jax.lax.scan(over_rows, zero, first)[0]
 
 
-def _forward(term, windows, border, first, second):
-  perturbed = tuple(a.perturbed or b.perturbed for a, b in zip(first, second))
-  first = tuple(a.value for a in first)
-  second = tuple(b.value for b in second)
+def _forward(
+  term: Callable[..., Array],
+  windows: tuple[int, ...],
+  border: str,
+  first: Any,
+  second: Any,
+) -> tuple[Float[Array, 'K B C H W'], Residuals]:
+  """The sum, and what the backward rule needs; see `wanted` on operands."""
+  wanted = Wanted.among(zip(first, second, strict=True))
+  first, second = values((first, second))
   total = sum_over_bins(term, windows, border, first, second)
-  # Whether a gradient is wanted is static; a tuple's length carries it.
-  wanted = tuple(() if p else None for p in perturbed)
   return total, (first, second, wanted)
 
 
-def _backward(term, windows, border, residuals, cotangent):
+def _backward(
+  term: Callable[..., Array],
+  windows: tuple[int, ...],
+  border: str,
+  residuals: Residuals,
+  cotangent: Float[Array, 'K B C H W'],
+) -> tuple[Masses, Masses]:
   """Forms the planes again and pulls the cotangent through each."""
   first, second, wanted = residuals
   scales = _scales(first[0].shape[-2:], windows, border, first[0].dtype)
   chunk = _chunk(first[0].shape[0], first[0][0].size)
-  which = [k for k, w in enumerate(wanted) if w is not None]
-
-  def pick(xs):
-    return tuple(xs[k] for k in which)
-
-  def terms(rows, columns, all_rows, all_columns):
-    # Only the images whose gradient is wanted are differentiated.
-    rows_all, columns_all = list(all_rows), list(all_columns)
-    for n, k in enumerate(which):
-      rows_all[k], columns_all[k] = rows[n], columns[n]
-    return _plane_terms(term, windows, scales, rows_all, columns_all)
-
   columns = tuple(_split(b, chunk) for b in second)
+  terms = functools.partial(_plane_terms, term, windows, scales)
 
   def over_rows(g_columns, rows):
     def over_columns(g_rows, part):
-      _, pull = jax.vjp(
-        lambda a, b: terms(a, b, rows, part), pick(rows), pick(part)
-      )
+      _, pull = wanted.vjp(terms, rows, part)
       g_a, g_b = pull(cotangent)
       return jax.tree.map(jnp.add, g_rows, g_a), g_b
 
-    zero = jax.tree.map(jnp.zeros_like, pick(rows))
+    zero = jax.tree.map(jnp.zeros_like, wanted.pick(rows))
     g_rows, g_b = jax.lax.scan(over_columns, zero, columns)
     return jax.tree.map(jnp.add, g_columns, g_b), g_rows
 
-  zero = jax.tree.map(jnp.zeros_like, pick(columns))
+  zero = jax.tree.map(jnp.zeros_like, wanted.pick(columns))
   g_columns, g_first = jax.lax.scan(over_rows, zero, first)
-  g_second = [
-    g.reshape(second[k].shape) for g, k in zip(g_columns, which, strict=True)
-  ]
-
-  def spread(gradients):
-    out = [jnp.zeros_like(x) for x in first]
-    for g, k in zip(gradients, which, strict=True):
-      out[k] = g
-    return tuple(out)
-
-  return spread(g_first), spread(g_second)
+  g_second = [g.reshape(first[0].shape) for g in g_columns]
+  return wanted.complete(g_first, first), wanted.complete(g_second, second)
 
 
 sum_over_bins.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
-def _masses(samples, bandwidth, spec):
-  """(a, b) of one image's (u, v), [L, B, C, H, W]."""
+def _masses(
+  samples: Planes, bandwidth: Float[Array, '1 B 1 1 1'], spec: DensitySpec
+) -> tuple[Float[Array, 'L B C H W'], Float[Array, 'L B C H W']]:
+  """(a, b) of one image's (u, v)."""
   u, v = samples
   index = jnp.arange(spec.levels, dtype=u.dtype).reshape(-1, 1, 1, 1, 1)
   first, _ = density.axis_masses(u[None], index, bandwidth, spec=spec)
@@ -215,11 +240,11 @@ def _masses(samples, bandwidth, spec):
 
 def bin_sums(
   summand: Summand,
-  samples: tuple[Samples, ...],
-  bandwidth: Array,
+  samples: tuple[Planes, ...],
+  bandwidth: Float[Array, ' B'],
   *,
-  spec: EntropySpec,
-) -> Array:
+  spec: DensitySpec,
+) -> Float[Array, 'K B C H W']:
   """sum_{ij} of a summand, see `fused.bin_sums`."""
   h = bandwidth.reshape(1, -1, 1, 1, 1)
   first, second = zip(*(_masses(x, h, spec) for x in samples), strict=True)

@@ -1,0 +1,156 @@
+"""Configurations from files of `configs/`, and the keys changed beside them.
+
+Contract: a file defines `get_config(preset) -> ConfigDict`; whatever is wrong
+with it, or with a key that is set, is one sentence.
+"""
+
+import ast
+from collections.abc import Mapping
+import importlib.util
+import inspect
+from pathlib import Path
+import re
+import traceback
+import typing
+from typing import Any
+
+import ml_collections
+
+from sel_jax import configs
+from sel_jax import fields
+from sel_jax.errors import InputError
+from sel_jax.settings import SECTIONS
+
+_BOOLEANS = {'true': True, 'false': False}
+
+
+def _find(name: str) -> Path:
+  """A file as it is named, or one of the package's own configs."""
+  path = Path(name)
+  if path.is_file():
+    return path
+  own = Path(configs.__path__[0])
+  if path.parent.name == 'configs' and (own / path.name).is_file():
+    return own / path.name
+  there = sorted(p.name for p in own.glob('*.py') if p.name != '__init__.py')
+  raise InputError(
+    f'--config={name}: no such configuration; give a file, or one of configs/: '
+    f'{", ".join(there)}'
+  )
+
+
+def _line_in(path: Path, error: Exception) -> str:
+  """', line N' of the file where an error came from, if it is known."""
+  if isinstance(error, SyntaxError) and error.lineno:
+    return f', line {error.lineno}'
+  frames = traceback.extract_tb(error.__traceback__)
+  lines = [f.lineno for f in frames if Path(f.filename) == path.absolute()]
+  return f', line {lines[-1]}' if lines else ''
+
+
+def load(given: str) -> ml_collections.ConfigDict:
+  """The configuration of `FILE.py` or `FILE.py:PRESET`.
+
+  Raises:
+    InputError: if there is no such file or preset, or the file is broken.
+  """
+  match = re.fullmatch(r'(.*?\.py)(?::(.*))?', given)
+  if not match:
+    raise InputError(
+      f'--config={given}: give FILE.py or FILE.py:PRESET, such as '
+      'configs/lol.py:small'
+    )
+  path, preset = _find(match[1]), match[2]
+  spec = importlib.util.spec_from_file_location(
+    f'_config_{path.stem}', path.absolute()
+  )
+  module = importlib.util.module_from_spec(spec)
+  try:
+    spec.loader.exec_module(module)
+    takes = inspect.signature(module.get_config).parameters
+    config = module.get_config(*([preset] if preset and takes else []))
+  except (InputError, ValueError) as error:
+    raise InputError(f'--config={given}: {error}') from error
+  except Exception as error:
+    raise InputError(
+      f'--config={given}: {path}{_line_in(path, error)}: '
+      f'{type(error).__name__}: {error}'
+    ) from error
+  if not isinstance(config, ml_collections.ConfigDict):
+    raise InputError(
+      f'--config={given}: get_config gave a {type(config).__name__}; return a '
+      'ml_collections.ConfigDict'
+    )
+  if preset and not takes:
+    raise InputError(f'--config={given}: {path.name} has no presets')
+  return config
+
+
+def _hint(path: list[str]) -> Any:
+  """The type of a key, where it is one of a section."""
+  if len(path) < 2 or path[-2] not in SECTIONS:
+    return None
+  found = fields.described(SECTIONS[path[-2]]).get(path[-1])
+  return found.hint if found else None
+
+
+def parse_value(path: list[str], text: str) -> Any:
+  """The value that a person wrote for a key.
+
+  Text stays as it is where the key holds text; elsewhere it is a Python
+  literal, and what is none is left for the key's own check to refuse.
+
+  Args:
+    path: names of the sections and the key.
+    text: what was written.
+  """
+  hint = _hint(path)
+  if hint is str:
+    return text
+  try:
+    value = ast.literal_eval(text)
+  except (ValueError, SyntaxError):
+    value = _BOOLEANS.get(text.lower(), text)
+  if typing.get_origin(hint) is not tuple:
+    return value
+  if isinstance(value, str):
+    value = tuple(part.strip() for part in value.split(',') if part.strip())
+  if not isinstance(value, tuple | list):
+    value = (value,)
+  words = str in typing.get_args(hint)
+  return tuple(str(part) for part in value) if words else tuple(value)
+
+
+def override(
+  config: ml_collections.ConfigDict, changes: Mapping[str, str]
+) -> None:
+  """Sets keys of a configuration, in place.
+
+  Args:
+    config: of `load`.
+    changes: 'section.key' -> value as text.
+
+  Raises:
+    InputError: for a key that is not there.
+  """
+  for name, text in changes.items():
+    *sections, last = path = name.split('.')
+    part = config
+    for depth, one in enumerate(path):
+      if not isinstance(part, ml_collections.ConfigDict) or one not in part:
+        known = part if isinstance(part, ml_collections.ConfigDict) else ()
+        raise InputError(
+          f'config.{".".join(path[: depth + 1])}: unknown key; '
+          f'{fields.close(one, list(known))}'
+        )
+      part = part[one]
+    if isinstance(part, ml_collections.ConfigDict):
+      raise InputError(
+        f'config.{name}={text}: is a section; set a key of it, such as '
+        f'config.{name}.{next(iter(part), "key")}'
+      )
+    holder = config
+    for one in sections:
+      holder = holder[one]
+    with holder.unlocked(), holder.ignore_type():
+      holder[last] = parse_value(path, text)

@@ -1,0 +1,147 @@
+"""Flags that several commands share, and what they ask for.
+
+Contract: a key of the section `eval` is a flag by its own description; nothing
+about it is written here.
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from sel_jax import fields
+from sel_jax import files
+from sel_jax.commands.command_line import Parser
+from sel_jax.data.pairs import PairsSpec
+from sel_jax.errors import InputError
+from sel_jax.errors import SettingError
+from sel_jax.evaluation import fid
+from sel_jax.evaluation import METRICS
+from sel_jax.inference import Enhancer
+from sel_jax.settings import EvalSpec
+
+
+def _offered() -> dict[str, fields.Described]:
+  """Keys of the section `eval` that are flags."""
+  every = fields.described(EvalSpec)
+  return {name: one for name, one in every.items() if one.key.flag}
+
+
+def add_model(parser: Parser, *, many: bool = False) -> None:
+  """Flags of every command that restores images: the model, its sampler."""
+  parser.add_argument(
+    '--checkpoint',
+    action='append' if many else 'store',
+    help='the --workdir of a training run, or weights in .safetensors; '
+    "default: 'shipped', the model that comes with the package",
+  )
+  group = parser.add_argument_group(
+    'the sampler', "instead of the model's own settings"
+  )
+  for name, one in _offered().items():
+    flag = '--' + name.replace('_', '-')
+    if one.hint is bool:
+      group.add_argument(
+        flag,
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help=one.meaning(),
+      )
+    else:
+      group.add_argument(
+        flag,
+        type=one.hint,
+        metavar=one.hint.__name__.upper(),
+        help=one.meaning(),
+      )
+
+
+def load(args: argparse.Namespace, checkpoint: str | None = None) -> Enhancer:
+  """The model that `add_model` asks for.
+
+  Raises:
+    InputError: if there is none, or a flag does not fit it.
+  """
+  given: dict[str, Any] = {name: getattr(args, name) for name in _offered()}
+  try:
+    return Enhancer.from_checkpoint(checkpoint or args.checkpoint, **given)
+  except SettingError as error:
+    if given.get(error.key) is None:
+      raise
+    raise InputError(f'--{error.key}={error.value}: {error.reason}') from None
+
+
+def add_report(parser: Parser) -> None:
+  """Flags of the commands that measure."""
+  parser.add_argument('--split', default='test', help='train, val or test')
+  parser.add_argument(
+    '--tfds', help='name of a prepared TFDS set; --data is its folder'
+  )
+  parser.add_argument(
+    '--metrics',
+    help=f'of {",".join(METRICS)}; default: all whose weights exist',
+  )
+  parser.switch('--fid', help='also the distance of the two sets')
+  parser.add_argument('--json', help='also write the figures to this file')
+  parser.add_argument('--csv', help='also write a line per image to this file')
+  parser.add_argument('--html', help='also write a report with pictures')
+
+
+def metrics(text: str | None) -> list[str]:
+  """Names of the metrics to measure.
+
+  Raises:
+    InputError: for an unknown one, or one whose weights are missing.
+  """
+  names = text.split(',') if text else list(METRICS)
+  for name in list(names):
+    if name not in METRICS:
+      raise InputError(f'--metrics: {name!r} is none of {", ".join(METRICS)}')
+    try:
+      if METRICS[name].available:
+        METRICS[name].available()
+    except InputError as error:
+      if text:
+        raise
+      print(f'{name} is left out: {error}')
+      names.remove(name)
+  if 'psnr' not in names:
+    names.insert(0, 'psnr')  # the report ranks by it
+  return names
+
+
+def check_report(args: argparse.Namespace) -> None:
+  """Early: that figures can be made, and written where they should go.
+
+  Raises:
+    InputError: if they cannot.
+  """
+  if args.fid:
+    fid.require()
+  for path in (args.json, args.csv, args.html):
+    if path:
+      files.ensure_directory(Path(path).absolute().parent)
+
+
+def pairs(args: argparse.Namespace, own: PairsSpec) -> PairsSpec:
+  """The pairs that --data and --tfds ask for, the rest as in `own`.
+
+  Raises:
+    InputError: if there is no folder to measure on.
+  """
+  rest = {
+    field.name: getattr(own, field.name)
+    for field in dataclasses.fields(own)
+    if field.name not in ('source', 'origin')
+  }
+  if args.tfds:
+    return PairsSpec.create(
+      source='tfds', root=args.data or '', name=args.tfds, **rest
+    )
+  if args.data == 'sample':
+    return PairsSpec.create(source='sample')
+  if args.data:
+    return PairsSpec.create(source='folder', root=args.data, **rest)
+  if own.source == 'folder' and own.place == 'folder':
+    raise InputError('--data: give the folder of pairs to measure on')
+  return own

@@ -1,0 +1,95 @@
+"""The geometry: how planes are cut into flat tiles, and joined again.
+
+Axes: P planes, T tiles of all planes, K windows, H and W pixels of a plane, n a
+flat tile with its halo, m its flat outputs. The drawing: see the package.
+"""
+
+import dataclasses
+
+from jax import lax
+import jax.numpy as jnp
+from jaxtyping import Array
+from jaxtyping import Bool
+from jaxtyping import Float
+
+
+@dataclasses.dataclass(frozen=True)
+class Grid:
+  """How planes [H, W] are cut into `ny` x `nx` tiles.
+
+  Attributes:
+    ny: tiles along H.
+    nx: tiles along W.
+    height: outputs of a tile along H.
+    width: outputs of a tile along W.
+    reach: pixels of halo on each side.
+  """
+
+  ny: int
+  nx: int
+  height: int
+  width: int
+  reach: int
+
+  @classmethod
+  def over(cls, shape: tuple[int, int], reach: int, side: int) -> 'Grid':
+    """The grid for planes of a shape.
+
+    Args:
+      shape: [H, W].
+      reach: pixels of halo on each side.
+      side: most outputs of a tile along H and along W.
+    """
+    counts = [-(-length // side) for length in shape]
+    sides = [-(-s // n) for s, n in zip(shape, counts, strict=True)]
+    return cls(*counts, *sides, reach)
+
+  @property
+  def places(self) -> int:
+    """Tiles of a plane."""
+    return self.ny * self.nx
+
+  @property
+  def stride(self) -> int:
+    """S, the distance of a tile's rows in memory."""
+    return self.width + 2 * self.reach
+
+  @property
+  def outputs(self) -> int:
+    """m, length of a flat output plane; `2 reach` columns are not used."""
+    return self.height * self.stride
+
+  def used(self) -> Bool[Array, ' m']:
+    """Which of the flat outputs are pixels of the tile."""
+    return jnp.arange(self.outputs) % self.stride < self.width
+
+  def cut(self, planes: Float[Array, 'P H W']) -> Float[Array, 'T n']:
+    """Flat tiles with their halo, zeros beyond the planes' border."""
+    r = self.reach
+    bottom = self.ny * self.height - planes.shape[1] + r
+    right = self.nx * self.width - planes.shape[2] + r
+    wide = jnp.pad(planes, ((0, 0), (r, bottom), (r, right)))
+    rows = jnp.arange(self.ny)[:, None] * self.height
+    rows = rows + jnp.arange(self.height + 2 * r)[None]
+    columns = jnp.arange(self.nx)[:, None] * self.width
+    columns = columns + jnp.arange(self.stride)[None]
+    tiles = wide[:, rows[:, None, :, None], columns[None, :, None, :]]
+    count = planes.shape[0] * self.places
+    tiles = tiles.reshape(count, (self.height + 2 * r) * self.stride)
+    # Room for the last row's shifts to the right.
+    return jnp.pad(tiles, ((0, 0), (0, 2 * r)))
+
+  def centre(self, tiles: Float[Array, '... n']) -> Float[Array, '... m']:
+    """Flat tiles without their halo, the rows as far apart as before."""
+    start = self.reach * (self.stride + 1)
+    return lax.slice_in_dim(tiles, start, start + self.outputs, axis=-1)
+
+  def join(
+    self, tiles: Float[Array, 'T K m'], shape: tuple[int, int]
+  ) -> Float[Array, 'K P H W']:
+    """Planes of a shape [H, W] from the tiles' flat outputs."""
+    cells = (self.ny, self.nx, tiles.shape[1], self.height, self.stride)
+    x = tiles.reshape(-1, *cells)[..., : self.width]
+    x = x.transpose(3, 0, 1, 4, 2, 5)
+    whole = (self.ny * self.height, self.nx * self.width)
+    return x.reshape(*x.shape[:2], *whole)[:, :, : shape[0], : shape[1]]

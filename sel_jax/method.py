@@ -1,0 +1,73 @@
+"""What is learned: network, diffusion, objective and weighted losses.
+
+Contract: imports no configuration, no data, and does no I/O; `build` makes one
+from settings, a notebook may make one by hand.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+from typing import Any
+
+from flax import linen as nn
+from jaxtyping import Array
+from jaxtyping import Float
+from jaxtyping import Int
+from jaxtyping import Key
+
+from sel_jax import entropy
+from sel_jax.diffusion import IRSDE
+from sel_jax.diffusion import PREDICTIONS
+from sel_jax.entropy import EntropySpec
+from sel_jax.losses import Loss
+from sel_jax.losses import LOSSES
+
+Image = Float[Array, 'B H W C']
+
+# Name of the spatial entropy among the weights and in the logs.
+ENTROPY = 'entropy'
+
+
+@dataclasses.dataclass(frozen=True)
+class Method:
+  """Everything that defines what is learned.
+
+  Attributes:
+    model: the network.
+    sde: the diffusion.
+    predicts: what the network's output stands for, a row of `PREDICTIONS`.
+    objective: a row of `OBJECTIVES`.
+    weights: name of a loss -> its weight, above 0: rows of `LOSSES`, and
+      `ENTROPY`.
+    entropy: the spatial entropy's spec.
+    at_prior: probability that an example is drawn at t = T.
+  """
+
+  model: nn.Module
+  sde: IRSDE
+  predicts: str = 'noise'
+  objective: str = 'optimum'
+  weights: Mapping[str, float] = dataclasses.field(
+    default_factory=lambda: {ENTROPY: 1.0}
+  )
+  entropy: EntropySpec = dataclasses.field(default_factory=EntropySpec)
+  at_prior: float = 0.0
+
+  def estimate_noise(
+    self, params: Any, x_t: Image, mu: Image, t: Int[Array, '*B']
+  ) -> Image:
+    """e_hat from the network; t is [B] or a scalar."""
+    output = self.model.apply({'params': params}, x_t, mu, t)
+    return PREDICTIONS[self.predicts](self.sde, output, x_t, mu, t)
+
+  def losses(self, key: Key[Array, '']) -> dict[str, tuple[float, Loss]]:
+    """Name -> (weight, loss) of those that are on.
+
+    Args:
+      key: draws the neighbour weights of the spatial entropy.
+    """
+    spatial = functools.partial(
+      entropy.spatial_entropy_loss, spec=self.entropy, key=key
+    )
+    table = {ENTROPY: spatial, **LOSSES}
+    return {name: (w, table[name]) for name, w in self.weights.items()}

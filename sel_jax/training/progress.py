@@ -1,0 +1,114 @@
+"""What a person sees of a run while it goes on: a bar, figures, a picture.
+
+Contract: the first process alone writes; the means leave out the updates that
+were skipped, and say how many they were.
+"""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+import sys
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from sel_jax import optimizers
+from sel_jax.images import codec
+from sel_jax.settings import Settings
+from sel_jax.training import cluster
+from sel_jax.training.guard import not_finite
+from sel_jax.training.guard import Scalars
+from sel_jax.training.parallel import STOP
+from sel_jax.training.writers import Writers
+
+# Called with the updates done and their scalars, at each line of the log.
+OnLog = Callable[[int, dict[str, float]], None]
+
+# Side-by-side picture of the last validation, in the run's folder.
+PICTURE = 'enhanced.png'
+
+
+def means(rows: Sequence[Scalars]) -> dict[str, float]:
+  """Means over the updates that were not skipped, and how many were."""
+  rows = [{k: float(v) for k, v in row.items() if k != STOP} for row in rows]
+  sound = [row for row in rows if not not_finite(row)]
+  found = {k: float(np.mean([r[k] for r in sound or rows])) for k in rows[0]}
+  if len(sound) < len(rows):
+    found['skipped'] = len(rows) - len(sound)
+  return found
+
+
+class Progress:
+  """Tells how a run goes, during a `with` block."""
+
+  def __init__(
+    self,
+    settings: Settings,
+    workdir: Path,
+    first: int,
+    on_log: OnLog | None = None,
+  ):
+    """Opens the log.
+
+    Args:
+      settings: of the run.
+      workdir: its folder.
+      first: updates that are done already.
+      on_log: called at each line of the log.
+    """
+    self._workdir, self._on_log = workdir, on_log
+    self._last = settings.train.steps
+    self._rate = optimizers.learning_rate(settings.optim, self._last)
+    self._recent: list[Scalars] = []
+    self._writers = Writers(workdir, first, active=cluster.is_first())
+    self._bar = tqdm(
+      total=self._last,
+      initial=first,
+      unit='step',
+      dynamic_ncols=True,
+      disable=not cluster.is_first(),
+      mininterval=1 if sys.stderr.isatty() else 30,
+    )
+
+  def __enter__(self) -> 'Progress':
+    return self
+
+  def __exit__(self, *_) -> None:
+    self._bar.close()
+    self._writers.close()
+
+  def update(self, done: int, scalars: Scalars, *, log: bool) -> None:
+    """One more update is done; a line of the log, if that is due."""
+    self._recent.append(scalars)
+    if log:
+      found = means(jax.device_get(self._recent))
+      found['lr'] = float(self._rate(done - 1))
+      self._recent.clear()
+      self._writers.scalars(done, found)
+      if self._on_log:
+        self._on_log(done, found)
+      self._bar.set_postfix(loss=f'{found["loss"]:.4f}', refresh=False)
+    self._bar.update()
+
+  def validated(
+    self, done: int, metrics: Mapping[str, float], picture: np.ndarray | None
+  ) -> None:
+    """A validation's figures, and a low | restored | clean strip.
+
+    Args:
+      done: updates done.
+      metrics: of `Validation`.
+      picture: [H, 3W, 3] uint8; the first process has one.
+    """
+    self._writers.scalars(done, {f'val/{k}': v for k, v in metrics.items()})
+    if cluster.is_first() and picture is not None:
+      self._writers.image(done, 'val/low_restored_clean', picture)
+      codec.write_image(self._workdir / PICTURE, picture)
+    self._bar.write(f'step {done}: validation PSNR {metrics["psnr"]:.2f} dB')
+
+  def left(self, done: int) -> None:
+    """The run is saved and ends, before its time if it was asked to."""
+    if done < self._last:
+      self._bar.write(f'stopped and saved at step {done}; run again to go on')

@@ -1,0 +1,73 @@
+"""How good the averaged parameters are, during a run.
+
+Contract: the photographs are shared among the processes and the figures are
+means over all of them, the same in every process.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from sel_jax import build
+from sel_jax.evaluation import evaluator
+from sel_jax.inference import Enhancer
+from sel_jax.settings import Settings
+from sel_jax.training import parallel
+
+METRICS = ('psnr', 'ssim', 'psnr_gt_mean')
+
+
+class Validation:
+  """Restores the validation split with whatever parameters there are."""
+
+  def __init__(self, settings: Settings, *, share: tuple[int, int] = (0, 1)):
+    """Decodes the split, so that a broken file is named before the first step.
+
+    Args:
+      settings: of the run.
+      share: which of how many processes this one is.
+
+    Raises:
+      InputError: if there are no pairs, or a file is broken.
+    """
+    self._pairs = build.validation_pairs(settings)
+    self._enhancer = Enhancer.create(settings)
+    self._limit = settings.eval.images
+    self._share = share
+
+  def __call__(self, params: Any) -> tuple[dict[str, float], np.ndarray | None]:
+    """Restores and measures; every process must call it.
+
+    Args:
+      params: whole, on the host.
+
+    Returns:
+      The means of `METRICS`, and a low | restored | clean strip of the first
+      photograph of this process, if it has any.
+    """
+    picture = None
+
+    def keep_first(name, *, low, restored, clean):
+      nonlocal picture
+      del name
+      if picture is None:
+        picture = np.concatenate([low, restored, clean], axis=1)
+
+    rows = evaluator.evaluate(
+      self._enhancer.with_params(params),
+      self._pairs,
+      limit=self._limit,
+      share=self._share,
+      on_image=keep_first,
+    )
+    values = [[row[name] for name in METRICS] for row in rows]
+    return self._means(np.array(values).reshape(-1, len(METRICS))), picture
+
+  def _means(self, values: np.ndarray) -> dict[str, float]:
+    """Means over the rows of every process; what is undefined is left out."""
+    count = len(evaluator.chosen(len(self._pairs), self._limit))
+    processes = self._share[1]
+    counts = [len(range(p, count, processes)) for p in range(processes)]
+    values = parallel.gather_rows(values, counts)
+    values[~np.isfinite(values)] = np.nan
+    return dict(zip(METRICS, np.nanmean(values, 0).tolist(), strict=True))

@@ -1,0 +1,134 @@
+"""Files that earlier versions wrote go on: tests/before holds some.
+
+Version 0.1.0 with flat configurations wrote them: a run of lol.py:tiny on the
+sample set after two updates, and two pairs of random pixels as TFDS records.
+"""
+
+import json
+from pathlib import Path
+import tarfile
+
+import numpy as np
+import pytest
+
+from sel_jax import settings
+from sel_jax.checkpoints import Checkpoints
+from sel_jax.data import cache
+from sel_jax.data.pairs import open_pairs
+from sel_jax.data.pairs import PairsSpec
+from sel_jax.inference import Enhancer
+from sel_jax.interop import portable
+from sel_jax.settings import Settings
+from sel_jax.training import train
+
+BEFORE = Path(__file__).parent / 'before'
+
+# Key of before -> a value of it and what must come of it.
+RENAMED = {'sde.kind': ('denoising', lambda s: s.sde.name == 'denoising')}
+
+
+def _unpacked(name, folder):
+  with tarfile.open(BEFORE / f'{name}.tar.gz') as archive:
+    archive.extractall(folder, filter='data')
+  return folder
+
+
+@pytest.fixture
+def workdir(tmp_path):
+  return _unpacked('run', tmp_path / 'run')
+
+
+def _stored(workdir):
+  reader = Checkpoints.open(workdir)
+  try:
+    return reader.config(2)
+  finally:
+    reader.close()
+
+
+def test_a_run_of_before_restores_photographs_and_goes_on(workdir):
+  stored = _stored(workdir)
+  assert stored['sde']['kind'] == 'ir' and stored['model']['depth'] == 4
+  enhancer = Enhancer.from_checkpoint(workdir)
+  assert enhancer.step == 2
+  restored = enhancer(np.full((20, 33, 3), 0.1, np.float32))
+  assert restored.shape == (20, 33, 3) and np.isfinite(restored).all()
+  state = train(Settings.parse(stored), workdir)
+  assert int(state.step) == 4
+  assert _stored_names(workdir) >= {'2', '4'}
+
+
+def _stored_names(workdir):
+  return {p.name for p in (workdir / 'checkpoints').iterdir()}
+
+
+def test_every_renamed_key_has_a_test():
+  assert RENAMED.keys() == settings.RENAMED.keys()
+
+
+@pytest.mark.parametrize('old', RENAMED)
+def test_a_renamed_key_is_read(old, workdir):
+  value, came_of_it = RENAMED[old]
+  stored = _stored(workdir)
+  section, key = old.split('.')
+  stored[section][key] = value
+  found = Settings.parse(stored)
+  assert came_of_it(found)
+  assert Settings.parse(found.to_dict()) == found
+  new_section, new_key = settings.RENAMED[old].split('.')
+  assert new_key in found.to_dict()[new_section]
+  assert key not in found.to_dict()[section]
+
+
+def test_the_key_of_today_wins_over_the_one_of_before():
+  found = Settings.parse({'sde': {'kind': 'denoising', 'name': 'ir'}})
+  assert found.sde.name == 'ir'
+
+
+def test_the_shipped_weights_hold_a_configuration_of_before():
+  _, facts = portable.load(_shipped())
+  assert 'kind' in facts['config']['sde']
+  found = Settings.parse(facts['config'])
+  assert found.model.network.patch == 2 and found.eval.steps == 1
+  assert Enhancer.from_checkpoint().settings == found
+
+
+def _shipped():
+  import sel_jax
+
+  return Path(sel_jax.__file__).parent / 'weights' / 'lol.safetensors'
+
+
+def test_records_of_before_are_read(tmp_path):
+  root = _unpacked('tfds', tmp_path)
+  spec = PairsSpec.create(
+    source='tfds', root=str(root / 'tfds'), name='low_light_pairs'
+  )
+  pairs = spec.open('train')
+  assert [pair.name for pair in pairs] == ['0', '1']
+  for pair in pairs:
+    np.testing.assert_array_equal(pair.low, pair.clean // 8)
+    assert pair.clean.max() > 100
+
+
+def test_a_disk_cache_of_before_is_read_and_found(tmp_path):
+  folder = tmp_path / 'decoded'
+  folder.mkdir()
+  low = np.arange(18, dtype=np.uint8).reshape(2, 3, 3)
+  padded = low.tobytes() + bytes(6)
+  (folder / 'pixels.bin').write_bytes(padded + (low + 100).tobytes())
+  entry = {
+    'name': 'a',
+    'low': [0, [2, 3, 3], '|u1'],
+    'target': [24, [2, 3, 3], '|u1'],
+  }
+  (folder / 'index.json').write_text(json.dumps([entry]))
+  (pair,) = cache.DiskPairs(folder)
+  np.testing.assert_array_equal(pair.low, low)
+  np.testing.assert_array_equal(pair.clean, low + 100)
+  # The folder's name is made of what the files say of themselves.
+  sample = open_pairs(PairsSpec.create(source='sample'), 'val')
+  kept = cache.keep(sample, cache.CacheSpec('disk', str(tmp_path / 'kept')))
+  assert len(kept) == 2
+  (made,) = (tmp_path / 'kept').iterdir()
+  assert made.name == 'decoded-1b02c2e116aa9671-0'

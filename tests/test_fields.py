@@ -1,0 +1,216 @@
+"""Keys that are described once: checks, parts, rows, weights."""
+
+import subprocess
+import sys
+
+import hypothesis
+from hypothesis import strategies as st
+import pytest
+
+from sel_jax import fields
+from sel_jax.errors import SettingError
+from sel_jax.fields import key
+
+FRUITS = {}
+
+
+@fields.spec
+class Apple:
+  """A row without bounds."""
+
+  seeds: int = key(5, 'in its core', ge=0)
+  shared: float = key(0.5, 'of both rows')
+
+
+@fields.spec
+class Pear:
+  """Another row."""
+
+  shared: float = key(0.5, 'of both rows')
+  soft: bool = key(True, 'to the touch')
+
+
+FRUITS |= {'apple': Apple, 'pear': Pear}
+
+
+@fields.spec
+class Size:
+  """A part."""
+
+  width: int = key(3, 'of the basket', ge=1)
+  slots: tuple[int, ...] = key((1, 2), 'in each row', ge=1)
+
+
+def heavy(pred, target):
+  """Heavy things count."""
+
+
+LOSSES = {'heavy': heavy}
+
+
+@fields.spec
+class Basket:
+  """All of it."""
+
+  name: str = key('apple', 'the fruit', choices=FRUITS)
+  height: float | str = key(1.0, 'or a rule', gt=0, choices=('golden',))
+  span: tuple[float, float] = key((0.0, 1.0), 'from and to')
+  size: Size = fields.part(Size)
+  fruit: object = fields.row('name', FRUITS, 'apple')
+  weights: tuple = fields.weights(LOSSES)
+
+  def __post_init__(self):
+    if self.span[0] >= self.span[1]:
+      raise fields.refuse(self, 'span', 'must rise')
+
+
+@fields.spec
+class Lidded(Basket):
+  """A spec above another."""
+
+  lid: bool = key(False, 'on top')
+
+  def __post_init__(self):
+    if self.lid and self.height == 'golden':
+      raise fields.refuse(self, 'lid', 'does not fit')
+
+
+def test_every_key_is_listed_once_with_its_rows():
+  found = fields.described(Basket)
+  assert list(found) == [
+    'name', 'height', 'span', 'width', 'slots', 'seeds', 'shared', 'soft',
+    'heavy',
+  ]  # fmt: skip
+  assert found['seeds'].rows == ('apple',)
+  assert found['shared'].rows == ()  # every row has it
+  assert found['width'].rows == ()
+  assert found['heavy'].key.text.startswith('weight of: heavy things count')
+  assert fields.defaults(Basket)['slots'] == (1, 2)
+
+
+def test_flat_values_become_specs_and_flat_values_again():
+  values = {'name': 'pear', 'soft': False, 'width': 7, 'heavy': 2.0}
+  found = fields.build(Basket, values)
+  assert found.fruit == Pear(soft=False) and found.size == Size(width=7)
+  assert found.weights == (('heavy', 2.0),)
+  again = fields.flat(found)
+  assert fields.build(Basket, again) == found
+  assert again['soft'] is False and 'seeds' not in again
+  assert isinstance(hash(found), int)
+
+
+def test_lists_of_json_become_tuples_and_whole_numbers_floats():
+  found = fields.build(Basket, {'slots': [4, 5], 'height': 2, 'span': [0, 2]})
+  assert found.size.slots == (4, 5)
+  assert found.height == 2.0 and isinstance(found.height, float)
+  assert found.span == (0.0, 2.0)
+
+
+WRONG = {
+  'width': [
+    ('3', 'give a whole number, such as 3'),
+    (3.0, 'give a whole number, such as 3'),
+    (True, 'give a whole number, such as 3'),
+    (0, 'must be at least 1'),
+    (None, 'give a whole number'),
+  ],
+  'height': [
+    (0.0, 'must be above 0'),
+    (float('nan'), 'must be finite'),
+    (float('inf'), 'must be finite'),
+    ('goldn', r"choose one of \['golden'\] or a number \(did you mean"),
+    ((1,), 'give a number or text, such as 1.0'),
+  ],
+  'slots': [
+    (3, r'give a tuple, each a whole number, such as \(1, 2\)'),
+    ((1, 0), 'must be at least 1'),
+    ((1, 'x'), 'give a tuple, each a whole number'),
+  ],
+  'span': [
+    ((0.0,), 'give a tuple, 2, each a number'),
+    ((2.0, 1.0), 'must rise'),
+  ],
+  'name': [('plum', r"choose one of \['apple', 'pear'\]"), (1, 'give text')],
+  'heavy': [(-1.0, 'must be at least 0')],
+  'widht': [(1, "widht: unknown key; did you mean 'width'?")],
+}
+
+
+@pytest.mark.parametrize(
+  ('name', 'value', 'message'),
+  [(n, v, m) for n, cases in WRONG.items() for v, m in cases],
+)
+def test_what_does_not_fit_is_named(name, value, message):
+  with pytest.raises(SettingError, match=message) as caught:
+    fields.build(Basket, {name: value})
+  assert caught.value.key == name
+
+
+def test_keys_of_rows_that_were_not_chosen_do_nothing_and_are_told():
+  values = {'name': 'apple', 'soft': False, 'seeds': 4}
+  found = fields.build(Basket, values)
+  assert fields.unused(found, values) == {'soft': ('pear',)}
+  assert fields.unused(found, {**values, 'soft': True}) == {}
+
+
+def test_a_row_added_from_outside_brings_its_keys(monkeypatch):
+  @fields.spec
+  class Plum:
+    stone: int = key(1, 'inside', ge=1)
+
+  monkeypatch.setitem(FRUITS, 'plum', Plum)
+  assert fields.described(Basket)['stone'].rows == ('plum',)
+  found = fields.build(Basket, {'name': 'plum', 'stone': 2})
+  assert found.fruit == Plum(2)
+  with pytest.raises(SettingError, match='at least 1'):
+    fields.build(Basket, {'name': 'plum', 'stone': 0})
+
+
+def test_direct_calls_are_checked_like_configurations():
+  with pytest.raises(SettingError, match=r'^Size.width=0: must be at least 1'):
+    Size(width=0)
+  with pytest.raises(SettingError, match=r'^Basket.span=.*: must rise'):
+    Basket(span=(1.0, 0.0))
+  with pytest.raises(SettingError, match=r'goes with fruit=Pear'):
+    Basket(name='pear')
+  assert Basket(name='pear', fruit=Pear()).fruit.soft
+
+
+def test_rules_of_bases_hold_too():
+  with pytest.raises(SettingError, match='Lidded.span'):
+    Lidded(span=(1.0, 0.0))
+  with pytest.raises(SettingError, match='Lidded.lid=True: does not fit'):
+    Lidded(lid=True, height='golden')
+
+
+@hypothesis.settings(deadline=None)
+@hypothesis.given(
+  st.fixed_dictionaries(
+    {},
+    optional={
+      'name': st.sampled_from(['apple', 'pear']),
+      'height': st.floats(0.1, 10) | st.just('golden'),
+      'width': st.integers(1, 100),
+      'slots': st.lists(st.integers(1, 9)),
+      'seeds': st.integers(0, 9),
+      'shared': st.floats(allow_nan=False, allow_infinity=False),
+      'soft': st.booleans(),
+      'heavy': st.floats(0, 5),
+    },
+  )
+)
+def test_what_is_stored_is_read_again(values):
+  found = fields.build(Basket, values)
+  assert fields.build(Basket, fields.flat(found)) == found
+
+
+def test_pydantic_is_not_imported_before_a_value_is_checked():
+  code = (
+    'import sys; from sel_jax import entropy; '
+    "assert 'pydantic' not in sys.modules; entropy.EntropySpec(); "
+    "assert 'pydantic' in sys.modules"
+  )
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True
+  )
+  assert done.returncode == 0, done.stderr

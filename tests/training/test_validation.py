@@ -1,0 +1,55 @@
+import jax
+import numpy as np
+import pytest
+
+from sel_jax import models
+from sel_jax.configs import sample
+from sel_jax.data.pairs import Pair
+from sel_jax.evaluation import evaluator
+from sel_jax.inference import Enhancer
+from sel_jax.settings import Settings
+from sel_jax.training.validation import Validation
+
+SETTINGS = Settings.parse(sample.get_config()).changed(
+  {'model.width': 4, 'model.enc': (1,), 'model.dec': (1,), 'eval.steps': 1}
+)
+
+
+def _params(seed):
+  model = SETTINGS.model.network
+  return models.init_params(model, jax.random.key(seed))
+
+
+def test_validation_measures_as_evaluation_does():
+  validate = Validation(SETTINGS)
+  found = []
+  for seed in (0, 1):
+    metrics, picture = validate(_params(seed))
+    enhancer = Enhancer.create(SETTINGS, _params(seed))
+    rows = evaluator.evaluate(enhancer, validate._pairs, limit=1)
+    assert metrics == {name: rows[0][name] for name in metrics}
+    height, width, _ = validate._pairs[0].low.shape
+    assert picture.shape == (height, 3 * width, 3)
+    found.append(metrics)
+  assert found[0]['psnr'] != found[1]['psnr']
+  assert validate._enhancer.restorer._run._cache_size() == 1  # one compilation
+
+
+def test_processes_share_the_work_and_its_result(monkeypatch):
+  (pair, *_) = Validation(SETTINGS)._pairs
+  dark = pair.low
+  pairs = [Pair(str(n), dark, dark + np.uint8(n)) for n in range(3)]
+  monkeypatch.setattr('sel_jax.build.validation_pairs', lambda _: pairs)
+  settings = SETTINGS.changed({'eval.images': 0})
+  whole, _ = Validation(settings)(_params(0))
+  found = []
+
+  def gather(rows, counts):
+    assert counts == [2, 1] and len(rows) == counts[len(found)]
+    found.append(rows)
+    return np.concatenate(found)
+
+  monkeypatch.setattr('sel_jax.training.parallel.gather_rows', gather)
+  for rank in (0, 1):
+    shared, _ = Validation(settings, share=(rank, 2))(_params(0))
+  assert shared == pytest.approx(whole)
