@@ -89,7 +89,8 @@ class Launch:
       *(f'--config.{key}={value}' for key, value in settings.items()),
     ]
     env = dict(os.environ, JAX_PLATFORMS='cpu')
-    env['XLA_FLAGS'] = f'--xla_force_host_platform_device_count={self.devices}'
+    simulated = f'--xla_force_host_platform_device_count={self.devices}'
+    env['XLA_FLAGS'] = f'{simulated} {self.xla_flags}'
     port, started = free_port(), []
     self.workdir.parent.mkdir(parents=True, exist_ok=True)
     for rank in range(self.processes):

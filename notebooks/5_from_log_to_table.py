@@ -71,9 +71,8 @@ pictures = []
 for sampler, steps in (('posterior', 5), ('dpm2m', 5)):
   enhancer = Enhancer.from_checkpoint(workdir, sampler=sampler, steps=steps)
   found = evaluator.evaluate(
-    enhancer.many,
+    enhancer,
     pairs,
-    at_once=enhancer.at_once,
     on_image=lambda name, **images: pictures.append(images),
   )
   summary = text_report.summarize(found)

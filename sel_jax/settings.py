@@ -35,6 +35,9 @@ _log = logging.getLogger(__name__)
 
 DTYPES = ('float32', 'bfloat16')
 BACKENDS = ('shard_map', 'pmap')
+# Sides of what the device sees are multiples of it, so that photographs of
+# neighbouring sizes share a program; a network may ask for more.
+MULTIPLE = 32
 
 # Key of before -> key of today: stored configurations and people's files.
 RENAMED = {'sde.kind': 'sde.name'}
@@ -169,7 +172,7 @@ class EvalSpec:
   tile: int = key(
     640,
     'photographs with a longer side are restored in tiles of this side, a '
-    'multiple of 32; 0 is never',
+    f'multiple of {MULTIPLE}; 0 is never',
     ge=0,
   )
   overlap: int = key(
@@ -188,8 +191,8 @@ class EvalSpec:
   )
 
   def __post_init__(self):
-    if self.tile % 32:
-      raise fields.refuse(self, 'tile', 'give a multiple of 32, or 0')
+    if self.tile % MULTIPLE:
+      raise fields.refuse(self, 'tile', f'give a multiple of {MULTIPLE}, or 0')
     if self.tile and self.overlap > self.tile // 2:
       raise fields.refuse(
         self, 'overlap', f'give 0 to half of tile={self.tile}'
@@ -209,6 +212,22 @@ def _renamed(values: Mapping[str, Any]) -> dict[str, Any]:
       value = part.pop(old_key)
       other, new_key = new.split('.')
       found.setdefault(other, {}).setdefault(new_key, value)
+  return found
+
+
+def _changed(
+  values: Mapping[str, Any], changes: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Nested sections with some keys changed."""
+  found = dict(values)
+  for path, value in changes.items():
+    section, dot, name = path.partition('.')
+    if dot and section not in SECTIONS:
+      raise InputError(
+        f'config.{path}: unknown section; {fields.close(section, SECTIONS)}'
+      )
+    part = {**found.get(section, {}), name: value} if dot else value
+    found[section] = part
   return found
 
 
@@ -257,7 +276,9 @@ class Settings:
 
   @classmethod
   def parse(
-    cls, config: ml_collections.ConfigDict | Mapping[str, Any]
+    cls,
+    config: ml_collections.ConfigDict | Mapping[str, Any],
+    changes: Mapping[str, Any] | None = None,
   ) -> 'Settings':
     """Reads and checks a configuration.
 
@@ -265,6 +286,8 @@ class Settings:
       config: nested sections, of `configs/` or as a checkpoint stores them,
         those of earlier versions too; keys that are missing take their
         defaults.
+      changes: 'section.key' -> value, or 'seed' -> value, instead of what the
+        configuration says.
 
     Raises:
       InputError: naming the first key that is wrong, as on the command line,
@@ -272,7 +295,7 @@ class Settings:
     """
     if isinstance(config, ml_collections.ConfigDict):
       config = config.to_dict()
-    values = _renamed(config)
+    values = _renamed(_changed(config, changes or {}))
     known = {'seed', *SECTIONS}
     for name in values:
       if name not in known:
@@ -304,18 +327,7 @@ class Settings:
     Raises:
       InputError: for an unknown key, or a value that does not fit.
     """
-    values = self.to_dict()
-    for path, value in changes.items():
-      section, dot, name = path.partition('.')
-      if not dot:
-        values[section] = value
-      elif section not in SECTIONS:
-        raise InputError(
-          f'config.{path}: unknown section; {fields.close(section, SECTIONS)}'
-        )
-      else:
-        values[section] = {**values[section], name: value}
-    return Settings.parse(values)
+    return Settings.parse(self.to_dict(), changes)
 
 
 # Name of a section -> its spec.

@@ -8,10 +8,10 @@ import optax
 import pytest
 
 from sel_jax.checkpoints import Checkpoints
-from sel_jax.checkpoints import DamagedCheckpoint
+from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
-from sel_jax.training.loop import _train_item
 from sel_jax.training.state import TrainState
+from sel_jax.training.store import _train_item
 
 CONFIG = {'model': {'width': 4}, 'list': [1, 2.5, 'three', None]}
 
@@ -82,7 +82,7 @@ def test_a_flipped_bit_is_noticed_and_the_older_one_is_taken(tmp_path, caplog):
   checkpoints.close()
   _damage(checkpoints.directory / '2' / 'train')
   reader = Checkpoints.open(tmp_path)
-  with pytest.raises(DamagedCheckpoint, match=r'checkpoints/2: damaged'):
+  with pytest.raises(DamagedCheckpointError, match=r'checkpoints/2: damaged'):
     reader.restore(2, **_like())
   step, items, _ = reader.restore_latest(**_like())
   assert step == 1

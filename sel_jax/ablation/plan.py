@@ -11,14 +11,13 @@ from typing import Any
 import ml_collections
 
 from sel_jax import fields
+from sel_jax.ablation.trials import every_trial
 from sel_jax.ablation.trials import Trial
-from sel_jax.ablation.trials import trials
 from sel_jax.data.folders import SPLITS
 from sel_jax.errors import InputError
 from sel_jax.errors import SettingError
 from sel_jax.evaluation import METRICS
 from sel_jax.fields import key
-from sel_jax.settings import Settings
 
 
 @fields.spec
@@ -62,13 +61,13 @@ class Plan:
     values: dict[str, Any] = dict(config.to_dict())
     if not {'base', 'variants'} <= values.keys():
       raise InputError('--config: no ablation; see configs/ablations.py')
-    base = Settings.parse(values.pop('base'))
+    base = values.pop('base')
     variants = _variants(values.pop('variants'))
     try:
       spec = fields.build(PlanSpec, values)
     except SettingError as error:
       raise error.of('config') from None
-    return cls(spec, trials(base, variants, spec.seeds))
+    return cls(spec, every_trial(base, variants, spec.seeds))
 
 
 def _variants(given: Any) -> dict[str, Mapping[str, Any]]:

@@ -50,7 +50,10 @@ class Trial:
 
 
 def _trial(
-  base: Settings, variant: str, changes: Mapping[str, Any], seed: int
+  base: Mapping[str, Any],
+  variant: str,
+  changes: Mapping[str, Any],
+  seed: int,
 ) -> Trial:
   if 'seed' in changes:
     raise InputError(
@@ -58,20 +61,21 @@ def _trial(
       'common; list it among the seeds'
     )
   try:
-    return Trial(variant, seed, base.changed({**changes, 'seed': seed}))
+    settings = Settings.parse(base, {**changes, 'seed': seed})
+    return Trial(variant, seed, settings)
   except InputError as error:
     raise InputError(f'variant {variant!r}: {error}') from error
 
 
-def trials(
-  base: Settings,
+def every_trial(
+  base: Mapping[str, Any],
   variants: Mapping[str, Mapping[str, Any]],
   seeds: Sequence[int],
 ) -> list[Trial]:
   """Every variant with every seed, seed by seed.
 
   Args:
-    base: settings that variants change.
+    base: nested sections that variants change, as of a configuration.
     variants: name -> {'section.key': value}; the first is the baseline.
     seeds: of the runs.
 
@@ -154,7 +158,7 @@ def run(
   """Does trials one after another, and keeps their results in one file.
 
   Args:
-    todo: from `trials`.
+    todo: from `every_trial`.
     workdir: a folder for each trial, and `results.json`.
     split: to measure on.
     names: of `evaluation.METRICS`.

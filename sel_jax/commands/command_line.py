@@ -171,8 +171,12 @@ def run(main: Callable[[], int | None]) -> None:
   set_up()
   try:
     status = main() or 0
-  except (InputError, ArithmeticError, StuckProcessError) as error:
+  except (InputError, ArithmeticError) as error:
     status = fail(error)
+  except StuckProcessError as error:
+    status = fail(error)
+    sys.stderr.flush()
+    os._exit(status)  # JAX would wait for the other process once more
   except BrokenPipeError:  # as in `... | head`
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     status = 1

@@ -147,9 +147,8 @@ class Described:
     words = {'ge': 'from {:g}', 'gt': 'above {:g}', 'le': 'to {:g}'}
     words['lt'] = 'below {:g}'
     limits = self.key.limits
-    return ', '.join(
-      w.format(limits[n]) for n, w in words.items() if n in limits
-    )
+    found = [w.format(limits[n]) for n, w in words.items() if n in limits]
+    return (' ' if 'le' in limits else ', ').join(found)
 
 
 @functools.cache

@@ -215,9 +215,3 @@ class Restorer:
   def bind(self, params: Any) -> Callable[..., np.ndarray]:
     """Image -> restored image, with these parameters."""
     return functools.partial(self, jax.device_put(params))
-
-  def bind_many(
-    self, params: Any
-  ) -> Callable[[list[np.ndarray]], list[np.ndarray]]:
-    """Images -> restored images, with these parameters."""
-    return functools.partial(self.many, params)

@@ -23,9 +23,8 @@ from sel_jax.diffusion.samplers import combine
 from sel_jax.diffusion.samplers import draw_key
 from sel_jax.diffusion.samplers import restrict
 from sel_jax.diffusion.samplers import row_noise
+from sel_jax.settings import MULTIPLE
 
-# Sides are rounded up to it at least, so that nearby sizes share a program.
-ALIGN = 32
 _BAND = 64
 _BAND_WIDTH = 512
 
@@ -35,11 +34,11 @@ Estimate = Callable[[Any, np.ndarray, np.ndarray, int], jax.Array]
 
 
 def side_multiple(model: nn.Module) -> int:
-  """The least common multiple of `ALIGN` and the network's own multiple.
+  """The least common multiple of `MULTIPLE` and the network's own, if any.
 
   Sides of what the network sees are multiples of it.
   """
-  return math.lcm(ALIGN, model.multiple)
+  return math.lcm(MULTIPLE, getattr(model, 'multiple', 1))
 
 
 def round_up(side: int, multiple: int) -> int:
@@ -48,7 +47,7 @@ def round_up(side: int, multiple: int) -> int:
 
 
 def tile_starts(
-  length: int, tile: int, overlap: int, multiple: int = ALIGN
+  length: int, tile: int, overlap: int, multiple: int = MULTIPLE
 ) -> np.ndarray:
   """Where tiles begin along one side, evenly spread, overlapping enough.
 
@@ -115,7 +114,7 @@ class Tiling:
     width: int,
     tile: int,
     overlap: int,
-    multiple: int = ALIGN,
+    multiple: int = MULTIPLE,
   ) -> 'Tiling':
     """Covers a photograph; a side shorter than the tile has a shorter tile."""
     size = tuple(round_up(side, multiple) for side in (height, width))
@@ -200,7 +199,7 @@ class TiledSampler:
   at_once: int = 1
   clip: bool = True
   dynamic: float = 0.0
-  multiple: int = ALIGN
+  multiple: int = MULTIPLE
 
   def __call__(
     self,

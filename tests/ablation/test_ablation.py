@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 
 from sel_jax.ablation import report
+from sel_jax.ablation.trials import every_trial
 from sel_jax.ablation.trials import run as run_trials
 from sel_jax.ablation.trials import summarize
-from sel_jax.ablation.trials import trials
 from sel_jax.configs import ablations
 from sel_jax.errors import InputError
-from sel_jax.settings import Settings
 
 
 def _result(variant, seed, gain):
@@ -58,7 +57,7 @@ def test_table_and_plot_show_every_variant():
 def test_every_preset_resolves(preset):
   config = ablations.get_config(preset)
   variants = {name: dict(changes) for name, changes in config.variants}
-  found = trials(Settings.parse(config.base), variants, config.seeds)
+  found = every_trial(config.base.to_dict(), variants, config.seeds)
   assert len(found) == len(variants) * len(config.seeds)
   texts = [json.dumps(t.settings.to_dict(), sort_keys=True) for t in found]
   assert len(set(texts)) == len(texts)  # no two are the same run
@@ -77,14 +76,21 @@ def test_every_preset_resolves(preset):
   ],
 )
 def test_variants_that_do_not_fit_are_named(variants, message):
-  base = Settings.parse(ablations.get_config('tiny').base)
+  base = ablations.get_config('tiny').base.to_dict()
   with pytest.raises(InputError, match=message):
-    trials(base, variants, (0,))
+    every_trial(base, variants, (0,))
+
+
+def test_a_variant_that_chooses_a_row_finds_its_keys_in_the_base():
+  base = ablations.get_config('tiny').base.to_dict()
+  base['optim']['milestones'] = (2, 3)  # of another schedule than the base's
+  (trial,) = every_trial(base, {'a': {'optim.schedule': 'multistep'}}, (0,))
+  assert trial.settings.optim.course.milestones == (2, 3)
 
 
 def test_results_of_before_are_those_of_the_same_settings(tmp_path):
   base = ablations.get_config('tiny').base
-  todo = trials(Settings.parse(base), {'a': {}}, (3,))
+  todo = every_trial(base.to_dict(), {'a': {}}, (3,))
   stored = json.loads(base.to_json_best_effort()) | {'seed': 3}
   stored['sde']['kind'] = stored['sde'].pop('name', 'ir')  # of version 0.1
   results = tmp_path / 'results.json'

@@ -62,7 +62,7 @@ def test_data_prints_a_table(tmp_path):
 
 def test_a_failed_row_says_why():
   row = measure.in_child('benchmarks.entropy', ['--only=tiles', '--levels=1'])
-  assert 'give at least 2' in row['error']
+  assert 'must be at least 2' in row['error']
 
 
 def test_operations_are_counted_through_loops():

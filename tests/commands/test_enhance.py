@@ -176,4 +176,4 @@ def test_settings_of_the_estimate_are_flags(run, trained, tmp_path):
   assert np.any(results[0] != results[1])
   assert np.any(results[0] != results[2])
   done = run('enhance', photo, here, '--dynamic=2')
-  assert done.returncode == 2 and 'config.eval.dynamic=2.0' in done.stderr
+  assert done.returncode == 2 and '--dynamic=2.0: must be at' in done.stderr

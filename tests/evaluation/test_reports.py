@@ -141,10 +141,10 @@ def test_what_is_missing_is_named(run, pairs, tmp_path):
   assert done.returncode == 2 and str(folder) in done.stderr
   folder.mkdir()
   done = run('compare', data, f'a={folder}', '--metrics=psnr')
-  assert done.returncode == 2 and "no restored for pair '0'" in done.stderr
+  assert done.returncode == 2 and "no output for pair '0'" in done.stderr
   codec.write_image(folder / '0.png', np.zeros((5, 5, 3), np.uint8))
   done = run('compare', data, f'a={folder}', '--metrics=psnr')
-  assert done.returncode == 2 and 'is 5x5 and its target 30x21' in done.stderr
+  assert done.returncode == 2 and 'is 5x5 and its clean image 30' in done.stderr
   done = run('compare', data, f'a={folder}', f'a={folder}')
   assert done.returncode == 2 and 'a name of its own' in done.stderr
   done = run('compare', data, f'a={folder}', '--metrics=psnr,beauty')

@@ -8,7 +8,7 @@ import sys
 # For processes whose programs are compiled once and hardly run.
 QUICK_XLA = '--xla_backend_optimization_level=0'
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 ENVIRONMENT = dict(os.environ, XLA_FLAGS=QUICK_XLA)
 
 

@@ -21,8 +21,9 @@ def test_it_is_small_and_knows_nothing_of_where_it_was_made(shipped):
   path = _resolved(None)
   assert path == _resolved(SHIPPED)
   assert path.stat().st_size <= 25e6
-  assert shipped.config.data.root == ''
-  assert shipped.config.data.leave_test_scenes
+  data = shipped.settings.data.pairs
+  assert data.origin.root == ''
+  assert data.leave_test_scenes
   assert shipped.step > 0
   facts = path.with_name(f'{path.name}.json').read_text()
   assert '/tmp' not in facts and '/home' not in facts

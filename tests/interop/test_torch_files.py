@@ -49,9 +49,11 @@ def test_a_published_file_becomes_a_checkpoint_of_equal_output(
              'eval.steps=4')  # fmt: skip
   assert done.returncode == 0, done.stderr
   enhancer = Enhancer.from_checkpoint(folder)
-  assert enhancer.config.sde.steps == 20 and enhancer.spec.steps == 4
+  assert enhancer.settings.sde.spec.steps == 20 and enhancer.spec.steps == 4
   cfg = json.loads(str(numbers['cfg']))
-  assert enhancer.config.model.width == cfg.get('width', cfg.get('nf'))
+  assert enhancer.settings.model.network.width == cfg.get(
+    'width', cfg.get('nf')
+  )
   found = jax.jit(enhancer.method.model.apply)(
     {'params': enhancer.params},
     nhwc(numbers['x']),

@@ -1,7 +1,8 @@
 """Box means of one bin pair's planes in a flat tile, and their transpose.
 
-A box sum is a sum over columns of sums over rows, each of them shifts of one
-flat plane. Every plane that several shifts read is formed once, behind a fence.
+Contract: pure functions of flat planes; the transpose is exact. A box sum is a
+sum over columns of sums over rows, each of them shifts of one flat plane. Every
+plane that several shifts read is formed once, behind a fence.
 
 Axes: K windows, n a flat tile with its halo, m its flat outputs, t those with
 the margin of zeros that the transpose reads.

@@ -1,5 +1,7 @@
 """The geometry: how planes are cut into flat tiles, and joined again.
 
+Contract: sizes alone decide; cut tiles joined again are the planes.
+
 Axes: P planes, T tiles of all planes, K windows, H and W pixels of a plane, n a
 flat tile with its halo, m its flat outputs. The drawing: see the package.
 """

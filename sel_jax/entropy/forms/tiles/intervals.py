@@ -1,5 +1,8 @@
 """Which bin pairs hold mass, and the loop over them.
 
+Contract: a pair that is left out holds less than a rounding of the mass of a
+tile; NaN is never left out.
+
 Axes: L bins, i or j, n a flat tile with its halo. The drawing: see the package.
 """
 

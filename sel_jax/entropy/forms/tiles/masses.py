@@ -1,5 +1,8 @@
 """The masses of a tile's pixels, with a dictionary of bins of the tile's own.
 
+Contract: zero beyond the border; what a shorter dictionary merges is below one
+rounding of the sum.
+
 Axes: L bins, n a flat tile with its halo.
 """
 
