@@ -16,7 +16,7 @@ import time
 import jax
 import jax.numpy as jnp
 
-from benchmarks import measure
+from benchmarks.lib import measure
 from benchmarks.step import flops
 from sel_jax import build
 from sel_jax.configs import lol

@@ -13,7 +13,7 @@ import argparse
 import tempfile
 import time
 
-from benchmarks import measure
+from benchmarks.lib import measure
 from sel_jax.data import cache
 from sel_jax.data import pairs
 from sel_jax.data import pipeline

@@ -13,8 +13,8 @@ import tempfile
 
 import jax
 
-from benchmarks import measure
-from benchmarks import runs
+from benchmarks.lib import measure
+from benchmarks.lib import runs
 from sel_jax import allocator
 from sel_jax import training
 from sel_jax.configs import lol

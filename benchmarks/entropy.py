@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import measure
+from benchmarks.lib import measure
 from sel_jax import entropy
 from sel_jax.entropy import fused
 
@@ -99,7 +99,7 @@ def _in_jax(args: argparse.Namespace) -> measure.Row:
 def _in_torch(args: argparse.Namespace) -> measure.Row:
   import torch
 
-  from benchmarks import torch_baseline
+  from benchmarks.lib import torch_baseline
 
   if (args.distance, args.kernel) != ('hellinger', 'logistic'):
     raise ValueError('the baseline knows hellinger with the logistic kernel')

@@ -18,8 +18,8 @@ import signal
 import tempfile
 import time
 
-from benchmarks import measure
-from benchmarks import runs
+from benchmarks.lib import measure
+from benchmarks.lib import runs
 
 COLUMNS = {
   'kill': 'd',

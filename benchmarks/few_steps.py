@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import measure
+from benchmarks.lib import measure
 from sel_jax import allocator
 from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pairs import PairsSpec

@@ -67,8 +67,10 @@ def main() -> None:
       low, clean = _case(name, exposure)
       restored = enhancer(low)
       rows.append(_strip(low, restored, clean))
-      pair = (codec.to_uint8(x) for x in (restored, clean))
-      print(f'{file}: {name} at {exposure}: PSNR {metrics.psnr(*pair):.2f} dB')
+      figure = metrics.psnr(
+        restored=codec.to_uint8(restored), clean=codec.to_uint8(clean)
+      )
+      print(f'{file}: {name} at {exposure}: PSNR {figure:.2f} dB')
     codec.write_image(folder / file, np.concatenate(rows))
 
 

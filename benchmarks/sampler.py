@@ -15,8 +15,8 @@ import itertools
 import jax
 import numpy as np
 
-from benchmarks import analytic
-from benchmarks import measure
+from benchmarks.lib import analytic
+from benchmarks.lib import measure
 from sel_jax import allocator
 from sel_jax import build
 from sel_jax import models

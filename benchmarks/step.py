@@ -22,7 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import measure
+from benchmarks.lib import measure
 from sel_jax import allocator
 from sel_jax import build
 from sel_jax import models
@@ -147,7 +147,7 @@ def _in_jax(args: argparse.Namespace) -> measure.Row:
 def _in_torch(args: argparse.Namespace) -> measure.Row:
   import torch
 
-  from benchmarks import torch_baseline
+  from benchmarks.lib import torch_baseline
 
   settings = _settings(args)
   model = settings.model.network

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import skimage.data
 
-from benchmarks import measure
+from benchmarks.lib import measure
 from sel_jax import allocator
 from sel_jax import files
 from sel_jax.images import codec

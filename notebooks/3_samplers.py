@@ -11,8 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import skimage.data
 
-from benchmarks.analytic import error
-from benchmarks.analytic import GaussianData
+from benchmarks.lib.analytic import error
+from benchmarks.lib.analytic import GaussianData
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion import sample

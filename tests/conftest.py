@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks.runs import make_pairs
+from benchmarks.lib.runs import make_pairs
 from sel_jax.commands import command_line
 
 GOLDEN = Path(os.environ.get('SEL_GOLDEN') or Path(__file__).parent / 'golden')

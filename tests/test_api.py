@@ -6,6 +6,7 @@ import pkgutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import sel_jax
@@ -31,6 +32,29 @@ def test_public_names_are_documented(package):
   assert names
   for name, value in names:
     assert value.__doc__, name
+
+
+TWO_IMAGES = {'low', 'clean', 'restored'}
+
+
+@pytest.mark.parametrize('package', ['data', 'evaluation', 'inference'])
+def test_images_come_by_keyword_wherever_two_of_them_meet(package):
+  for info in pkgutil.iter_modules(
+    importlib.import_module(f'sel_jax.{package}').__path__
+  ):
+    module = importlib.import_module(f'sel_jax.{package}.{info.name}')
+    for name, function in vars(module).items():
+      public = inspect.isfunction(function) and not name.startswith('_')
+      if not public or function.__module__ != module.__name__:
+        continue
+      parameters = inspect.signature(function).parameters
+      images = [
+        p
+        for p in parameters.values()
+        if p.name in TWO_IMAGES and p.annotation is np.ndarray
+      ]
+      by_keyword = all(p.kind is p.KEYWORD_ONLY for p in images)
+      assert len(images) < 2 or by_keyword, f'{module.__name__}.{name}'
 
 
 @pytest.mark.parametrize('package', ['diffusion', 'entropy', 'models'])

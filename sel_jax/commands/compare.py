@@ -64,9 +64,11 @@ def main() -> None:
       ):
         bar.update()
         if frechet:
-          frechet.add(restored, clean)
+          frechet.add(restored=restored, clean=clean)
         if args.html:
-          shots[method][name] = html_report.Shot.create(low, restored, clean)
+          shots[method][name] = html_report.Shot.create(
+            low=low, restored=restored, clean=clean
+          )
 
       rows = evaluator.evaluate_outputs(
         folder, pairs, names=names, on_image=on_image

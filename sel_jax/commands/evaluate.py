@@ -60,9 +60,11 @@ def _measure(args, checkpoint, names, folder) -> tuple[text_report.Entry, dict]:
   def on_image(name, low, restored, clean):
     bar.update()
     if frechet:
-      frechet.add(restored, clean)
+      frechet.add(restored=restored, clean=clean)
     if args.html:
-      shots[name] = html_report.Shot.create(low, restored, clean)
+      shots[name] = html_report.Shot.create(
+        low=low, restored=restored, clean=clean
+      )
     if folder:
       codec.write_image(folder / f'{name}.png', restored)
 

@@ -41,17 +41,18 @@ class AugmentSpec:
 
 def augment_pair(
   rng: np.random.Generator,
+  spec: AugmentSpec,
+  *,
   low: np.ndarray,
   clean: np.ndarray,
-  spec: AugmentSpec,
 ) -> tuple[np.ndarray, np.ndarray]:
   """One random crop of a pair.
 
   Args:
     rng: draws everything.
+    spec: what is drawn.
     low: [H, W, 3], at least `spec.crop` on each side.
     clean: shape of `low`.
-    spec: what is drawn.
 
   Returns:
     Both as [crop, crop, 3] float32 in [0, 1].

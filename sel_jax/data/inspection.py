@@ -60,7 +60,7 @@ def _contrast(image: np.ndarray) -> np.ndarray:
 
 
 def alignment(
-  low: np.ndarray, clean: np.ndarray
+  *, low: np.ndarray, clean: np.ndarray
 ) -> tuple[tuple[float, float], float]:
   """How far two images of one view are apart, by phase correlation.
 
@@ -85,7 +85,7 @@ def _look(pair: folders.FilePair) -> _Looked | InputError:
     low, clean = folders.read_pair(pair)
   except InputError as error:
     return error
-  shift, likeness = alignment(low, clean)
+  shift, likeness = alignment(low=low, clean=clean)
   return _Looked(
     pair.name,
     hashlib.sha256(clean.tobytes()).hexdigest(),

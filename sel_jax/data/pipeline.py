@@ -37,7 +37,7 @@ def _augmented(
 ) -> Batch:
   """A random crop of a pair, see `augment_pair`."""
   _check_size(pair, spec.crop)
-  low, clean = augment_pair(rng, pair.low, pair.clean, spec)
+  low, clean = augment_pair(rng, spec, low=pair.low, clean=pair.clean)
   return {'low': low, 'clean': clean}
 
 

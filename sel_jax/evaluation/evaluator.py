@@ -61,11 +61,14 @@ def measure(
   Returns:
     name -> value; GT-mean rows end in '_gt_mean'.
   """
-  matched = metrics.match_gt_mean(restored, clean)
+  matched = metrics.match_gt_mean(restored=restored, clean=clean)
   found = [metrics.METRICS[name].function for name in names]
-  values = {n: f(restored, clean) for n, f in zip(names, found, strict=True)}
+  values = {
+    n: f(restored=restored, clean=clean)
+    for n, f in zip(names, found, strict=True)
+  }
   for name, function in zip(names, found, strict=True):
-    values[f'{name}_gt_mean'] = function(matched, clean)
+    values[f'{name}_gt_mean'] = function(restored=matched, clean=clean)
   return values
 
 

@@ -46,7 +46,7 @@ class FrechetDistance:
     self._network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[2048]]).eval()
     self._features: tuple[list, list] = ([], [])
 
-  def add(self, restored: np.ndarray, clean: np.ndarray) -> None:
+  def add(self, *, restored: np.ndarray, clean: np.ndarray) -> None:
     """One pair of uint8 images [H, W, 3]."""
     import torch
 

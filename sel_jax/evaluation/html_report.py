@@ -89,7 +89,9 @@ class Shot:
   clean: bytes
 
   @classmethod
-  def create(cls, low: np.ndarray, restored: np.ndarray, clean: np.ndarray):
+  def create(
+    cls, *, low: np.ndarray, restored: np.ndarray, clean: np.ndarray
+  ) -> 'Shot':
     """From [H, W, 3] uint8 images."""
     return cls(*(_jpeg(image) for image in (low, restored, clean)))
 

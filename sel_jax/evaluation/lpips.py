@@ -38,11 +38,11 @@ def _network(net: str):
   return jax.jit(functools.partial(evaluator.lpips.apply, evaluator.params))
 
 
-def distance(image: np.ndarray, clean: np.ndarray, *, net: str) -> float:
+def distance(*, restored: np.ndarray, clean: np.ndarray, net: str) -> float:
   """LPIPS of two images; 0 for equal ones.
 
   Args:
-    image: [H, W, 3] uint8.
+    restored: [H, W, 3] uint8.
     clean: the same shape.
     net: a key of `NETS`.
 
@@ -52,8 +52,8 @@ def distance(image: np.ndarray, clean: np.ndarray, *, net: str) -> float:
   Raises:
     InputError: if the weights are not installed.
   """
-  if min(image.shape[:2]) < LEAST_SIDE:
+  if min(restored.shape[:2]) < LEAST_SIDE:
     return float('nan')
-  pair = (x[None].astype(np.float32) / 127.5 - 1 for x in (image, clean))
+  pair = (x[None].astype(np.float32) / 127.5 - 1 for x in (restored, clean))
   with jax.numpy_rank_promotion('allow'):
     return float(np.asarray(_network(net)(*pair)).ravel()[0])

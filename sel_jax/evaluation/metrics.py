@@ -24,20 +24,20 @@ _GRAY = np.array([0.299, 0.587, 0.114])
 _SSIM_SIDE = 11
 
 
-def _check(image: np.ndarray, clean: np.ndarray) -> None:
-  if image.shape != clean.shape or image.ndim != 3:
-    raise ValueError(f'shapes differ: {image.shape} and {clean.shape}')
-  if image.dtype != np.uint8 or clean.dtype != np.uint8:
-    raise ValueError(f'uint8 is needed, not {image.dtype} and {clean.dtype}')
+def _check(restored: np.ndarray, clean: np.ndarray) -> None:
+  if restored.shape != clean.shape or restored.ndim != 3:
+    raise ValueError(f'shapes differ: {restored.shape} and {clean.shape}')
+  if restored.dtype != np.uint8 or clean.dtype != np.uint8:
+    raise ValueError(f'uint8 is needed, not {restored.dtype} and {clean.dtype}')
 
 
-def psnr(image: np.ndarray, clean: np.ndarray) -> float:
+def psnr(*, restored: np.ndarray, clean: np.ndarray) -> float:
   """Peak signal-to-noise ratio in dB over all pixels and channels.
 
     10 log10(255^2 / mean (a - b)^2)
 
   Args:
-    image: [H, W, 3] uint8.
+    restored: [H, W, 3] uint8.
     clean: the same shape.
 
   Returns:
@@ -46,18 +46,18 @@ def psnr(image: np.ndarray, clean: np.ndarray) -> float:
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, clean)
-  error = np.mean((image.astype(np.float64) - clean.astype(np.float64)) ** 2)
+  _check(restored, clean)
+  error = np.mean((restored.astype(np.float64) - clean) ** 2)
   return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-def ssim(image: np.ndarray, clean: np.ndarray) -> float:
+def ssim(*, restored: np.ndarray, clean: np.ndarray) -> float:
   """Structural similarity, RGB mean, Gaussian 11x11 with sigma 1.5, valid area.
 
   Source: Wang et al. 2004, K1 = 0.01, K2 = 0.03, population covariance.
 
   Args:
-    image: [H, W, 3] uint8.
+    restored: [H, W, 3] uint8.
     clean: the same shape.
 
   Returns:
@@ -66,11 +66,11 @@ def ssim(image: np.ndarray, clean: np.ndarray) -> float:
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, clean)
-  if min(image.shape[:2]) < _SSIM_SIDE:
+  _check(restored, clean)
+  if min(restored.shape[:2]) < _SSIM_SIDE:
     return math.nan
   value = structural_similarity(
-    image,
+    restored,
     clean,
     channel_axis=2,
     data_range=255,
@@ -81,14 +81,14 @@ def ssim(image: np.ndarray, clean: np.ndarray) -> float:
   return float(value)
 
 
-def match_gt_mean(image: np.ndarray, clean: np.ndarray) -> np.ndarray:
+def match_gt_mean(*, restored: np.ndarray, clean: np.ndarray) -> np.ndarray:
   """Rescales a restored image so that its mean gray is the ground truth's.
 
   The "GT-mean" protocol of several papers: it uses the answer, is worth 2 to
   5 dB, and is only ever reported beside the plain figure.
 
   Args:
-    image: [H, W, 3] uint8.
+    restored: [H, W, 3] uint8.
     clean: the same shape.
 
   Returns:
@@ -97,24 +97,24 @@ def match_gt_mean(image: np.ndarray, clean: np.ndarray) -> np.ndarray:
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, clean)
-  mean = (image @ _GRAY).mean()
+  _check(restored, clean)
+  mean = (restored @ _GRAY).mean()
   ratio = (clean @ _GRAY).mean() / mean if mean else 1.0
-  return np.rint(np.clip(image * ratio, 0, 255)).astype(np.uint8)
+  return np.rint(np.clip(restored * ratio, 0, 255)).astype(np.uint8)
 
 
-def delta_e(image: np.ndarray, clean: np.ndarray) -> float:
+def delta_e(*, restored: np.ndarray, clean: np.ndarray) -> float:
   """Mean colour difference CIEDE2000, in CIELAB under D65; 1 is just seen.
 
   Args:
-    image: [H, W, 3] uint8, sRGB.
+    restored: [H, W, 3] uint8, sRGB.
     clean: the same shape.
 
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, clean)
-  return float(deltaE_ciede2000(rgb2lab(clean), rgb2lab(image)).mean())
+  _check(restored, clean)
+  return float(deltaE_ciede2000(rgb2lab(clean), rgb2lab(restored)).mean())
 
 
 @functools.cache
@@ -125,28 +125,30 @@ def _entropy_loss():
   return jax.jit(functools.partial(entropy.spatial_entropy_loss, spec=spec))
 
 
-def entropy_distance(image: np.ndarray, clean: np.ndarray) -> float:
+def entropy_distance(*, restored: np.ndarray, clean: np.ndarray) -> float:
   """Spatial entropy's Hellinger distance, L = 32, uniform neighbour weights.
 
   The loss of arXiv 2404.09735 in this package's definition; 0 to 1.
 
   Args:
-    image: [H, W, 3] uint8.
+    restored: [H, W, 3] uint8.
     clean: the same shape.
 
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, clean)
-  pair = (x[None].astype(np.float32) / 255 for x in (image, clean))
+  _check(restored, clean)
+  pair = (x[None].astype(np.float32) / 255 for x in (restored, clean))
   return float(_entropy_loss()(*pair)[0])
 
 
-def lpips_distance(image: np.ndarray, clean: np.ndarray, *, net: str) -> float:
+def lpips_distance(
+  *, restored: np.ndarray, clean: np.ndarray, net: str
+) -> float:
   """Learned perceptual distance; see `lpips.distance`.
 
   Args:
-    image: [H, W, 3] uint8.
+    restored: [H, W, 3] uint8.
     clean: the same shape.
     net: 'alex' or 'vgg'.
 
@@ -154,22 +156,22 @@ def lpips_distance(image: np.ndarray, clean: np.ndarray, *, net: str) -> float:
     ValueError: if shapes or types differ.
     InputError: if the weights are not installed.
   """
-  _check(image, clean)
-  return lpips.distance(image, clean, net=net)
+  _check(restored, clean)
+  return lpips.distance(restored=restored, clean=clean, net=net)
 
 
-def naturalness(image: np.ndarray, clean: np.ndarray) -> float:
+def naturalness(*, restored: np.ndarray, clean: np.ndarray) -> float:
   """NIQE of the image alone; see `niqe.niqe`.
 
   Args:
-    image: [H, W, 3] uint8.
+    restored: [H, W, 3] uint8.
     clean: the same shape; not looked at.
 
   Raises:
     ValueError: if shapes or types differ.
   """
-  _check(image, clean)
-  return niqe.niqe(image)
+  _check(restored, clean)
+  return niqe.niqe(restored)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -177,7 +179,7 @@ class Metric:
   """How a figure is made and shown.
 
   Attributes:
-    function: (image, clean) -> value.
+    function: (*, restored, clean) -> value.
     title: of its column.
     form: of its numbers.
     higher: whether more is better.

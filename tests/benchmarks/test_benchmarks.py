@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import measure
 from benchmarks import step
+from benchmarks.lib import measure
 from sel_jax import entropy
 from sel_jax import models
 from sel_jax.configs import lol
@@ -88,7 +88,7 @@ def test_operations_are_counted_through_loops():
 
 def test_the_baseline_is_the_same_network_and_loss():
   torch = pytest.importorskip('torch', reason='PyTorch is not installed')
-  from benchmarks import torch_baseline
+  from benchmarks.lib import torch_baseline
 
   config = lol.get_config('small').model
   sizes = (config.width, config.enc, config.middle, config.dec)

@@ -15,8 +15,8 @@ from helpers.commands import train_args
 import numpy as np
 import pytest
 
-from benchmarks.runs import last_checkpoint
-from benchmarks.runs import make_pairs
+from benchmarks.lib.runs import last_checkpoint
+from benchmarks.lib.runs import make_pairs
 from sel_jax.images import codec
 
 

@@ -78,6 +78,6 @@ def test_a_shift_is_measured(shift):
   x, y = shift
   low = image[50:250, 50:350] // 4
   clean = image[50 - y : 250 - y, 50 - x : 350 - x]
-  found, likeness = inspection.alignment(low, clean)
+  found, likeness = inspection.alignment(low=low, clean=clean)
   np.testing.assert_allclose(found, shift, atol=0.2)
   assert likeness > 0.3

@@ -97,9 +97,8 @@ def test_both_images_of_a_pair_get_the_same_transform():
   pair = _pairs(1, 40)[0]
   for seed in range(30):
     rng = np.random.default_rng(seed)
-    low, clean = augment_pair(
-      rng, pair.low, pair.clean, AugmentSpec(16, shrink=0.5)
-    )
+    spec = AugmentSpec(16, shrink=0.5)
+    low, clean = augment_pair(rng, spec, low=pair.low, clean=pair.clean)
     np.testing.assert_allclose(clean - low, 100 / 255, atol=1e-5)
     assert low.min() >= 0 and clean.max() <= 1
 
@@ -109,21 +108,24 @@ def test_flips_and_turns_cover_all_eight_views():
   square = pair.low[:16, :16]
   seen = {
     augment_pair(
-      np.random.default_rng(s), square, square, AugmentSpec(16, shrink=0.0)
+      np.random.default_rng(s),
+      AugmentSpec(16, shrink=0.0),
+      low=square,
+      clean=square,
     )[0].tobytes()
     for s in range(100)
   }
   assert len(seen) == 8
   fixed = augment_pair(
     np.random.default_rng(0),
-    square,
-    square,
     AugmentSpec(16, flip=False, rotate=False, shrink=0.0),
+    low=square,
+    clean=square,
   )[0]
   np.testing.assert_allclose(fixed, square / 255, atol=1e-6)
 
 
-def test_relighting_mixes_the_target_into_the_low_image():
+def test_relighting_mixes_the_clean_image_into_the_low_image():
   pair = _pairs(1)[0]
   plain, mixed = (
     AugmentSpec(16, shrink=0.0, relight=share) for share in (0.0, 0.5)
@@ -131,10 +133,10 @@ def test_relighting_mixes_the_target_into_the_low_image():
   shares = []
   for seed in range(200):
     low, clean = augment_pair(
-      np.random.default_rng(seed), pair.low, pair.clean, plain
+      np.random.default_rng(seed), plain, low=pair.low, clean=pair.clean
     )
     other, same = augment_pair(
-      np.random.default_rng(seed), pair.low, pair.clean, mixed
+      np.random.default_rng(seed), mixed, low=pair.low, clean=pair.clean
     )
     np.testing.assert_array_equal(same, clean)
     share = (other - low) / (clean - low)
@@ -153,9 +155,9 @@ def test_shrinking_is_skipped_where_the_photograph_is_too_small():
   pair = _pairs(1, 20)[0]
   low, _ = augment_pair(
     np.random.default_rng(0),
-    pair.low,
-    pair.clean,
     AugmentSpec(18, shrink=1.0),
+    low=pair.low,
+    clean=pair.clean,
   )
   assert low.shape == (18, 18, 3)
 

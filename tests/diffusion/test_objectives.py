@@ -71,7 +71,7 @@ def test_the_ssim_trained_on_is_the_ssim_measured():
   images[0, 1] = images[0, 0] // 3
   images = images.astype(np.uint8)
   found = LOSSES['ssim'](images[:, 0] / 255.0, images[:, 1] / 255.0)
-  expected = [1 - metrics.ssim(a, b) for a, b in images]
+  expected = [1 - metrics.ssim(restored=a, clean=b) for a, b in images]
   np.testing.assert_allclose(found, expected, atol=1e-5)
   with pytest.raises(ValueError, match='at least 11 pixels, not 10'):
     LOSSES['ssim'](*jnp.zeros((2, 1, 10, 20, 3)))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import analytic
+from benchmarks.lib import analytic
 from sel_jax.diffusion import DenoisingSDE
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import IRSDE

@@ -40,7 +40,9 @@ def test_metrics_match_the_reference(golden):
       n = key[1:]
       for name in metrics.BASIC:
         expected = float(numbers[f'{name}{n}'])
-        found = metrics.METRICS[name].function(image, numbers['a'])
+        found = metrics.METRICS[name].function(
+          restored=image, clean=numbers['a']
+        )
         assert found == pytest.approx(expected, rel=1e-5)
         compared += 1
   assert compared >= 2
@@ -48,32 +50,38 @@ def test_metrics_match_the_reference(golden):
 
 def test_psnr_agrees_with_scikit_image():
   a, b = _images()
-  assert metrics.psnr(a, b) == pytest.approx(peak_signal_noise_ratio(b, a))
-  assert metrics.psnr(a, a) == math.inf
+  assert metrics.psnr(restored=a, clean=b) == pytest.approx(
+    peak_signal_noise_ratio(b, a)
+  )
+  assert metrics.psnr(restored=a, clean=a) == math.inf
 
 
 def test_ssim_is_one_at_equality_and_undefined_on_tiny_images():
   a, b = _images()
-  assert metrics.ssim(a, a) == pytest.approx(1)
-  assert metrics.ssim(a, b) < 0.2
-  assert math.isnan(metrics.ssim(a[:10], b[:10]))
+  assert metrics.ssim(restored=a, clean=a) == pytest.approx(1)
+  assert metrics.ssim(restored=a, clean=b) < 0.2
+  assert math.isnan(metrics.ssim(restored=a[:10], clean=b[:10]))
 
 
 def test_gt_mean_repairs_brightness_alone():
   clean = np.full((12, 12, 3), 200, np.uint8)
   clean[:6] = 100
   dark = clean // 2
-  np.testing.assert_array_equal(metrics.match_gt_mean(dark, clean), clean)
+  np.testing.assert_array_equal(
+    metrics.match_gt_mean(restored=dark, clean=clean), clean
+  )
   black = np.zeros_like(clean)
-  np.testing.assert_array_equal(metrics.match_gt_mean(black, clean), black)
+  np.testing.assert_array_equal(
+    metrics.match_gt_mean(restored=black, clean=clean), black
+  )
 
 
 def test_wrong_types_and_shapes_are_refused():
   a, b = _images()
   with pytest.raises(ValueError, match='shapes differ'):
-    metrics.psnr(a, b[:5])
+    metrics.psnr(restored=a, clean=b[:5])
   with pytest.raises(ValueError, match='uint8 is needed'):
-    metrics.ssim(a / 255.0, b)
+    metrics.ssim(restored=a / 255.0, clean=b)
 
 
 def test_low_against_high_of_lol(lol):
@@ -87,21 +95,24 @@ def test_low_against_high_of_lol(lol):
 
 def test_colour_difference_of_known_pairs():
   gray = np.full((4, 4, 3), 128, np.uint8)
-  assert metrics.delta_e(gray, gray) == 0
+  assert metrics.delta_e(restored=gray, clean=gray) == 0
   # Sharma et al. 2005: under D65 a step of one gray level is below 0.5.
-  assert 0.1 < metrics.delta_e(gray + np.uint8(1), gray) < 0.5
+  assert 0.1 < metrics.delta_e(restored=gray + np.uint8(1), clean=gray) < 0.5
   red = np.zeros((4, 4, 3), np.uint8)
   red[..., 0] = 255
-  assert metrics.delta_e(red, gray) > 30
+  assert metrics.delta_e(restored=red, clean=gray) > 30
 
 
 def test_entropy_distance_is_none_for_equal_and_grows_with_noise():
   rng = np.random.default_rng(0)
   clean = np.full((32, 32, 3), 100, np.uint8)
-  assert metrics.entropy_distance(clean, clean) == pytest.approx(0, abs=1e-3)
+  assert metrics.entropy_distance(restored=clean, clean=clean) == pytest.approx(
+    0, abs=1e-3
+  )
   found = [
     metrics.entropy_distance(
-      np.uint8(np.clip(clean + rng.normal(0, s, clean.shape), 0, 255)), clean
+      restored=np.uint8(np.clip(clean + rng.normal(0, s, clean.shape), 0, 255)),
+      clean=clean,
     )
     for s in (3, 30)
   ]
@@ -117,15 +128,17 @@ def test_perceptual_distance_orders_distortions(net):
   rng = np.random.default_rng(0)
   found = [
     lpips.distance(
-      np.uint8(np.clip(clean + rng.normal(0, s, clean.shape), 0, 255)),
-      clean,
+      restored=np.uint8(np.clip(clean + rng.normal(0, s, clean.shape), 0, 255)),
+      clean=clean,
       net=net,
     )
     for s in (0, 10, 60)
   ]
   assert found[0] < 1e-3
   assert 0.005 < found[1] < found[2]
-  assert math.isnan(lpips.distance(clean[:20], clean[:20], net=net))
+  assert math.isnan(
+    lpips.distance(restored=clean[:20], clean=clean[:20], net=net)
+  )
 
 
 @pytest.mark.slow
@@ -165,9 +178,9 @@ def test_evaluation_measures_and_reports_every_image(tmp_path):
   rows = evaluator.evaluate(restorer, pairs, on_image=on_image)
   assert seen == [row['name'] for row in rows] == ['first', 'second', 'third']
   assert restorer.groups == [2, 1]
-  assert rows[0]['psnr'] == metrics.psnr(low, high)
+  assert rows[0]['psnr'] == metrics.psnr(restored=low, clean=high)
   assert rows[0]['psnr_gt_mean'] == metrics.psnr(
-    metrics.match_gt_mean(low, high), high
+    restored=metrics.match_gt_mean(restored=low, clean=high), clean=high
   )
   table = text_report.format_table(rows, 'a heading')
   for part in ('a heading', 'first', 'third', 'mean', 'std', 'GT-mean'):

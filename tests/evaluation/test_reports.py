@@ -60,7 +60,10 @@ def page(tmp_path_factory):
   shots = {
     entry.name: {
       row['name']: html_report.Shot.create(
-        *(rng.integers(0, 255, (24, 40, 3), dtype=np.uint8) for _ in range(3))
+        **{
+          side: rng.integers(0, 255, (24, 40, 3), dtype=np.uint8)
+          for side in ('low', 'restored', 'clean')
+        }
       )
       for row in entry.rows
     }

@@ -8,7 +8,7 @@ from helpers.commands import QUICK_XLA
 import numpy as np
 import pytest
 
-from benchmarks import runs
+from benchmarks.lib import runs
 
 SETTINGS = {
   'data.batch_size': 32,

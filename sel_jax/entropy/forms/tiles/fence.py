@@ -1,9 +1,9 @@
 """The fence between two loops: what stands behind it is computed once.
 
-Contract: the values are those of the function; only where they are computed
-changes. XLA for CPUs drops `lax.optimization_barrier` before it fuses. A box sum
-of products would then be one loop that multiplies anew for each neighbour that
-it reads, 25 times for a window of 5x5. A branch is a boundary that fusion
+Contract: the values are those of the function; where they are computed changes.
+XLA for CPUs drops `lax.optimization_barrier` before it fuses. A box sum of
+products would then be one loop that multiplies anew for each neighbour that it
+reads, 25 times for a window of 5x5. A branch is a boundary that fusion
 respects, as long as the compiler cannot tell which way it goes.
 """
 

@@ -20,7 +20,7 @@ import numpy as np
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.images import codec
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def make_pairs(
