@@ -1,0 +1,43 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from sel_jax.evaluation import metrics
+from sel_jax.losses import LOSSES
+from sel_jax.losses import weighted_sum
+
+
+def test_losses_have_their_definitions():
+  pred, target = jnp.zeros((2, 2, 2, 1)), jnp.ones((2, 2, 2, 1))
+  pred = pred.at[1].set(3.0)
+  for name, expected in (('l1', [1, 2]), ('l2', [1, 4])):
+    np.testing.assert_allclose(LOSSES[name](pred, target), expected)
+  np.testing.assert_allclose(
+    LOSSES['charbonnier'](pred, target), [1, 2], rtol=1e-5
+  )
+  plain = jnp.ones((2, 12, 11, 3))
+  for name, loss in LOSSES.items():
+    slope = jax.grad(lambda x, loss=loss: loss(x, plain).sum())(plain)
+    assert np.isfinite(slope).all(), name
+
+
+def test_the_ssim_trained_on_is_the_ssim_measured():
+  images = np.random.default_rng(0).integers(0, 256, (2, 2, 14, 19, 3))
+  images[0, 1] = images[0, 0] // 3
+  images = images.astype(np.uint8)
+  found = LOSSES['ssim'](images[:, 0] / 255.0, images[:, 1] / 255.0)
+  expected = [1 - metrics.ssim(restored=a, clean=b) for a, b in images]
+  np.testing.assert_allclose(found, expected, atol=1e-5)
+  with pytest.raises(ValueError, match='at least 11 pixels, not 10'):
+    LOSSES['ssim'](*jnp.zeros((2, 1, 10, 20, 3)))
+
+
+def test_weighted_sum_and_its_terms():
+  pred, target = jnp.zeros((2, 2, 2, 1)), jnp.full((2, 2, 2, 1), 2.0)
+  chosen = {n: (w, LOSSES[n]) for n, w in (('l1', 0.5), ('l2', 2.0))}
+  total, terms = weighted_sum(pred, target, chosen)
+  np.testing.assert_allclose(total, 0.5 * 2 + 2 * 4)
+  assert set(terms) == {'l1', 'l2'}
+  with pytest.raises(ValueError, match='no loss to train on'):
+    weighted_sum(pred, target, {})
