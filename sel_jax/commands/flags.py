@@ -142,6 +142,6 @@ def pairs(args: argparse.Namespace, own: PairsSpec) -> PairsSpec:
     return PairsSpec.create(source='sample')
   if args.data:
     return PairsSpec.create(source='folder', root=args.data, **rest)
-  if own.source == 'folder' and own.place == 'folder':
+  if own.source == 'folder' and not own.origin.root:
     raise InputError('--data: give the folder of pairs to measure on')
   return own

@@ -33,10 +33,11 @@ def _profile(text: str | None) -> tuple[int, int] | None:
 def _keys() -> str:
   """Every key with its default, a line each, and what it means."""
   lines = ['keys of the configuration, at their defaults:']
-  for section, cls in SECTIONS.items():
+  for section, cls in {'': Settings, **SECTIONS}.items():
     lines.append('')
     for one in fields.described(cls).values():
-      lines.append(f'  --config.{section}.{one.name}={one.default!r}')
+      name = f'{section}.{one.name}'.lstrip('.')
+      lines.append(f'  --config.{name}={one.default!r}')
       lines += textwrap.wrap(
         one.meaning(), 78, initial_indent=' ' * 6, subsequent_indent=' ' * 6
       )

@@ -95,7 +95,7 @@ def test_fixed_sizes_and_refusals(run, trained, tmp_path):
   np.testing.assert_allclose(found[0], enhancer(photos[0]), atol=1e-5)
 
 
-@pytest.mark.parametrize('patch', [3, 5])
+@pytest.mark.parametrize('patch', [3, pytest.param(5, marks=pytest.mark.slow)])
 def test_free_sizes_are_multiples_of_the_networks_own(patch, tmp_path):
   config = lol.get_config('tiny')
   config.model.patch = patch

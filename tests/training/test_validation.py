@@ -4,6 +4,7 @@ import pytest
 
 from sel_jax import models
 from sel_jax.configs import sample
+from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pairs import Pair
 from sel_jax.evaluation import evaluator
 from sel_jax.inference import Enhancer
@@ -15,18 +16,27 @@ SETTINGS = Settings.parse(sample.get_config()).changed(
 )
 
 
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+  """Two corners of the sample set's photographs."""
+  whole = open_pairs(SETTINGS.data.pairs, 'val')
+  pairs = [Pair(p.name, p.low[:40, :48], p.clean[:40, :48]) for p in whole]
+  monkeypatch.setattr('sel_jax.build.validation_pairs', lambda _: pairs)
+  return pairs
+
+
 def _params(seed):
   model = SETTINGS.model.network
   return models.init_params(model, jax.random.key(seed))
 
 
 def test_validation_measures_as_evaluation_does():
-  validate = Validation(SETTINGS)
+  validate, enhancer = Validation(SETTINGS), Enhancer.create(SETTINGS)
   found = []
   for seed in (0, 1):
     metrics, picture = validate(_params(seed))
-    enhancer = Enhancer.create(SETTINGS, _params(seed))
-    rows = evaluator.evaluate(enhancer, validate._pairs, limit=1)
+    same = enhancer.with_params(_params(seed))
+    rows = evaluator.evaluate(same, validate._pairs, limit=1)
     assert metrics == {name: rows[0][name] for name in metrics}
     height, width, _ = validate._pairs[0].low.shape
     assert picture.shape == (height, 3 * width, 3)
@@ -35,9 +45,8 @@ def test_validation_measures_as_evaluation_does():
   assert validate._enhancer.restorer._run._cache_size() == 1  # one compilation
 
 
-def test_processes_share_the_work_and_its_result(monkeypatch):
-  (pair, *_) = Validation(SETTINGS)._pairs
-  dark = pair.low
+def test_processes_share_the_work_and_its_result(monkeypatch, small):
+  dark = small[0].low
   pairs = [Pair(str(n), dark, dark + np.uint8(n)) for n in range(3)]
   monkeypatch.setattr('sel_jax.build.validation_pairs', lambda _: pairs)
   settings = SETTINGS.changed({'eval.images': 0})
