@@ -95,9 +95,16 @@ def _exact(sde, clean):
   return lambda x_t, mu, t: sde.noise_from_clean(x_t, clean, mu, t)
 
 
+def _first_then_slow(rows, count):
+  """Names of rows, those after the first few for the slow suite."""
+  names = list(rows)
+  rest = [pytest.param(name, marks=pytest.mark.slow) for name in names[count:]]
+  return names[:count] + rest
+
+
 @pytest.mark.parametrize('name', THIRD)
 @pytest.mark.parametrize('sampler', SAMPLERS)
-@pytest.mark.parametrize('grid', GRIDS)
+@pytest.mark.parametrize('grid', _first_then_slow(GRIDS, 1))
 def test_a_perfect_denoiser_restores_the_image(
   monkeypatch, name, sampler, grid
 ):
@@ -122,7 +129,7 @@ def test_a_perfect_denoiser_restores_the_image(
 
 
 @pytest.mark.parametrize('name', THIRD)
-@pytest.mark.parametrize('sampler', SAMPLERS)
+@pytest.mark.parametrize('sampler', _first_then_slow(SAMPLERS, 2))
 def test_states_have_the_marginal_of_the_forward_process(
   monkeypatch, name, sampler
 ):
