@@ -197,7 +197,9 @@ LIGHT = {
     'sel_jax.settings',
   },
   'sel_jax.settings': {'grain', 'orbax', 'tensorflow_datasets', 'skimage'},
-  'sel_jax.commands.enhance': {'grain', 'sel_jax.training'},
+  'sel_jax.commands.enhance': {
+    'grain', 'orbax', 'sel_jax.training', 'sel_jax.inference',
+  },
 }  # fmt: skip
 
 

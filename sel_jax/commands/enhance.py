@@ -8,6 +8,7 @@ Called again, it does what is left: results that are there are kept.
 
 from pathlib import Path
 import sys
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
@@ -15,7 +16,9 @@ from sel_jax import files
 from sel_jax.commands import command_line
 from sel_jax.commands import flags
 from sel_jax.errors import InputError
-from sel_jax.inference import bulk
+
+if TYPE_CHECKING:
+  from sel_jax.inference import bulk
 
 
 def _parser() -> command_line.Parser:
@@ -36,7 +39,7 @@ def _parser() -> command_line.Parser:
   return parser
 
 
-def _make_folder(output: Path, jobs: list[bulk.Job]) -> None:
+def _make_folder(output: Path, jobs: 'list[bulk.Job]') -> None:
   """Early: nobody wants to learn after an hour that it cannot be written."""
   folder = output.parent if output == jobs[0].destination else output
   files.ensure_directory(folder)
@@ -47,6 +50,8 @@ def main() -> int:
   args = _parser().parse_flags()
   if not 0 <= args.strength <= 1:
     raise InputError(f'--strength={args.strength}: give 0 to 1')
+  from sel_jax.inference import bulk  # not for --help or a wrong flag
+
   output = Path(args.output)
   jobs = bulk.collect(args.inputs, output, recursive=args.recursive)
   enhancer = flags.load(args)
@@ -86,7 +91,7 @@ def main() -> int:
   return _report(outcomes, output)
 
 
-def _report(outcomes: list[bulk.Outcome], output: Path) -> int:
+def _report(outcomes: 'list[bulk.Outcome]', output: Path) -> int:
   """What was done, what was not, and the exit status."""
   by_state = {
     state: [o for o in outcomes if o.state == state]

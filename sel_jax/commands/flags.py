@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 from typing import Any
+from typing import TYPE_CHECKING
 
 from sel_jax import fields
 from sel_jax import files
@@ -15,10 +16,11 @@ from sel_jax.commands.command_line import Parser
 from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.errors import SettingError
-from sel_jax.evaluation import fid
-from sel_jax.evaluation import METRICS
-from sel_jax.inference import Enhancer
 from sel_jax.settings import EvalSpec
+
+# What runs or measures a model loads later: --help is quick without it.
+if TYPE_CHECKING:
+  from sel_jax.inference import Enhancer
 
 
 def _offered() -> dict[str, fields.Described]:
@@ -56,12 +58,14 @@ def add_model(parser: Parser, *, many: bool = False) -> None:
       )
 
 
-def load(args: argparse.Namespace, checkpoint: str | None = None) -> Enhancer:
+def load(args: argparse.Namespace, checkpoint: str | None = None) -> 'Enhancer':
   """The model that `add_model` asks for.
 
   Raises:
     InputError: if there is none, or a flag does not fit it.
   """
+  from sel_jax.inference import Enhancer
+
   given: dict[str, Any] = {name: getattr(args, name) for name in _offered()}
   try:
     return Enhancer.from_checkpoint(checkpoint or args.checkpoint, **given)
@@ -73,6 +77,8 @@ def load(args: argparse.Namespace, checkpoint: str | None = None) -> Enhancer:
 
 def add_report(parser: Parser) -> None:
   """Flags of the commands that measure."""
+  from sel_jax.evaluation import METRICS
+
   parser.add_argument('--split', default='test', help='train, val or test')
   parser.add_argument(
     '--tfds', help='name of a prepared TFDS set; --data is its folder'
@@ -93,6 +99,8 @@ def metrics(text: str | None) -> list[str]:
   Raises:
     InputError: for an unknown one, or one whose weights are missing.
   """
+  from sel_jax.evaluation import METRICS
+
   names = text.split(',') if text else list(METRICS)
   for name in list(names):
     if name not in METRICS:
@@ -116,6 +124,8 @@ def check_report(args: argparse.Namespace) -> None:
   Raises:
     InputError: if they cannot.
   """
+  from sel_jax.evaluation import fid
+
   if args.fid:
     fid.require()
   for path in (args.json, args.csv, args.html):
