@@ -340,9 +340,8 @@ SECTIONS: dict[str, type] = {
 
 def default_config() -> ml_collections.ConfigDict:
   """Every key at its default: what configurations start from."""
-  return ml_collections.ConfigDict(
-    {'seed': 0} | {name: fields.defaults(cls) for name, cls in SECTIONS.items()}
-  )
+  sections = {name: fields.defaults(cls) for name, cls in SECTIONS.items()}
+  return ml_collections.ConfigDict(fields.defaults(Settings) | sections)
 
 
 def _check(settings: Settings) -> None:
@@ -350,7 +349,7 @@ def _check(settings: Settings) -> None:
   spec, total = settings.eval, settings.sde.spec.steps
 
   def refuse(name: str, remedy: str):
-    raise SettingError(name, getattr(spec, name), remedy).of('config.eval')
+    raise fields.refuse(spec, name, remedy).of('config.eval')
 
   if spec.steps > total:
     refuse(

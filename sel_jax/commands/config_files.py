@@ -134,8 +134,8 @@ def override(
     InputError: for a key that is not there.
   """
   for name, text in changes.items():
-    *sections, last = path = name.split('.')
-    part = config
+    path = name.split('.')
+    holder = part = config
     for depth, one in enumerate(path):
       if not isinstance(part, ml_collections.ConfigDict) or one not in part:
         known = part if isinstance(part, ml_collections.ConfigDict) else ()
@@ -143,14 +143,11 @@ def override(
           f'config.{".".join(path[: depth + 1])}: unknown key; '
           f'{fields.close(one, list(known))}'
         )
-      part = part[one]
+      holder, part = part, part[one]
     if isinstance(part, ml_collections.ConfigDict):
       raise InputError(
         f'config.{name}={text}: is a section; set a key of it, such as '
         f'config.{name}.{next(iter(part), "key")}'
       )
-    holder = config
-    for one in sections:
-      holder = holder[one]
     with holder.unlocked(), holder.ignore_type():
-      holder[last] = parse_value(path, text)
+      holder[path[-1]] = parse_value(path, text)

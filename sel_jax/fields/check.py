@@ -84,10 +84,15 @@ def _reason(error: Mapping[str, Any], one: Described) -> str:
   return f'give {_kind(one.hint)}, such as {one.default!r}'
 
 
+def _near(name: str, known: Collection[str]) -> str:
+  """'did you mean ...?', or nothing."""
+  near = difflib.get_close_matches(name, list(known), 1, _NEAR)
+  return f'did you mean {near[0]!r}?' if near else ''
+
+
 def close(name: str, known: Collection[str]) -> str:
   """'did you mean ...?', or what there is."""
-  near = difflib.get_close_matches(name, list(known), 1, _NEAR)
-  return f'did you mean {near[0]!r}?' if near else f'known: {sorted(known)}'
+  return _near(name, known) or f'known: {sorted(known)}'
 
 
 def checked(one: Described, value: Any) -> Any:
@@ -110,8 +115,8 @@ def checked(one: Described, value: Any) -> Any:
   choices = one.key.names()
   if choices is not None and isinstance(value, str) and value not in choices:
     number = ' or a number' if float in typing.get_args(one.hint) else ''
-    near = difflib.get_close_matches(value, choices, 1, _NEAR)
-    hint = f' (did you mean {near[0]!r}?)' if near else ''
+    near = _near(value, choices)
+    hint = f' ({near})' if near else ''
     raise SettingError(
       one.name, value, f'choose one of {sorted(choices)}{number}{hint}'
     )

@@ -69,9 +69,7 @@ def _goes_with(owner: Any, name: str, entry: Part) -> None:
 
 def refuse(owner: Any, name: str, reason: str) -> SettingError:
   """The error for a key of a spec whose value does not fit the others."""
-  return SettingError(name, getattr(owner, name), reason).of(
-    type(owner).__name__
-  )
+  return SettingError(name, getattr(owner, name), reason, type(owner).__name__)
 
 
 def build(cls: type, values: Mapping[str, Any]) -> Any:
