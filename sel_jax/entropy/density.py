@@ -9,6 +9,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from sel_jax import fields
 from sel_jax.entropy import bandwidth as bandwidths
@@ -19,7 +20,8 @@ from sel_jax.entropy.kernels import KERNELS
 from sel_jax.fields import key
 
 Array = jax.Array
-Samples = tuple[Array, Array]  # (u, v) of one image
+# (u, v) of each pixel, in bin units.
+Planes = tuple[Float[Array, 'B C H W'], Float[Array, 'B C H W']]
 
 
 @fields.spec

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import jax
 
 from sel_jax.entropy.density import DensitySpec
-from sel_jax.entropy.density import Samples
+from sel_jax.entropy.density import Planes
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.forms import rows
 from sel_jax.entropy.forms import tiles
@@ -40,7 +40,7 @@ def choose_form(form: str) -> str:
 
 def bin_sums(
   summand: Summand,
-  samples: tuple[Samples, ...],
+  samples: tuple[Planes, ...],
   bandwidth: Array,
   *,
   spec: DensitySpec,

@@ -22,11 +22,11 @@ from jaxtyping import Float
 from sel_jax.entropy import density
 from sel_jax.entropy import neighborhood
 from sel_jax.entropy.density import DensitySpec
+from sel_jax.entropy.density import Planes
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.forms.wanted import values
 from sel_jax.entropy.forms.wanted import Wanted
 
-Planes = tuple[Float[Array, 'B C H W'], Float[Array, 'B C H W']]  # (u, v)
 Scales = tuple[Float[Array, '1 1 1 H W'], ...]  # 1/|W| of each window
 Masses = tuple[Float[Array, 'L B C H W'], ...]  # of each image, for one axis
 Residuals = tuple[Masses, Masses, Wanted]

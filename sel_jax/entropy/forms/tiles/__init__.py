@@ -55,12 +55,11 @@ from jaxtyping import Float
 
 from sel_jax.entropy import neighborhood
 from sel_jax.entropy.density import DensitySpec
+from sel_jax.entropy.density import Planes
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.forms.tiles.grid import Grid
 from sel_jax.entropy.forms.tiles.masses import factors_of
 from sel_jax.entropy.forms.tiles.sums import tile_sums
-
-Planes = tuple[Float[Array, 'B C H W'], Float[Array, 'B C H W']]  # (u, v)
 
 # Outputs of a tile are at most this square: a dozen such planes fit into 1 MB.
 _SIDE = 64
