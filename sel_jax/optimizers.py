@@ -18,7 +18,9 @@ from sel_jax.fields import key
 class Cosine:
   """Half a cosine from the peak to `final_lr`."""
 
-  final_lr: float = key(1e-6, 'learning rate where the cosine ends', ge=0)
+  final_lr: float = key(
+    'learning rate where the cosine ends', default=1e-6, ge=0
+  )
 
   def schedule(self, lr: float, updates: int) -> optax.Schedule:
     """Learning rate of each of `updates` updates."""
@@ -31,9 +33,11 @@ class Multistep:
   """A factor at each milestone."""
 
   milestones: tuple[int, ...] = key(
-    (200_000, 400_000), 'updates at which multistep multiplies by gamma', ge=1
+    'updates at which multistep multiplies by gamma',
+    default=(200_000, 400_000),
+    ge=1,
   )
-  gamma: float = key(0.5, 'factor at each of the milestones', gt=0)
+  gamma: float = key('factor at each of the milestones', default=0.5, gt=0)
 
   def schedule(self, lr: float, updates: int) -> optax.Schedule:
     """Learning rate of each update."""
@@ -63,8 +67,8 @@ LR_SCHEDULES: dict[str, type] = {
 class Adam:
   """Adam (arXiv 1412.6980)."""
 
-  b1: float = key(0.9, "the first moment's decay", ge=0, lt=1)
-  b2: float = key(0.99, "the second moment's decay", ge=0, lt=1)
+  b1: float = key("the first moment's decay", default=0.9, ge=0, lt=1)
+  b2: float = key("the second moment's decay", default=0.99, ge=0, lt=1)
 
   def create(self, rate: optax.Schedule) -> optax.GradientTransformation:
     """The optimizer at a learning rate."""
@@ -75,7 +79,7 @@ class Adam:
 class AdamW(Adam):
   """Adam with decoupled weight decay (arXiv 1711.05101)."""
 
-  weight_decay: float = key(0.0, 'decoupled weight decay', ge=0)
+  weight_decay: float = key('decoupled weight decay', default=0.0, ge=0)
 
   def create(self, rate: optax.Schedule) -> optax.GradientTransformation:
     """The optimizer at a learning rate."""
@@ -102,20 +106,20 @@ OPTIMIZERS: dict[str, type] = {'adamw': AdamW, 'adam': Adam, 'lion': Lion}
 class OptimSpec:
   """Section `optim`: the optimizer and its learning rate."""
 
-  name: str = key('adamw', 'the optimizer', choices=OPTIMIZERS)
-  lr: float = key(1e-4, 'peak learning rate', gt=0)
+  name: str = key('the optimizer', default='adamw', choices=OPTIMIZERS)
+  lr: float = key('peak learning rate', default=1e-4, gt=0)
   schedule: str = key(
-    'cosine', 'the learning rate over time', choices=LR_SCHEDULES
+    'the learning rate over time', default='cosine', choices=LR_SCHEDULES
   )
-  warmup: int = key(0, 'updates of linear growth from zero', ge=0)
+  warmup: int = key('updates of linear growth from zero', default=0, ge=0)
   clip_norm: float = key(
-    1.0, 'largest global norm of the gradient; 0 is off', ge=0
+    'largest global norm of the gradient; 0 is off', default=1.0, ge=0
   )
   ema_decay: float = key(
-    0.9995, "decay of the parameters' moving average", ge=0, lt=1
+    "decay of the parameters' moving average", default=0.9995, ge=0, lt=1
   )
-  optimizer: Any = fields.row('name', OPTIMIZERS, 'adamw')
-  course: Any = fields.row('schedule', LR_SCHEDULES, 'cosine')
+  optimizer: Any = fields.row('name', OPTIMIZERS, default='adamw')
+  course: Any = fields.row('schedule', LR_SCHEDULES, default='cosine')
 
 
 def learning_rate(spec: OptimSpec, updates: int) -> optax.Schedule:

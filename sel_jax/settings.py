@@ -47,34 +47,34 @@ RENAMED = {'sde.kind': 'sde.name'}
 class DataSpec:
   """Section `data`: which pairs, and how they become batches."""
 
-  pairs: PairsSpec = fields.part(PairsSpec)
-  augment: AugmentSpec = fields.part(AugmentSpec)
-  cache: CacheSpec = fields.part(CacheSpec)
-  loader: LoaderSpec = fields.part(LoaderSpec)
+  pairs: PairsSpec = fields.part(factory=PairsSpec)
+  augment: AugmentSpec = fields.part(factory=AugmentSpec)
+  cache: CacheSpec = fields.part(factory=CacheSpec)
+  loader: LoaderSpec = fields.part(factory=LoaderSpec)
 
 
 @fields.spec
 class ModelSpec:
   """Section `model`: which network, and what its output stands for."""
 
-  name: str = key('nafnet', 'the network', choices=MODELS)
+  name: str = key('the network', default='nafnet', choices=MODELS)
   predicts: str = key(
-    'noise', "what the network's output stands for", choices=PREDICTIONS
+    "what the network's output stands for", default='noise', choices=PREDICTIONS
   )
   dtype: str = key(
-    'float32',
     'type that the network computes in; parameters are float32',
+    default='float32',
     choices=DTYPES,
   )
-  network: Any = fields.row('name', MODELS, 'nafnet')
+  network: Any = fields.row('name', MODELS, default='nafnet')
 
 
 @fields.spec
 class DiffusionSpec:
   """Section `sde`: which diffusion, and its numbers."""
 
-  name: str = key('ir', 'the diffusion', choices=SDES)
-  spec: Any = fields.row('name', SDES, 'ir')
+  name: str = key('the diffusion', default='ir', choices=SDES)
+  spec: Any = fields.row('name', SDES, default='ir')
 
 
 @fields.spec
@@ -82,34 +82,38 @@ class LossSpec:
   """Section `loss`: the objective, and a weight for each loss of it."""
 
   objective: str = key(
-    'optimum', 'the pair of images that is compared', choices=OBJECTIVES
+    'the pair of images that is compared', default='optimum', choices=OBJECTIVES
   )
   at_prior: float = key(
-    0.0,
     'probability that an example is drawn at t = T, the start of sampling, '
     'instead of uniformly on 1..T',
+    default=0.0,
     ge=0,
     le=1,
   )
   entropy: float = key(
-    1.0, 'weight of the spatial entropy of the section entropy; 0 is off', ge=0
+    'weight of the spatial entropy of the section entropy; 0 is off',
+    default=1.0,
+    ge=0,
   )
-  weights: tuple[tuple[str, float], ...] = fields.weights(LOSSES)
+  weights: tuple[tuple[str, float], ...] = fields.weights(LOSSES, default=())
 
 
 @fields.spec
 class TrainSpec:
   """Section `train`: how long, and how often to look and to save."""
 
-  steps: int = key(500_000, 'updates', ge=1)
-  log_every: int = key(100, 'updates between lines of the log', ge=1)
-  eval_every: int = key(5_000, 'updates between validations', ge=1)
-  save_every: int = key(1_000, 'updates between checkpoints', ge=1)
-  keep: int = key(2, 'newest checkpoints to keep, besides the best', ge=1)
+  steps: int = key('updates', default=500_000, ge=1)
+  log_every: int = key('updates between lines of the log', default=100, ge=1)
+  eval_every: int = key('updates between validations', default=5_000, ge=1)
+  save_every: int = key('updates between checkpoints', default=1_000, ge=1)
+  keep: int = key(
+    'newest checkpoints to keep, besides the best', default=2, ge=1
+  )
   skip_nonfinite: int = key(
-    0,
     'updates in a row whose loss or gradient is not finite that are passed '
     'over, changing nothing; the next one stops the run',
+    default=0,
     ge=0,
   )
 
@@ -121,23 +125,27 @@ class ParallelSpec:
   None of it changes the numbers, up to rounding.
   """
 
-  backend: str = key('shard_map', 'how JAX maps the step', choices=BACKENDS)
+  backend: str = key(
+    'how JAX maps the step', default='shard_map', choices=BACKENDS
+  )
   accumulate: int = key(
-    1,
     'parts that a device walks through its share of the batch in; memory of '
     'activations falls by as much',
+    default=1,
     ge=1,
   )
   shard_state: bool = key(
-    False,
     "each device keeps one part of the optimizer's state and of the averaged "
     'parameters (ZeRO, arXiv 1910.02054, stage 1), not all of it',
+    default=False,
   )
   timeout: int = key(
-    600, 'seconds that processes wait for one another before they stop', ge=1
+    'seconds that processes wait for one another before they stop',
+    default=600,
+    ge=1,
   )
   heartbeat: int = key(
-    100, 'seconds after which a silent process counts as dead', ge=1
+    'seconds after which a silent process counts as dead', default=100, ge=1
   )
 
 
@@ -145,49 +153,54 @@ class ParallelSpec:
 class EvalSpec:
   """Section `eval`: the sampler, the same wherever an image is restored."""
 
-  sampler: str = key('posterior', 'the sampler', choices=SAMPLERS)
-  steps: int = key(100, 'calls of the network per image, 1 to sde.steps', ge=1)
+  sampler: str = key('the sampler', default='posterior', choices=SAMPLERS)
+  steps: int = key(
+    'calls of the network per image, 1 to sde.steps', default=100, ge=1
+  )
   grid: str = key(
-    'time',
     'times of the steps; log_snr suits samplers of second order',
+    default='time',
     choices=GRIDS,
   )
-  clip: bool = key(True, 'keep the clean estimate in [0, 1]')
+  clip: bool = key('keep the clean estimate in [0, 1]', default=True)
   dynamic: float = key(
-    0.0,
     'quantile of dynamic thresholding, such as 0.995, which scales what '
     'overshoots instead of clipping it; 0 clips',
+    default=0.0,
     ge=0,
     le=1,
   )
   unbias: bool = key(
-    False,
     'undo the bias of a network that was trained by the Euler mean, for '
     "loss.objective='optimum' alone",
+    default=False,
   )
-  seed: int = key(0, "seed of the sampler's noise", ge=0)
+  seed: int = key("seed of the sampler's noise", default=0, ge=0)
   images: int = key(
-    0, 'validation images used during training; 0 is all', ge=0, flag=False
+    'validation images used during training; 0 is all',
+    default=0,
+    ge=0,
+    flag=False,
   )
   tile: int = key(
-    640,
     'photographs with a longer side are restored in tiles of this side, a '
     f'multiple of {MULTIPLE}; 0 is never',
+    default=640,
     ge=0,
   )
   overlap: int = key(
-    128, 'least overlap of tiles, pixels, at most half a tile', ge=0
+    'least overlap of tiles, pixels, at most half a tile', default=128, ge=0
   )
   pool: int = key(
-    0,
     'side of the window that the channel attention averages over, pixels; 0 '
     'is the whole image or tile',
+    default=0,
     ge=0,
   )
   anchor: bool = key(
-    True,
     'give a photograph in tiles the coarse tones of its restored thumbnail, '
     'so that tiles of different content agree',
+    default=True,
   )
 
   def __post_init__(self):
@@ -263,7 +276,7 @@ class Settings:
   What a section holds, and what its keys mean, stands at its class.
   """
 
-  seed: int = key(0, 'seed of everything that is drawn', ge=0)
+  seed: int = key('seed of everything that is drawn', default=0, ge=0)
   data: DataSpec = dataclasses.field(default_factory=DataSpec)
   model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
   sde: DiffusionSpec = dataclasses.field(default_factory=DiffusionSpec)
@@ -368,15 +381,10 @@ def _check(settings: Settings) -> None:
 
 
 def table() -> str:
-  """Every key as Markdown, a table per section: name, default, meaning."""
-  lines = ['# Settings', '', *_ABOUT, '']
-  for section, cls in {'': Settings, **SECTIONS}.items():
-    head = f'config.{section}'.rstrip('.')
-    lines += [f'## `{head}`', '', '| key | default | range | meaning |']
-    lines.append('| --- | --- | --- | --- |')
-    lines += [_line(one) for one in fields.described(cls).values()]
-    lines.append('')
-  return '\n'.join(lines).rstrip() + '\n'
+  """Every key as Markdown: the page of the docs, see `fields.table`."""
+  sections = {f'config.{name}': cls for name, cls in SECTIONS.items()}
+  tables = fields.table({'config': Settings, **sections})
+  return '\n'.join(['# Settings', '', *_ABOUT, '', tables])
 
 
 _ABOUT = (
@@ -385,11 +393,6 @@ _ABOUT = (
   '`--config.optim.lr=3e-4`. Keys of the section `eval` are flags of',
   '`enhance`, `evaluate`, `export` and `demo` too: `--steps=4`.',
 )
-
-
-def _line(one: fields.Described) -> str:
-  cells = (f'`{one.name}`', f'`{one.default!r}`', one.range(), one.meaning())
-  return f'| {" | ".join(cells)} |'
 
 
 if __name__ == '__main__':

@@ -18,16 +18,16 @@ FRUITS = {}
 class Apple:
   """A row without bounds."""
 
-  seeds: int = key(5, 'in its core', ge=0)
-  shared: float = key(0.5, 'of both rows')
+  seeds: int = key('in its core', default=5, ge=0)
+  shared: float = key('of both rows', default=0.5)
 
 
 @fields.spec
 class Pear:
   """Another row."""
 
-  shared: float = key(0.5, 'of both rows')
-  soft: bool = key(True, 'to the touch')
+  shared: float = key('of both rows', default=0.5)
+  soft: bool = key('to the touch', default=True)
 
 
 FRUITS |= {'apple': Apple, 'pear': Pear}
@@ -37,8 +37,8 @@ FRUITS |= {'apple': Apple, 'pear': Pear}
 class Size:
   """A part."""
 
-  width: int = key(3, 'of the basket', ge=1)
-  slots: tuple[int, ...] = key((1, 2), 'in each row', ge=1)
+  width: int = key('of the basket', default=3, ge=1)
+  slots: tuple[int, ...] = key('in each row', default=(1, 2), ge=1)
 
 
 def heavy(pred, target):
@@ -52,12 +52,12 @@ LOSSES = {'heavy': heavy}
 class Basket:
   """All of it."""
 
-  name: str = key('apple', 'the fruit', choices=FRUITS)
-  height: float | str = key(1.0, 'or a rule', gt=0, choices=('golden',))
-  span: tuple[float, float] = key((0.0, 1.0), 'from and to')
-  size: Size = fields.part(Size)
-  fruit: object = fields.row('name', FRUITS, 'apple')
-  weights: tuple = fields.weights(LOSSES)
+  name: str = key('the fruit', default='apple', choices=FRUITS)
+  height: float | str = key('or a rule', default=1.0, gt=0, choices=('golden',))
+  span: tuple[float, float] = key('from and to', default=(0.0, 1.0))
+  size: Size = fields.part(factory=Size)
+  fruit: object = fields.row('name', FRUITS, default='apple')
+  weights: tuple = fields.weights(LOSSES, default=())
 
   def __post_init__(self):
     if self.span[0] >= self.span[1]:
@@ -68,7 +68,7 @@ class Basket:
 class Lidded(Basket):
   """A spec above another."""
 
-  lid: bool = key(False, 'on top')
+  lid: bool = key('on top', default=False)
 
   def __post_init__(self):
     if self.lid and self.height == 'golden':
@@ -156,7 +156,7 @@ def test_keys_of_rows_that_were_not_chosen_do_nothing_and_are_told():
 def test_a_row_added_from_outside_brings_its_keys(monkeypatch):
   @fields.spec
   class Plum:
-    stone: int = key(1, 'inside', ge=1)
+    stone: int = key('inside', default=1, ge=1)
 
   monkeypatch.setitem(FRUITS, 'plum', Plum)
   assert fields.described(Basket)['stone'].rows == ('plum',)

@@ -186,7 +186,7 @@ def test_rows_added_from_outside_bring_keys_of_their_own(monkeypatch):
   class MyNet(ConditionalUNet):
     """A network with a key of its own."""
 
-    twist: int = fields.key(1, 'how often it turns', ge=1)
+    twist: int = fields.key('how often it turns', default=1, ge=1)
 
   monkeypatch.setitem(LOSSES, 'mine', mine)
   monkeypatch.setitem(MODELS, 'my_net', MyNet)

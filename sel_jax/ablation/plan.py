@@ -24,9 +24,9 @@ from sel_jax.fields import key
 class PlanSpec:
   """Keys of an ablation beside its base and its variants."""
 
-  seeds: tuple[int, ...] = key((0, 1, 2), 'of the runs', ge=0)
-  split: str = key('test', 'what is measured on', choices=SPLITS)
-  metrics: tuple[str, ...] = key(('psnr', 'ssim'), 'what is measured')
+  seeds: tuple[int, ...] = key('of the runs', default=(0, 1, 2), ge=0)
+  split: str = key('what is measured on', default='test', choices=SPLITS)
+  metrics: tuple[str, ...] = key('what is measured', default=('psnr', 'ssim'))
 
   def __post_init__(self):
     for name in self.metrics:

@@ -21,19 +21,19 @@ _SHRINK = 0.8
 class AugmentSpec:
   """Part of section `data`: what is drawn for each training pair."""
 
-  crop: int = key(128, 'side of the square crop, pixels', ge=1)
-  flip: bool = key(True, 'mirror left-right half of the time')
-  rotate: bool = key(True, 'turn by a random multiple of 90 degrees')
+  crop: int = key('side of the square crop, pixels', default=128, ge=1)
+  flip: bool = key('mirror left-right half of the time', default=True)
+  rotate: bool = key('turn by a random multiple of 90 degrees', default=True)
   shrink: float = key(
-    0.2,
     'probability of reducing the pair to 0.8 of its size first',
+    default=0.2,
     ge=0,
     le=1,
   )
   relight: float = key(
-    0.0,
     'probability of mixing a share of the clean image, uniform in 0 to 1, '
     'into the low one: photographs that are less dark, or not at all',
+    default=0.0,
     ge=0,
     le=1,
   )

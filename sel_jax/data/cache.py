@@ -34,16 +34,16 @@ class CacheSpec:
   """Part of section `data`: where decoded photographs are kept."""
 
   cache: str = key(
-    'memory',
     'where decoded photographs are kept; disk is for sets that memory cannot '
     'hold, none decodes anew at each use',
+    default='memory',
     choices=CACHES,
   )
   cache_dir: str = key(
-    '', "folder of the disk's cache; the user's cache folder if empty"
+    "folder of the disk's cache; the user's cache folder if empty", default=''
   )
   skip_broken: bool = key(
-    False, 'leave broken files out, with a word, instead of stopping'
+    'leave broken files out, with a word, instead of stopping', default=False
   )
 
 

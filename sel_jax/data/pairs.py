@@ -126,7 +126,7 @@ class _Part(Pairs):
 class Folder:
   """Pairs in a folder of image files."""
 
-  root: str = key('', 'folder of the data set; for tfds its data_dir')
+  root: str = key('folder of the data set; for tfds its data_dir', default='')
 
   def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
     """Pairs of a split but for those named; None if it has none."""
@@ -142,7 +142,9 @@ class Folder:
 class Records(Folder):
   """Pairs in a prepared TFDS data set."""
 
-  name: str = key('', "data set of tfds, such as 'lol_v1' or 'lol_v2/real'")
+  name: str = key(
+    "data set of tfds, such as 'lol_v1' or 'lol_v2/real'", default=''
+  )
 
   def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
     """Pairs of a split but for those named; None if it has none."""
@@ -181,21 +183,22 @@ class PairsSpec:
   """Part of section `data`: where pairs come from, and which of them."""
 
   source: str = key(
-    'folder',
     'where pairs come from; sample is the built-in set',
+    default='folder',
     choices=SOURCES,
   )
-  exclude: tuple[str, ...] = key((), 'names of pairs to leave out')
+  exclude: tuple[str, ...] = key('names of pairs to leave out', default=())
   held_out: int = key(
-    15,
     'pairs for validation where there is no such split: the last ones, whose '
     'whole scenes leave train',
+    default=15,
     ge=0,
   )
   leave_test_scenes: bool = key(
-    False, 'leave out training pairs that show a scene of the test split'
+    'leave out training pairs that show a scene of the test split',
+    default=False,
   )
-  origin: Any = fields.row('source', SOURCES, 'folder')
+  origin: Any = fields.row('source', SOURCES, default='folder')
 
   @classmethod
   def create(cls, **values: Any) -> 'PairsSpec':

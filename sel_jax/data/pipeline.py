@@ -25,10 +25,14 @@ Batch = dict[str, np.ndarray]
 class LoaderSpec:
   """Part of section `data`: how photographs become batches on the device."""
 
-  batch_size: int = key(8, 'examples of a global batch', ge=1)
-  threads: int = key(2, 'threads that make batches ahead, per process', ge=0)
+  batch_size: int = key('examples of a global batch', default=8, ge=1)
+  threads: int = key(
+    'threads that make batches ahead, per process', default=2, ge=0
+  )
   workers: int = key(
-    0, 'processes that make batches ahead, instead of threads; 0 is none', ge=0
+    'processes that make batches ahead, instead of threads; 0 is none',
+    default=0,
+    ge=0,
   )
 
 

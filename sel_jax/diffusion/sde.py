@@ -23,17 +23,17 @@ Array = jax.Array
 class SDESpec:
   """Hyper-parameters of a diffusion."""
 
-  steps: int = key(100, 'T, the number of its times', ge=1)
+  steps: int = key('T, the number of its times', default=100, ge=1)
   max_sigma: float = key(
-    50.0,
     'stationary noise level in 8-bit units: lambda = max_sigma / 255',
+    default=50.0,
     gt=0,
   )
   eps: float = key(
-    0.005, 'a_T, what is left of the clean image at t = T', gt=0, lt=1
+    'a_T, what is left of the clean image at t = T', default=0.005, gt=0, lt=1
   )
   schedule: str = key(
-    'cosine', 'the mean-reversion speeds theta_t', choices=SCHEDULES
+    'the mean-reversion speeds theta_t', default='cosine', choices=SCHEDULES
   )
 
 

@@ -28,43 +28,47 @@ Planes = tuple[Float[Array, 'B C H W'], Float[Array, 'B C H W']]
 class DensitySpec:
   """Which density: that of (own value, mean of the neighbours) in a window."""
 
-  levels: int = key(32, 'L, bins along each of the two axes', ge=2)
+  levels: int = key('L, bins along each of the two axes', default=32, ge=2)
   bandwidth: float | str = key(
-    0.5, 'bandwidth h of the kernel in bins, or a rule', gt=0, choices=RULES
+    'bandwidth h of the kernel in bins, or a rule',
+    default=0.5,
+    gt=0,
+    choices=RULES,
   )
-  kernel: str = key('logistic', 'the smoothing kernel', choices=KERNELS)
+  kernel: str = key('the smoothing kernel', default='logistic', choices=KERNELS)
   windows: tuple[int, ...] = key(
-    (1, 3, 5), 'odd window sizes whose results are averaged', ge=1
+    'odd window sizes whose results are averaged', default=(1, 3, 5), ge=1
   )
   value_range: tuple[float, float] = key(
-    (-0.5, 1.5),
     "intensities of the first and the last bin's centre; (-0.5, 1.5) covers "
     "images in [0, 1] with the diffusion's noise on them",
+    default=(-0.5, 1.5),
   )
   clip: bool = key(
-    False, 'clamp intensities into value_range first: no gradient beyond it'
+    'clamp intensities into value_range first: no gradient beyond it',
+    default=False,
   )
   mass: str = key(
-    'exact',
     'bin masses that sum to one, densities k / h at the bin centres, or the '
     'published normaliser 2 / h of a product of two kernels',
+    default='exact',
     choices=('exact', 'point', 'reference'),
   )
   neighbor_weights: str = key(
-    'positive',
     'positive and reference are drawn anew for each update; reference is '
     'standard normal, divided by its signed sum',
+    default='positive',
     choices=neighborhood.WEIGHTS,
   )
   neighbor_normalization: str = key(
-    'channel',
     'neighbour weights sum to one per channel, or over the whole image '
     '(published: RGB neighbour means come out at one third)',
+    default='channel',
     choices=('channel', 'image'),
   )
   border: str = key(
-    'valid',
     'averages over the pixels that exist, or zero padding',
+    default='valid',
     choices=('valid', 'zero'),
   )
 

@@ -21,17 +21,19 @@ class EntropySpec(DensitySpec):
   """
 
   distance: str = key(
-    'hellinger', 'divergence of the two densities', choices=DIVERGENCES
+    'divergence of the two densities', default='hellinger', choices=DIVERGENCES
   )
   cross_order: str = key(
-    'target',
     'whose density weighs the cross entropy: -sum q ln p of the target, least '
     'at p = q, or -sum p ln q of the prediction (published)',
+    default='target',
     choices=('target', 'prediction'),
   )
-  eps: float = key(1e-10, 'added to densities inside logarithms', ge=0)
+  eps: float = key('added to densities inside logarithms', default=1e-10, ge=0)
   form: str = key(
-    'auto', 'how it is computed; the values are the same', choices=form_names
+    'how it is computed; the values are the same',
+    default='auto',
+    choices=form_names,
   )
 
   @classmethod

@@ -22,3 +22,4 @@ from sel_jax.fields.specs import flat
 from sel_jax.fields.specs import refuse
 from sel_jax.fields.specs import spec
 from sel_jax.fields.specs import unused
+from sel_jax.fields.tables import table

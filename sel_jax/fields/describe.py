@@ -66,9 +66,9 @@ class Weights:
 
 
 def key(
-  default: Any,
   text: str,
   *,
+  default: Any,
   ge: float | None = None,
   gt: float | None = None,
   le: float | None = None,
@@ -76,21 +76,24 @@ def key(
   choices: Collection[str] | Callable[[], Collection[str]] | None = None,
   flag: bool = True,
 ) -> Any:
-  """A field that is a key of the configuration; see `Key`."""
+  """A field that is a key of the configuration; see `Key`.
+
+  `default` comes by keyword, as type checkers ask of what makes fields.
+  """
   bounds = {'ge': ge, 'gt': gt, 'le': le, 'lt': lt}
   limits = {name: b for name, b in bounds.items() if b is not None}
   entry = Key(text, limits, choices, flag)
   return dataclasses.field(default=default, metadata={_ENTRY: entry})
 
 
-def part(cls: type) -> Any:
-  """A field whose keys are those of a spec, written flat."""
+def part(*, factory: type) -> Any:
+  """A field whose keys are those of the spec `factory`, written flat."""
   return dataclasses.field(
-    default_factory=cls, metadata={_ENTRY: Part({'': cls})}
+    default_factory=factory, metadata={_ENTRY: Part({'': factory})}
   )
 
 
-def row(by: str, rows: Mapping[str, Any], default: str) -> Any:
+def row(by: str, rows: Mapping[str, Any], *, default: str) -> Any:
   """A field whose keys are those of the row that the key `by` names."""
   return dataclasses.field(
     default_factory=lambda: spec_of(rows[default])(),
@@ -98,9 +101,11 @@ def row(by: str, rows: Mapping[str, Any], default: str) -> Any:
   )
 
 
-def weights(rows: Mapping[str, Any]) -> Any:
-  """A field of ((name, number), ...), a key each, 0 by default."""
-  return dataclasses.field(default=(), metadata={_ENTRY: Weights(rows)})
+def weights(
+  rows: Mapping[str, Any], *, default: tuple[tuple[str, float], ...]
+) -> Any:
+  """A field of ((name, number), ...), a key per row; rows left out are 0."""
+  return dataclasses.field(default=default, metadata={_ENTRY: Weights(rows)})
 
 
 def spec_of(found: Any) -> type:

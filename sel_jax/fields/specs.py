@@ -25,23 +25,24 @@ from sel_jax.fields.describe import spec_of
 from sel_jax.fields.describe import Weights
 from sel_jax.fields.describe import weights
 
-_Class = typing.TypeVar('_Class', bound=type)
+_Class = typing.TypeVar('_Class')
 
 
 @typing.dataclass_transform(
   frozen_default=True, field_specifiers=(key, part, row, weights)
 )
-def spec(cls: _Class) -> _Class:
+def spec(cls: type[_Class]) -> type[_Class]:
   """A frozen dataclass whose keys are checked whenever one is made.
 
   Its own `__post_init__` and those of its bases run after that; they may
   `refuse` what does not fit together.
   """
+  made: Any = cls
   own = cls.__dict__.get('__post_init__')
   inherited = getattr(cls, '_rules', ())
-  cls._rules = (*inherited, own) if own else inherited
+  made._rules = (*inherited, own) if own else inherited
 
-  def __post_init__(self):
+  def __post_init__(self: Any) -> None:
     for one in describe.own(type(self)):
       try:
         value = checked(one, getattr(self, one.name))
@@ -54,8 +55,8 @@ def spec(cls: _Class) -> _Class:
     for rule in self._rules:
       rule(self)
 
-  cls.__post_init__ = __post_init__
-  return dataclasses.dataclass(frozen=True)(cls)
+  made.__post_init__ = __post_init__
+  return dataclasses.dataclass(frozen=True)(made)
 
 
 def _goes_with(owner: Any, name: str, entry: Part) -> None:

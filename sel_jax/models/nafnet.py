@@ -141,31 +141,38 @@ class ConditionalNAFNet(nn.Module):
       know loops; parameters are then those of `unrolled_params`.
   """
 
-  width: int = key(64, 'channels at the finest stage, even', ge=4)
+  width: int = key('channels at the finest stage, even', default=64, ge=4)
   enc: tuple[int, ...] = key(
-    (1, 1, 1, 1, 28), 'blocks of each encoder stage, the finest first', ge=0
+    'blocks of each encoder stage, the finest first',
+    default=(1, 1, 1, 1, 28),
+    ge=0,
   )
-  middle: int = key(1, 'blocks at the bottom', ge=0)
+  middle: int = key('blocks at the bottom', default=1, ge=0)
   dec: tuple[int, ...] = key(
-    (1, 1, 1, 1, 1), 'blocks of each decoder stage, as many as of enc', ge=0
+    'blocks of each decoder stage, as many as of enc',
+    default=(1, 1, 1, 1, 1),
+    ge=0,
   )
   depthwise: str = key(
-    'auto', 'form of the depthwise convolution', choices=layers.depthwise_names
+    'form of the depthwise convolution',
+    default='auto',
+    choices=layers.depthwise_names,
   )
   remat: bool = key(
-    False, 'recompute activations in the backward pass: less memory, slower'
+    'recompute activations in the backward pass: less memory, slower',
+    default=False,
   )
   patch: int = key(
-    1,
     'side of the squares of pixels that the finest stage sees as one, by pixel '
     'unshuffling (arXiv 1609.05158); 1 is the reference, 2 sees four times the '
     'area at half the time and twice the width',
+    default=1,
     ge=1,
   )
   gamma: float = key(
-    1.0,
     'the network sees mu^gamma; 1 is the reference, below it dark tones are '
     "spread out as by a camera's tone curve",
+    default=1.0,
     gt=0,
     le=1,
   )

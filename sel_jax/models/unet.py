@@ -75,8 +75,8 @@ class ConditionalUNet(nn.Module):
     dtype: compute type; parameters and the result are float32.
   """
 
-  width: int = key(64, 'channels at the finest stage, even', ge=4)
-  depth: int = key(4, 'stages', ge=1)
+  width: int = key('channels at the finest stage, even', default=64, ge=4)
+  depth: int = key('stages', default=4, ge=1)
   dtype: layers.Dtype = jnp.float32
 
   @property

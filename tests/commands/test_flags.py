@@ -101,8 +101,8 @@ def test_a_report_of_a_bug_has_versions_and_devices(capsys):
 def test_a_key_of_the_sampler_is_a_flag_by_its_description_alone(monkeypatch):
   @fields.spec
   class Longer(EvalSpec):
-    glow: float = key(0.5, 'how bright it shines', ge=0)
-    hidden: int = key(0, 'not a flag', ge=0, flag=False)
+    glow: float = key('how bright it shines', default=0.5, ge=0)
+    hidden: int = key('not a flag', default=0, ge=0, flag=False)
 
   monkeypatch.setattr(flags, 'EvalSpec', Longer)
   parser = command_line.parser('A command.')
