@@ -16,6 +16,8 @@ import pytest
 
 from benchmarks.lib.runs import make_pairs
 from sel_jax.commands import command_line
+from sel_jax.data import folders
+from sel_jax.errors import InputError
 
 GOLDEN = Path(os.environ.get('SEL_GOLDEN') or Path(__file__).parent / 'golden')
 
@@ -45,12 +47,15 @@ def x64():
 
 @pytest.fixture(scope='session')
 def lol():
-  """The real pairs, where they are."""
-  root = Path(__file__).parents[1] / '..' / 'shared' / 'data' / 'lol_v1'
-  root = Path(os.environ.get('SEL_LOL') or root)
-  if not root.is_dir():
-    pytest.skip('no LOL-v1 pairs here: set SEL_LOL to their folder')
-  return root.resolve()
+  """The folder of real pairs that SEL_LOL names."""
+  root = os.environ.get('SEL_LOL')
+  if not root:
+    pytest.skip('needs real pairs: SEL_LOL names no folder of LOL-v1')
+  try:
+    folders.layout_of(root)
+  except InputError as error:
+    pytest.fail(f'SEL_LOL: {error}', pytrace=False)
+  return Path(root).resolve()
 
 
 def nhwc(array):

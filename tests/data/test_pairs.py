@@ -182,6 +182,88 @@ def test_a_builder_writes_records_that_read_back(lol_like, tmp_path):
     open_pairs(spec, 'test')
 
 
+def write_as_published(root, name):
+  """Pairs of 4x6 pixels in a data set's own layout, names and numbers.
+
+  Returns:
+    Split -> [(name, low, clean)], as they should be read back.
+  """
+  data = public.DATA_SETS[name]
+  named = {
+    'LOL-v1': ('{}.png', '{}.png', '{}'),
+    'LOL-v2': ('low{:05d}.png', 'normal{:05d}.png', '{:05d}'),
+    'NTIRE 2024': ('{}.png', '{}.png', '{}'),
+  }[data.layout]
+  rng = np.random.default_rng(0)
+  written = {}
+  for split, count in data.counts.items():
+    sides = [
+      root / data.folder / s for s in folders.LAYOUTS[data.layout][split]
+    ]
+    for side in sides:
+      side.mkdir(parents=True)
+    written[split] = []
+    for n in range(1, count + 1):
+      images = rng.integers(0, 256, (2, 4, 6, 3), dtype=np.uint8)
+      for side, form, image in zip(sides, named, images):
+        codec.write_image(side / form.format(n), image)
+      written[split].append((named[2].format(n), *images))
+  return written
+
+
+# The others have a layout of these, or one that the folders' tests read.
+QUICK = ('lol_v2/real', 'ntire2024_low_light')
+PUBLISHED = [
+  pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
+  for name, data in public.DATA_SETS.items()
+  if data.counts
+]
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_a_public_set_is_read_back_as_it_was_unpacked(name, tmp_path):
+  written = write_as_published(tmp_path / 'unpacked', name)
+  builder = tfds.prepare(tmp_path / 'tfds', tmp_path / 'unpacked', name)
+  assert set(builder.info.splits) == set(written)
+  spec = PairsSpec.create(
+    source='tfds', root=str(tmp_path / 'tfds'), name=name, held_out=0
+  )
+  for split, expected in written.items():
+    found = open_pairs(spec, split)
+    assert [pair.name for pair in found] == [row[0] for row in expected]
+    for pair, (_, low, clean) in zip(found, expected, strict=True):
+      np.testing.assert_array_equal(pair.low, low)
+      np.testing.assert_array_equal(pair.clean, clean)
+  for split in set(folders.SPLITS) - set(written):
+    assert tfds.open_split(tmp_path / 'tfds', name, split) is None
+
+
+@pytest.mark.parametrize(
+  ('name', 'lost', 'sentence'),
+  [
+    (
+      'lol_v2/real',
+      'Real_captured/Test/Normal/normal00007.png',
+      r"Test/Low/low00007\.png' has no partner in .*Test/Normal'.* 00007",
+    ),
+    (
+      'ntire2024_low_light',
+      'Input/3.png',
+      r"GT/3\.png' has no partner in .*Input'.* 3 ",
+    ),
+  ],
+  ids=['LOL-v2', 'NTIRE 2024'],
+)
+def test_a_public_set_without_a_partner_is_not_written(
+  name, lost, sentence, tmp_path
+):
+  write_as_published(tmp_path / 'unpacked', name)
+  (tmp_path / 'unpacked' / lost).unlink()
+  with pytest.raises(InputError, match=sentence):
+    tfds.prepare(tmp_path / 'tfds', tmp_path / 'unpacked', name)
+  assert not (tmp_path / 'tfds').exists()
+
+
 def test_what_is_not_the_data_set_is_not_written(lol_like, tmp_path):
   with pytest.raises(InputError, match=r'6 pairs in train, but LOL-v1 has 485'):
     tfds.prepare(tmp_path / 'tfds', lol_like, 'lol_v1')
@@ -226,11 +308,12 @@ print(json.dumps([shapes, loaded]))
 
 
 def test_lol_v1_shares_scenes_between_its_splits(lol):
-  """The subset has none; the full set has 14 of 15."""
-  scenes = {
-    s: splits.describe(
-      p.clean for p in open_pairs(PairsSpec.create(root=str(lol)), s)
+  """The subset with a scene per pair has none; the full set has 14 of 15."""
+  test, train = (
+    splits.describe(
+      folders.read_pair(pair)[1] for pair in folders.find_pairs(lol, split)
     )
-    for s in ('train', 'test')
-  }
-  assert not splits.shared(scenes['test'], scenes['train']).any()
+    for split in ('test', 'train')
+  )
+  expected = 14 if len(train) == 485 else 0
+  assert splits.shared(test, train).sum() == expected
