@@ -56,8 +56,16 @@ def test_a_run_of_before_restores_photographs(workdir):
   assert stored['sde']['kind'] == 'ir' and stored['model']['depth'] == 4
   enhancer = Enhancer.from_checkpoint(workdir)
   assert enhancer.step == 2
-  restored = enhancer(np.full((20, 33, 3), 0.1, np.float32))
-  assert restored.shape == (20, 33, 3) and np.isfinite(restored).all()
+  low = np.linspace(0, 0.3, 20 * 33 * 3, dtype=np.float32)
+  restored = enhancer(low.reshape(20, 33, 3))
+  assert restored.shape == (20, 33, 3)
+  # What these weights made of it when the file was kept.
+  np.testing.assert_allclose(
+    restored.mean((0, 1)), (0.15322, 0.11311, 0.18669), atol=1e-4
+  )
+  np.testing.assert_allclose(
+    restored[19, 32], (0.43815, 0.19226, 0.33901), atol=1e-4
+  )
 
 
 def test_the_state_of_a_run_of_before_is_taken_over(workdir, caplog):

@@ -280,23 +280,61 @@ def test_the_bias_of_the_optimum_objective_is_undone_exactly(kind):
       assert float(jnp.abs(biased - noise).max()) > 0.05
 
 
-@pytest.mark.parametrize('sampler', SAMPLERS)
-def test_denoising_diffusion_removes_its_noise(sampler):
-  sde = DenoisingSDE.create()
+def _noisy(sde, t):
+  """A photograph with the noise of time t, and that noise."""
   noise = jax.random.normal(jax.random.key(0), CLEAN.shape)
-  noisy = sde.perturb(CLEAN, CLEAN, jnp.asarray([sde.steps]), noise)
-  result = sample(
-    _exact(sde), sde, jax.random.key(1), noisy, sampler=sampler, clip=False
+  dark = jnp.zeros_like(CLEAN)  # a low image must not matter
+  return sde.perturb(CLEAN, dark, jnp.asarray([t]), noise), noise
+
+
+@pytest.mark.parametrize('sampler', SAMPLERS)
+def test_denoising_gives_the_clean_image_for_the_exact_noise(sampler):
+  sde = DenoisingSDE.create()
+  noisy, _ = _noisy(sde, sde.steps)
+  result, states = sample(
+    _exact(sde),
+    sde,
+    jax.random.key(1),
+    noisy,
+    sampler=sampler,
+    clip=False,
+    trajectory=True,
   )
-  before = float(jnp.abs(noisy - CLEAN).mean())
-  after = float(jnp.abs(result - CLEAN).mean())
-  assert after < 0.1 * before
+  np.testing.assert_array_equal(states[0], noisy)  # nothing is added to it
+  error = np.abs(result - CLEAN)
+  if sampler in ('sde', 'ode'):  # Euler's own error
+    assert error.max() < 2 * float(sde.marginal_std[2])
+    assert error.mean() < 0.1 * float(jnp.abs(noisy - CLEAN).mean())
+  else:
+    assert error.max() < 1e-5
+
+
+def test_denoising_begins_with_the_noise_of_its_time():
+  """x_t = x_0 + s_t e, s_t = lambda sqrt(1 - a_t^2), whatever is low."""
+  sde = DenoisingSDE.create(SDESpec(max_sigma=40, eps=0.1))
+  known = np.exp(-np.asarray(sde.cumulative, np.float64) * float(sde.dt))
+  for t in (1, 50, 100):
+    noisy, noise = _noisy(sde, t)
+    std = 40 / 255 * np.sqrt(1 - known[t] ** 2)
+    np.testing.assert_allclose(noisy, CLEAN + std * noise, atol=1e-6)
+    # One step with that noise leaves the clean image.
+    found = sample(
+      lambda x, mu, t, e=noise: e,
+      sde,
+      jax.random.key(1),
+      noisy,
+      times=np.array([t, 0]),
+    )
+    np.testing.assert_allclose(found, CLEAN, atol=1e-5)
 
 
 def test_denoising_starts_at_the_time_of_its_noise():
   sde = DenoisingSDE.create()
   start = sde.time_of_noise(25 / 255)
-  assert float(sde.marginal_std[start]) == pytest.approx(25 / 255, rel=0.05)
+  stds = np.asarray(sde.marginal_std)
+  assert abs(stds[start] - 25 / 255) == np.abs(stds - 25 / 255).min()
+  assert stds[start] == pytest.approx(25 / 255, rel=0.05)
+  assert sde.time_of_noise(1.0) == sde.steps and sde.time_of_noise(0.0) == 1
   noisy = CLEAN + 25 / 255 * jax.random.normal(jax.random.key(0), CLEAN.shape)
   times = time_grid(start, 5)
   result = sample(_exact(sde), sde, jax.random.key(1), noisy, times=times)

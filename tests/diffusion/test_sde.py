@@ -1,5 +1,4 @@
 from conftest import nhwc
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -112,7 +111,13 @@ def test_process_runs_from_clean_to_eps(schedule, steps):
   assert float(sde.decay[-1]) == pytest.approx(0.01, rel=1e-5)
   assert float(sde.marginal_std[0]) == 0
   assert np.all(np.diff(sde.marginal_std) >= 0)
-  assert np.isfinite(jax.tree.leaves(sde)[0]).all()
+  # s_T = lambda sqrt(1 - a_T^2); constant speed leaves eps^(t/T).
+  std = 50 / 255 * np.sqrt(1 - 0.01**2)
+  assert float(sde.marginal_std[-1]) == pytest.approx(std, rel=1e-5)
+  assert np.all(np.asarray(sde.thetas[1:]) > 0) and float(sde.dt) > 0
+  if schedule == 'constant':
+    shares = np.arange(steps + 1) / steps
+    np.testing.assert_allclose(sde.decay, 0.01**shares, rtol=1e-4)
 
 
 @pytest.mark.parametrize('make', [IRSDE, DenoisingSDE])
