@@ -148,6 +148,33 @@ def load_results(path: str | Path) -> list[dict]:
     ) from error
 
 
+def earlier(
+  todo: Sequence[Trial], workdir: str | Path
+) -> dict[tuple[str, int], dict]:
+  """Results that earlier starts left.
+
+  Args:
+    todo: from `every_trial`.
+    workdir: as of `run`.
+
+  Returns:
+    (variant, seed) -> its result.
+
+  Raises:
+    InputError: if an earlier start had other settings.
+  """
+  path = Path(workdir) / RESULTS
+  done = {(r['variant'], r['seed']): r for r in load_results(path)}
+  for trial in todo:
+    found = done.get((trial.variant, trial.seed))
+    if found and not _same(found['config'], trial.settings):
+      raise InputError(
+        f'{path}: {trial.variant!r}, seed {trial.seed} was run with other '
+        'settings; use another --workdir'
+      )
+  return done
+
+
 def run(
   todo: Sequence[Trial],
   workdir: str | Path,
@@ -171,15 +198,8 @@ def run(
     InputError: if an earlier start had other settings.
   """
   workdir = Path(workdir)
-  results = load_results(workdir / RESULTS)
-  done = {(r['variant'], r['seed']): r for r in results}
-  for trial in todo:
-    earlier = done.get((trial.variant, trial.seed))
-    if earlier and not _same(earlier['config'], trial.settings):
-      raise InputError(
-        f'{workdir / RESULTS}: {trial.variant!r}, seed {trial.seed} was run '
-        'with other settings; use another --workdir'
-      )
+  done = earlier(todo, workdir)
+  results = list(done.values())
   yield from (done[key] for t in todo if (key := (t.variant, t.seed)) in done)
   for trial in todo:
     if (trial.variant, trial.seed) in done:

@@ -8,10 +8,51 @@ table.md the means, their spread and the paired gain over the first variant,
 plot.svg the same as a picture.
 """
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from sel_jax import files
 from sel_jax.commands import command_line
 from sel_jax.commands import config_files
+from sel_jax.commands import dry_run
 from sel_jax.errors import InputError
+
+if TYPE_CHECKING:
+  from sel_jax.ablation.plan import Plan
+
+
+def _rehearse(plan: 'Plan', workdir: Path) -> None:
+  """Checks what every trial needs and says what they would do."""
+  from sel_jax.ablation import trials
+  from sel_jax.data.pairs import open_pairs
+  from sel_jax.training import rehearsal
+
+  done = trials.earlier(plan.trials, workdir)
+  left = [t for t in plan.trials if (t.variant, t.seed) not in done]
+  read = {}  # variants mostly have one data set in common
+  seeds: dict[str, list[str]] = {}  # what would be done -> with which of them
+  for trial in left:
+    settings, data = trial.settings, trial.settings.data
+    if data not in read:
+      found = rehearsal.check_data(settings)
+      measured = len(open_pairs(data.pairs, plan.spec.split))
+      read[data] = found.pairs, measured
+    pairs, measured = read[data]
+    state = rehearsal.check_state(settings, workdir / trial.folder)
+    text = (
+      f'{trial.variant}: {settings.model.name} with {state.parameters:,} '
+      f'parameters, updates {state.first:,} to {settings.train.steps:,} on '
+      f'{dry_run.counted(pairs, "pair")}, measured on {measured}'
+    )
+    seeds.setdefault(text, []).append(str(trial.seed))
+  dry_run.report(
+    [
+      f'would train {len(left)} of {dry_run.counted(len(plan.trials), "run")} '
+      f'into {workdir} and measure {", ".join(plan.spec.metrics)} on '
+      f'{plan.spec.split}; {len(plan.trials) - len(left)} are done',
+      *(f'  {text}; seeds {", ".join(own)}' for text, own in seeds.items()),
+    ]
+  )
 
 
 def main() -> int:
@@ -33,7 +74,10 @@ def main() -> int:
   config = config_files.load(args.config)
   config_files.override(config, keys)
   plan = Plan.parse(config)
-  workdir = files.ensure_directory(args.workdir)
+  workdir = dry_run.ensure_directory(args.workdir, dry_run=args.dry_run)
+  if args.dry_run:
+    _rehearse(plan, workdir)
+    return 0
   names = plan.spec.metrics
   results, shown = [], [*names, names[0] + GT_MEAN]
   for result in trials.run(

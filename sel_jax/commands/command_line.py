@@ -47,6 +47,13 @@ def set_up() -> None:
       sys.modules['jax'].config.update('jax_compilation_cache_dir', cache)
 
 
+def keep_no_programs() -> None:
+  """Leaves the cache of compiled programs alone, its folder included."""
+  os.environ['JAX_ENABLE_COMPILATION_CACHE'] = 'false'
+  if 'jax' in sys.modules:
+    sys.modules['jax'].config.update('jax_enable_compilation_cache', False)
+
+
 def versions() -> str:
   """What a report of a bug needs: versions, system, devices."""
   import jax
@@ -67,7 +74,9 @@ def versions() -> str:
 class _Version(argparse.Action):
   """Prints `versions` and leaves."""
 
-  def __call__(self, parser, *_: Any) -> NoReturn:
+  def __call__(
+    self, parser: argparse.ArgumentParser, *_: Any, **__: Any
+  ) -> NoReturn:
     print(versions())
     parser.exit()
 
@@ -101,6 +110,8 @@ class Parser(argparse.ArgumentParser):
         raise InputError(f'{word!r} is no flag; see {self.prog} --help')
       known = [s for a in self._actions for s in a.option_strings]
       raise InputError(f'{name} is no flag; {fields.close(name, known)}')
+    if found.dry_run:
+      keep_no_programs()
     return found, keys
 
   def parse_flags(
@@ -130,14 +141,14 @@ def _hyphened(word: str) -> str:
 def _configuration(words: list[str]) -> tuple[list[str], dict[str, str]]:
   """Words but for `--config.section.key=value`, and those."""
   rest, keys = [], {}
-  words = iter(words)
-  for word in words:
+  left = iter(words)
+  for word in left:
     if not word.startswith('--config.'):
       rest.append(word)
       continue
     name, equals, value = word.removeprefix('--config.').partition('=')
     if not equals:
-      value = next(words, None)
+      value = next(left, None)
       if value is None or value.startswith('--'):
         raise InputError(f'{word}: give a value, {word}=VALUE')
     keys[name] = value
@@ -145,7 +156,11 @@ def _configuration(words: list[str]) -> tuple[list[str], dict[str, str]]:
 
 
 def parser(doc: str) -> Parser:
-  """A parser whose help is the module's docstring."""
+  """A parser whose help is the module's docstring, with what all commands take.
+
+  Args:
+    doc: the module's docstring.
+  """
   name = Path(sys.argv[0]).stem
   called = sys.argv[0] if ' ' in sys.argv[0] else f'experiments.{name}'
   made = Parser(
@@ -156,6 +171,10 @@ def parser(doc: str) -> Parser:
   )
   made.add_argument(
     '--version', action=_Version, nargs=0, help='versions and devices'
+  )
+  made.switch(
+    '--dry-run',
+    help='read and check the inputs, say what would be done, write nothing',
   )
   return made
 

@@ -8,15 +8,21 @@ Each NAME=FOLDER holds an image for each pair of the split, named as the pair:
 experiments.evaluate --output=FOLDER writes such a folder.
 """
 
+import argparse
+from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from sel_jax.commands import command_line
+from sel_jax.commands import dry_run
 from sel_jax.commands import flags
 from sel_jax.commands.evaluate import overall
 from sel_jax.commands.evaluate import write_reports
 from sel_jax.data.pairs import open_pairs
+from sel_jax.data.pairs import Pair
 from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
@@ -40,6 +46,25 @@ def _methods(texts: list[str]) -> dict[str, Path]:
   return methods
 
 
+def _rehearse(
+  args: argparse.Namespace,
+  methods: Mapping[str, Path],
+  names: Sequence[str],
+  pairs: Sequence[Pair],
+) -> None:
+  """Reads every output and says what would be measured."""
+  for folder in methods.values():
+    evaluator.evaluate_outputs(folder, pairs, names=())
+  dry_run.report(
+    [
+      f'would measure {", ".join(methods)} on '
+      f'{dry_run.counted(len(pairs), "pair")} of '
+      f'{args.tfds or args.data}, split {args.split}: {", ".join(names)}',
+      *dry_run.written([args.json, args.csv, args.html]),
+    ]
+  )
+
+
 def main() -> None:
   """Entry point."""
   parser = command_line.parser(__doc__)
@@ -53,6 +78,9 @@ def main() -> None:
   names = flags.metrics(args.metrics)
   flags.check_report(args)
   pairs = open_pairs(flags.pairs(args, PairsSpec()), args.split)
+  if args.dry_run:
+    _rehearse(args, methods, names, pairs)
+    return
   entries, shots = [], {name: {} for name in methods}
   total = len(methods) * len(pairs)
   with tqdm(total=total, unit='image', dynamic_ncols=True) as bar:
@@ -60,8 +88,14 @@ def main() -> None:
       frechet = FrechetDistance() if args.fid else None
 
       def on_image(
-        name, *, low, restored, clean, method=method, frechet=frechet
-      ):
+        name: str,
+        *,
+        low: np.ndarray,
+        restored: np.ndarray,
+        clean: np.ndarray,
+        method: str = method,
+        frechet: FrechetDistance | None = frechet,
+      ) -> None:
         bar.update()
         if frechet:
           frechet.add(restored=restored, clean=clean)

@@ -64,6 +64,7 @@ def load(given: str) -> ml_collections.ConfigDict:
   spec = importlib.util.spec_from_file_location(
     f'_config_{path.stem}', path.absolute()
   )
+  assert spec and spec.loader  # of a path that ends in .py
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)

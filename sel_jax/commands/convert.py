@@ -10,27 +10,30 @@ the diffusion, is the release's and can be set: --set sde.max_sigma=30. Of other
 sources the sampler's settings alone can be set: --set eval.steps=4
 """
 
+import argparse
+from collections.abc import Callable
 from collections.abc import Sequence
+import dataclasses
+import importlib.util
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from sel_jax import build
-from sel_jax import files
 from sel_jax import interop
 from sel_jax import models
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.checkpoints import FOLDER
 from sel_jax.commands import command_line
 from sel_jax.commands import config_files
+from sel_jax.commands import dry_run
 from sel_jax.errors import InputError
 from sel_jax.inference import Enhancer
 from sel_jax.interop import portable
 from sel_jax.settings import Settings
 
-_TORCH = ('.pth', '.pt', '.ckpt')
+_TORCH = {'.pth', '.pt', '.ckpt'}
 _DTYPES = ('float32', 'float16')
 
 
@@ -45,8 +48,25 @@ def _changes(texts: Sequence[str]) -> dict[str, Any]:
   return changes
 
 
-def _from_torch(path: Path, changes: dict[str, Any]) -> tuple[Settings, Any]:
-  """Settings and parameters of a .pth file."""
+@dataclasses.dataclass(frozen=True)
+class _Weights:
+  """What was read: the network's settings, updates done, parameters."""
+
+  settings: Settings
+  step: int
+  params: Any
+
+
+def _require_torch() -> None:
+  """Raises InputError where PyTorch's files cannot be written."""
+  if importlib.util.find_spec('torch') is None:
+    raise InputError(
+      'PyTorch files need PyTorch: pip install torch, or "sel-jax[torch]"'
+    )
+
+
+def _from_torch(path: Path, changes: dict[str, Any]) -> _Weights:
+  """Weights of a .pth file."""
   state = interop.read_state(path)
   inferred = interop.infer_model(state)
   found = {f'model.{name}': value for name, value in inferred.items()}
@@ -57,13 +77,11 @@ def _from_torch(path: Path, changes: dict[str, Any]) -> tuple[Settings, Any]:
     params = interop.to_params(settings.model.name, state, like)
   except InputError as error:
     raise InputError(f'{path}: {error}') from error
-  return settings, params
+  return _Weights(settings, 0, params)
 
 
-def _from_ours(
-  path: Path, changes: dict[str, Any]
-) -> tuple[int, Settings, Any]:
-  """Step, settings and parameters of a run or a portable file."""
+def _from_ours(path: Path, changes: dict[str, Any]) -> _Weights:
+  """Weights of a run or a portable file."""
   for name in changes:
     if not name.startswith('eval.'):
       raise InputError(
@@ -71,7 +89,15 @@ def _from_ours(
         'be chosen anew'
       )
   enhancer = Enhancer.from_checkpoint(path)
-  return enhancer.step, enhancer.settings.changed(changes), enhancer.params
+  settings = enhancer.settings.changed(changes)
+  return _Weights(settings, enhancer.step, enhancer.params)
+
+
+def _read(source: Path, changes: dict[str, Any]) -> _Weights:
+  """Weights of whatever the source is."""
+  return (_from_torch if source.suffix in _TORCH else _from_ours)(
+    source, changes
+  )
 
 
 def _note(text: str) -> tuple[str, str]:
@@ -91,19 +117,52 @@ def _check_reference(network: Any) -> None:
       )
 
 
-def _save_checkpoint(
-  folder: Path, settings: Settings, step: int, params: Any
+def _save_torch(path: Path, read: _Weights, args: argparse.Namespace) -> None:
+  del args
+  interop.write_state(
+    path, interop.to_state(read.settings.model.name, read.params)
+  )
+
+
+def _save_portable(
+  path: Path, read: _Weights, args: argparse.Namespace
 ) -> None:
-  if (folder / FOLDER).exists():
-    raise InputError(f'{folder}: holds checkpoints already; choose another')
-  files.ensure_directory(folder)
+  # The data's folder is one of the machine that trained.
+  config = read.settings.changed({'data.root': ''}).to_dict()
+  facts = {'config': config, 'step': read.step}
+  facts |= {'source': Path(args.source).name, 'notes': args.note}
+  portable.save(path, read.params, facts, dtype=args.dtype)
+
+
+def _save_checkpoint(
+  folder: Path, read: _Weights, args: argparse.Namespace
+) -> None:
+  del args
   checkpoints = Checkpoints(folder)
-  checkpoints.save(step, None, params, settings.to_dict())
+  config = read.settings.to_dict()
+  checkpoints.save(read.step, None, read.params, config)
   checkpoints.close()
 
 
-def main() -> None:
-  """Entry point."""
+def _writer(
+  destination: Path, read: _Weights, *, only_look: bool
+) -> Callable[[Path, _Weights, argparse.Namespace], None]:
+  """What writes the destination, once that can be written."""
+  if destination.suffix in _TORCH:
+    _check_reference(read.settings.model.network)
+    _require_torch()
+    return _save_torch
+  if destination.suffix == portable.ENDING:
+    return _save_portable
+  if (destination / FOLDER).exists():
+    raise InputError(
+      f'{destination}: holds checkpoints already; choose another'
+    )
+  dry_run.ensure_directory(destination, dry_run=only_look)
+  return _save_checkpoint
+
+
+def _parser() -> command_line.Parser:
   parser = command_line.parser(__doc__)
   parser.add_argument('source', help='.pth, .safetensors, or folder of a run')
   parser.add_argument('destination', help='.pth, .safetensors, or a new folder')
@@ -119,34 +178,31 @@ def main() -> None:
     help='kept with .safetensors: data, licence...',
   )
   parser.switch('--overwrite', help='replace the file if it is there')
-  args = parser.parse_flags()
+  return parser
+
+
+def main() -> None:
+  """Entry point."""
+  args = _parser().parse_flags()
   source, destination = Path(args.source), Path(args.destination)
   if destination.is_file() and not args.overwrite:
     raise InputError(f'{destination}: exists; add --overwrite to replace it')
-  changes = _changes(args.set)
-  if source.suffix in _TORCH:
-    step, (settings, params) = 0, _from_torch(source, changes)
-  else:
-    step, settings, params = _from_ours(source, changes)
-  if destination.suffix in _TORCH:
-    _check_reference(settings.model.network)
-    interop.write_state(
-      destination, interop.to_state(settings.model.name, params)
-    )
-  elif destination.suffix == portable.ENDING:
-    # The data's folder is one of the machine that trained.
-    config = settings.changed({'data.root': ''}).to_dict()
-    facts = {'config': config, 'step': step, 'source': source.name}
-    facts['notes'] = dict(map(_note, args.note))
-    portable.save(destination, params, facts, dtype=args.dtype)
-  else:
-    _save_checkpoint(destination, settings, step, params)
-  leaves = jax.tree.leaves(params)
-  count = sum(int(np.size(leaf)) for leaf in leaves)
-  print(
-    f'{destination}: {settings.model.name} of {count:,} parameters in '
-    f'{len(leaves)} tensors, from {source}'
+  changes, args.note = _changes(args.set), dict(map(_note, args.note))
+  read = _read(source, changes)
+  write = _writer(destination, read, only_look=args.dry_run)
+  if write is not _save_checkpoint:
+    folder = destination.absolute().parent
+    dry_run.ensure_directory(folder, dry_run=args.dry_run)
+  leaves = jax.tree.leaves(read.params)
+  text = (
+    f'{read.settings.model.name} of {models.count_params(read.params):,} '
+    f'parameters in {len(leaves)} tensors, from {source}'
   )
+  if args.dry_run:
+    dry_run.report([f'would write {destination}: {text}'])
+    return
+  write(destination, read, args)
+  print(f'{destination}: {text}')
 
 
 if __name__ == '__main__':

@@ -6,16 +6,21 @@ Works offline. It serves this machine alone unless --host says otherwise; then
 anyone who reaches the port can use it, one photograph at a time.
 """
 
+import argparse
 import dataclasses
 import functools
+import importlib.util
 import os
 from pathlib import Path
+import socket
 import tempfile
+from typing import Any
 
 import cv2
 import numpy as np
 
 from sel_jax.commands import command_line
+from sel_jax.commands import dry_run
 from sel_jax.commands import flags
 from sel_jax.diffusion import SAMPLERS
 from sel_jax.errors import InputError
@@ -101,22 +106,26 @@ class Studio:
     return _shown(low), _shown(result), str(destination)
 
 
-def _gradio(folder: Path):
+def _require_gradio() -> None:
+  """Early: before the model is loaded."""
+  if importlib.util.find_spec('gradio') is None:
+    raise InputError(
+      'the page needs Gradio: pip install "sel-jax[demo]", or -r '
+      'requirements-demo.txt'
+    )
+
+
+def _gradio(folder: Path) -> Any:
   """Gradio, with its files in `folder` and its calls home turned off."""
   os.environ['GRADIO_TEMP_DIR'] = str(folder)
   os.environ['GRADIO_ANALYTICS_ENABLED'] = 'False'
   os.environ['HF_HUB_OFFLINE'] = '1'
-  try:
-    import gradio
-  except ImportError as error:
-    raise InputError(
-      'the page needs Gradio: pip install "sel-jax[demo]", or -r '
-      'requirements-demo.txt'
-    ) from error
+  import gradio
+
   return gradio
 
 
-def _inputs(studio: Studio, gr) -> list:
+def _inputs(studio: Studio, gr: Any) -> list[Any]:
   """Photograph, sampler, steps and strength."""
   spec, total = studio.enhancer.spec, studio.enhancer.method.sde.steps
   most = min(total, 100)
@@ -142,16 +151,27 @@ def _inputs(studio: Studio, gr) -> list:
   ]
 
 
-def build_page(studio: Studio, gr):
-  """The page as Gradio blocks."""
+def build_page(studio: Studio, gr: Any) -> Any:
+  """The page as Gradio blocks.
 
-  def handle(path, sampler, steps, strength, progress=gr.Progress()):  # noqa: B008
+  Args:
+    studio: what the page does.
+    gr: the module Gradio.
+  """
+
+  def handle(
+    path: str | None,
+    sampler: str,
+    steps: int,
+    strength: float,
+    progress: Any = gr.Progress(),  # noqa: B008
+  ) -> tuple[tuple[np.ndarray, np.ndarray], Any]:
     if not path:
       raise gr.Error('Drop a photograph first.', print_exception=False)
     progress(0.0, desc='Preparing; the first one of a size takes longer')
     done = 0.0
 
-    def on_progress(share):
+    def on_progress(share: float) -> None:
       nonlocal done
       done = min(done + share, 1.0)
       progress(done, desc='Brightening')
@@ -191,6 +211,26 @@ def build_page(studio: Studio, gr):
   return page.queue(max_size=_WAITING, api_open=False)
 
 
+def _refused_port(port: int, error: OSError) -> InputError:
+  return InputError(f'--port={port}: not free ({error}); give another')
+
+
+def _rehearse(args: argparse.Namespace) -> None:
+  """Loads the model, tries the port, and says what would be served."""
+  enhancer = flags.load(args)
+  try:
+    socket.create_server((args.host, args.port)).close()
+  except OSError as error:
+    raise _refused_port(args.port, error) from error
+  dry_run.report(
+    [
+      f'would serve {dry_run.describe(enhancer, args.checkpoint)} at '
+      f'http://{args.host}:{args.port}, photographs up to '
+      f'{args.megapixels:g} megapixels'
+    ]
+  )
+
+
 def main() -> None:
   """Entry point; serves until it is interrupted."""
   parser = command_line.parser(__doc__)
@@ -201,6 +241,10 @@ def main() -> None:
     '--megapixels', type=float, default=24.0, help='largest photograph'
   )
   args = parser.parse_flags()
+  _require_gradio()
+  if args.dry_run:
+    _rehearse(args)
+    return
   with tempfile.TemporaryDirectory(prefix='sel_jax_demo_') as folder:
     gr = _gradio(Path(folder))
     studio = Studio(flags.load(args), args.megapixels, Path(folder))
@@ -218,9 +262,7 @@ def main() -> None:
         run_history=False,
       )
     except OSError as error:
-      raise InputError(
-        f'--port={args.port}: not free ({error}); give another'
-      ) from error
+      raise _refused_port(args.port, error) from error
 
 
 if __name__ == '__main__':

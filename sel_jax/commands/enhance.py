@@ -6,19 +6,21 @@ python -m experiments.enhance folder/ --checkpoint=runs/lol --output=brighter
 Called again, it does what is left: results that are there are kept.
 """
 
+import argparse
 from pathlib import Path
 import sys
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from sel_jax import files
 from sel_jax.commands import command_line
+from sel_jax.commands import dry_run
 from sel_jax.commands import flags
 from sel_jax.errors import InputError
 
 if TYPE_CHECKING:
   from sel_jax.inference import bulk
+  from sel_jax.inference import Enhancer
 
 
 def _parser() -> command_line.Parser:
@@ -39,10 +41,45 @@ def _parser() -> command_line.Parser:
   return parser
 
 
-def _make_folder(output: Path, jobs: 'list[bulk.Job]') -> None:
+def _make_folder(
+  output: Path, jobs: 'list[bulk.Job]', *, only_look: bool
+) -> None:
   """Early: nobody wants to learn after an hour that it cannot be written."""
   folder = output.parent if output == jobs[0].destination else output
-  files.ensure_directory(folder)
+  dry_run.ensure_directory(folder, dry_run=only_look)
+
+
+def _fail(outcome: 'bulk.Outcome') -> None:
+  tqdm.write(f'error: {outcome.note}', file=sys.stderr)
+
+
+def _rehearse(
+  args: argparse.Namespace, jobs: 'list[bulk.Job]', enhancer: 'Enhancer'
+) -> int:
+  """Reads every photograph and says what would become of it."""
+  from sel_jax.inference import bulk
+
+  outcomes = []
+  for outcome in bulk.check_files(jobs, overwrite=args.overwrite):
+    outcomes.append(outcome)
+    if outcome.state == 'failed':
+      _fail(outcome)
+  by_state = bulk.by_state(outcomes)
+  size = sum(bulk.megapixels(o.job) for o in by_state['written'])
+  model = dry_run.describe(enhancer, args.checkpoint)
+  lines = [
+    f'would brighten {dry_run.counted(len(by_state["written"]), "photograph")}'
+    f', {size:.1f} MP, with {model} to {args.output}'
+  ]
+  if by_state['kept']:
+    lines.append(
+      f'would keep {len(by_state["kept"])} there already; --overwrite redoes '
+      'them'
+    )
+  if by_state['failed']:
+    lines.append(f'{len(by_state["failed"])} would fail')
+  dry_run.report(lines)
+  return 2 if by_state['failed'] else 0
 
 
 def main() -> int:
@@ -55,7 +92,9 @@ def main() -> int:
   output = Path(args.output)
   jobs = bulk.collect(args.inputs, output, recursive=args.recursive)
   enhancer = flags.load(args)
-  _make_folder(output, jobs)
+  _make_folder(output, jobs, only_look=args.dry_run)
+  if args.dry_run:
+    return _rehearse(args, jobs, enhancer)
   sizes = {job: bulk.megapixels(job) for job in jobs}
   bar = tqdm(
     total=sum(sizes.values()),
@@ -65,7 +104,7 @@ def main() -> int:
     '[{elapsed}<{remaining}{postfix}]',
   )
 
-  def on_progress(job, share):
+  def on_progress(job: bulk.Job, share: float) -> None:
     bar.set_postfix_str(job.source.name, refresh=False)
     # Sums of shares may exceed the whole by a rounding error.
     bar.update(min(share * sizes[job], bar.total - bar.n))
@@ -82,7 +121,7 @@ def main() -> int:
     ):
       outcomes.append(outcome)
       if outcome.state == 'failed':
-        tqdm.write(f'error: {outcome.note}', file=sys.stderr)
+        _fail(outcome)
       elif outcome.note:
         tqdm.write(f'{outcome.job.source}: {outcome.note}', file=sys.stderr)
       if outcome.state != 'written':  # no time is to be spent on it
@@ -93,10 +132,9 @@ def main() -> int:
 
 def _report(outcomes: 'list[bulk.Outcome]', output: Path) -> int:
   """What was done, what was not, and the exit status."""
-  by_state = {
-    state: [o for o in outcomes if o.state == state]
-    for state in ('written', 'kept', 'failed')
-  }
+  from sel_jax.inference import bulk
+
+  by_state = bulk.by_state(outcomes)
   print(f'{len(by_state["written"])} photograph(s) written to {output}')
   if by_state['kept']:
     print(

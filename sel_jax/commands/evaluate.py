@@ -7,15 +7,18 @@ python -m experiments.evaluate --checkpoint=runs/lol --data=/data/LOL \
 other methods: experiments.compare.
 """
 
+import argparse
+from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from sel_jax import files
 from sel_jax import models
 from sel_jax.commands import command_line
+from sel_jax.commands import dry_run
 from sel_jax.commands import flags
 from sel_jax.data.pairs import open_pairs
 from sel_jax.evaluation import evaluator
@@ -32,7 +35,7 @@ def overall(frechet: fid.FrechetDistance | None) -> dict[str, float]:
 
 
 def write_reports(
-  args: Any,
+  args: argparse.Namespace,
   entries: Sequence[text_report.Entry],
   shots: dict[str, dict[str, html_report.Shot]],
 ) -> None:
@@ -45,7 +48,12 @@ def write_reports(
     html_report.write_html(args.html, entries, shots)
 
 
-def _measure(args, checkpoint, names, folder) -> tuple[text_report.Entry, dict]:
+def _measure(
+  args: argparse.Namespace,
+  checkpoint: str,
+  names: Sequence[str],
+  folder: Path | None,
+) -> tuple[text_report.Entry, dict[str, html_report.Shot]]:
   """One checkpoint on the split, and its pictures."""
   enhancer = flags.load(args, checkpoint)
   own = enhancer.settings.data.pairs
@@ -57,7 +65,9 @@ def _measure(args, checkpoint, names, folder) -> tuple[text_report.Entry, dict]:
   shots = {}
   frechet = fid.FrechetDistance() if args.fid else None
 
-  def on_image(name, low, restored, clean):
+  def on_image(
+    name: str, *, low: np.ndarray, restored: np.ndarray, clean: np.ndarray
+  ) -> None:
     bar.update()
     if frechet:
       frechet.add(restored=restored, clean=clean)
@@ -86,6 +96,42 @@ def _measure(args, checkpoint, names, folder) -> tuple[text_report.Entry, dict]:
   return text_report.Entry(checkpoint, protocol, rows, overall(frechet)), shots
 
 
+def _folders(
+  output: str | None, checkpoints: Sequence[str]
+) -> dict[str, Path | None]:
+  """Checkpoint -> where its images go, if they are to be written."""
+  if not output or len(checkpoints) == 1:
+    return dict.fromkeys(checkpoints, Path(output) if output else None)
+  return {
+    checkpoint: Path(output) / f'{number}_{Path(checkpoint).stem}'
+    for number, checkpoint in enumerate(checkpoints)
+  }
+
+
+def _rehearse(
+  args: argparse.Namespace,
+  folders: Mapping[str, Path | None],
+  names: Sequence[str],
+) -> None:
+  """Reads checkpoints and pairs, and says what would be measured."""
+  lines = []
+  for checkpoint, folder in folders.items():
+    enhancer = flags.load(args, checkpoint)
+    own = enhancer.settings.data.pairs
+    pairs = open_pairs(flags.pairs(args, own), args.split)
+    if folder:
+      dry_run.ensure_directory(folder, dry_run=True)
+    read = [pairs[i] for i in evaluator.chosen(len(pairs), args.limit)]
+    images = f'; images to {folder}' if folder else ''
+    lines.append(
+      f'would measure {dry_run.describe(enhancer, checkpoint)} on '
+      f'{dry_run.counted(len(read), "pair")} of '
+      f'{args.tfds or args.data or own.place}, split {args.split}: '
+      f'{", ".join(names)}{images}'
+    )
+  dry_run.report(lines + dry_run.written([args.json, args.csv, args.html]))
+
+
 def main() -> None:
   """Entry point."""
   parser = command_line.parser(__doc__)
@@ -100,11 +146,12 @@ def main() -> None:
   names = flags.metrics(args.metrics)
   flags.check_report(args)
   checkpoints = list(dict.fromkeys(args.checkpoint or [SHIPPED]))
+  folders = _folders(args.output, checkpoints)
+  if args.dry_run:
+    _rehearse(args, folders, names)
+    return
   entries, shots = [], {}
-  for number, checkpoint in enumerate(checkpoints):
-    folder = Path(args.output) if args.output else None
-    if folder and len(checkpoints) > 1:
-      folder /= f'{number}_{Path(checkpoint).stem}'
+  for checkpoint, folder in folders.items():
     entry, shots[checkpoint] = _measure(args, checkpoint, names, folder)
     entries.append(entry)
     heading = f'{checkpoint}: {entry.heading()}'

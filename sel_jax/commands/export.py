@@ -11,8 +11,8 @@ import argparse
 from pathlib import Path
 import re
 
-from sel_jax import files
 from sel_jax.commands import command_line
+from sel_jax.commands import dry_run
 from sel_jax.commands import flags
 from sel_jax.errors import InputError
 from sel_jax.inference import export
@@ -39,9 +39,16 @@ def main() -> None:
   destination = Path(args.destination)
   if destination.exists() and not args.overwrite:
     raise InputError(f'{destination}: exists; add --overwrite to replace it')
-  files.ensure_directory(destination.absolute().parent)
+  folder = destination.absolute().parent
+  dry_run.ensure_directory(folder, dry_run=args.dry_run)
   options = {'size': args.size} if args.size else {}
-  difference = export.export(flags.load(args), destination, **options)
+  enhancer = flags.load(args)
+  if args.dry_run:
+    export.check(enhancer, destination, **options)
+    model = dry_run.describe(enhancer, args.checkpoint)
+    dry_run.report([f'would write {destination}: {model}'])
+    return
+  difference = export.export(enhancer, destination, **options)
   size = destination.stat().st_size / 1e6
   print(
     f'{destination}: {size:.1f} MB; greatest difference from the model '

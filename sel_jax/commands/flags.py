@@ -11,7 +11,7 @@ from typing import Any
 from typing import TYPE_CHECKING
 
 from sel_jax import fields
-from sel_jax import files
+from sel_jax.commands import dry_run
 from sel_jax.commands.command_line import Parser
 from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
@@ -106,8 +106,8 @@ def metrics(text: str | None) -> list[str]:
     if name not in METRICS:
       raise InputError(f'--metrics: {name!r} is none of {", ".join(METRICS)}')
     try:
-      if METRICS[name].available:
-        METRICS[name].available()
+      if available := METRICS[name].available:
+        available()
     except InputError as error:
       if text:
         raise
@@ -130,7 +130,8 @@ def check_report(args: argparse.Namespace) -> None:
     fid.require()
   for path in (args.json, args.csv, args.html):
     if path:
-      files.ensure_directory(Path(path).absolute().parent)
+      folder = Path(path).absolute().parent
+      dry_run.ensure_directory(folder, dry_run=args.dry_run)
 
 
 def pairs(args: argparse.Namespace, own: PairsSpec) -> PairsSpec:

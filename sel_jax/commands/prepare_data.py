@@ -9,7 +9,11 @@ python -m experiments.prepare_data --dataset=lol_v1 --manual-dir=/data/LOL \
 Training reads folders as well as records; see docs/data.md.
 """
 
+from pathlib import Path
+
 from sel_jax.commands import command_line
+from sel_jax.commands import dry_run
+from sel_jax.data import folders
 from sel_jax.data import inspection
 from sel_jax.data import public
 from sel_jax.data import tfds
@@ -23,6 +27,37 @@ def _check(manual_dir: str, name: str) -> int:
   problems = sum(finding.kind == 'problem' for finding in found)
   print(f'{problems} problem(s), {len(found) - problems} note(s)')
   return 1 if problems else 0
+
+
+def _rehearse(manual_dir: str, name: str, data_dir: str | None) -> None:
+  """Counts the pairs of every split and says what would be done with them.
+
+  Args:
+    manual_dir: folder that was unpacked.
+    name: of the data set.
+    data_dir: where records would go; None if pairs would only be looked at.
+  """
+  if data_dir is None:
+    root = Path(manual_dir) / public.get_data_set(name).folder
+    count = sum(
+      len(folders.list_images(folder))
+      for split in folders.SPLITS
+      for folder in folders.split_folders(root, split) or ()
+      if folder.is_dir()
+    )
+    dry_run.report([f'would look at {count} images in {root}'])
+    return
+  builder = tfds.make_builder(data_dir, name)
+  counts = {
+    split: len(public.find_split(Path(manual_dir), name, split) or ())
+    for split in folders.SPLITS
+  }
+  dry_run.ensure_directory(data_dir, dry_run=True)
+  if builder.is_prepared():
+    dry_run.report([f'{builder.data_path} is there already; nothing to write'])
+    return
+  text = ', '.join(f'{n} {split}' for split, n in counts.items() if n)
+  dry_run.report([f'would write {text} pairs to {builder.data_path}'])
 
 
 def main() -> int:
@@ -40,10 +75,16 @@ def main() -> int:
     return 0
   if not args.manual_dir:
     raise InputError(f'give --manual-dir. {public.instructions(args.dataset)}')
+  if args.check and args.dry_run:
+    _rehearse(args.manual_dir, args.dataset, None)
+    return 0
   if args.check:
     return _check(args.manual_dir, args.dataset)
   if not args.data_dir:
     raise InputError('give --data-dir, the folder to write records to')
+  if args.dry_run:
+    _rehearse(args.manual_dir, args.dataset, args.data_dir)
+    return 0
   builder = tfds.prepare(args.data_dir, args.manual_dir, args.dataset)
   counts = ', '.join(
     f'{split.num_examples} {name}'

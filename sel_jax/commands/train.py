@@ -10,12 +10,14 @@ and Cloud TPU are recognised, elsewhere add --coordinator=HOST:PORT
 --processes=N --process=I. --profile=FIRST:LAST traces these steps.
 """
 
+import argparse
 import re
 import textwrap
 
 from sel_jax import fields
 from sel_jax.commands import command_line
 from sel_jax.commands import config_files
+from sel_jax.commands import dry_run
 from sel_jax.errors import InputError
 from sel_jax.settings import SECTIONS
 from sel_jax.settings import Settings
@@ -65,6 +67,35 @@ def parser() -> command_line.Parser:
   return made
 
 
+def _rehearse(settings: Settings, args: argparse.Namespace) -> None:
+  """Checks what a run needs and says what it would do."""
+  from sel_jax.training import cluster  # not for --help or a wrong flag
+  from sel_jax.training import rehearsal
+
+  told = cluster.is_told(args.coordinator, args.processes, args.process)
+  data = rehearsal.check_data(settings)
+  workdir = dry_run.ensure_directory(args.workdir, dry_run=True)
+  state = rehearsal.check_state(settings, workdir)
+  updates, crop = settings.train.steps, settings.data.augment.crop
+  lines = [
+    f'would train {settings.model.name} with {state.parameters:,} parameters '
+    f'for {updates:,} updates of {settings.data.loader.batch_size} x '
+    f'{crop}x{crop} on {dry_run.counted(data.pairs, "pair")} in '
+    f'{settings.data.pairs.place}, from update {state.first:,} of {workdir}',
+    f'would validate on {dry_run.counted(data.validation, "pair")} every '
+    f'{settings.train.eval_every:,} updates, save every '
+    f'{settings.train.save_every:,}',
+  ]
+  if state.first >= updates:
+    lines = [f'{workdir} has done its {updates:,} updates; nothing to train']
+  if told:
+    lines.append(
+      f'would be process {args.process} of {args.processes}; the others, and '
+      'their devices, were not asked'
+    )
+  dry_run.report(lines)
+
+
 def main() -> None:
   """Entry point."""
   args, keys = parser().parse()
@@ -74,6 +105,9 @@ def main() -> None:
   config = config_files.load(args.config)
   config_files.override(config, keys)
   settings = Settings.parse(config)
+  if args.dry_run:
+    _rehearse(settings, args)
+    return
 
   from sel_jax import training  # not for --help or a wrong flag
   from sel_jax.training import cluster

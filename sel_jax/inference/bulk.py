@@ -8,6 +8,7 @@ does what is left.
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 import dataclasses
 import glob
 import os
@@ -173,7 +174,7 @@ def enhance_files(
     What became of each, as soon as it is known.
   """
   for job in jobs:
-    if not overwrite and os.path.lexists(job.destination):
+    if _is_kept(job, overwrite):
       yield Outcome(job, 'kept')
       continue
 
@@ -187,7 +188,46 @@ def enhance_files(
       yield Outcome(job, 'failed', str(error))
 
 
-def _enhance_file(enhancer, job, strength, preview, done) -> Outcome:
+def _is_kept(job: Job, overwrite: bool) -> bool:
+  return not overwrite and os.path.lexists(job.destination)
+
+
+def check_files(
+  jobs: Iterable[Job], *, overwrite: bool = False
+) -> Iterator[Outcome]:
+  """What `enhance_files` would make of jobs: reads all, writes nothing.
+
+  Args:
+    jobs: of `collect`.
+    overwrite: redo results that are there.
+
+  Yields:
+    What would become of each, in order.
+  """
+
+  def check(job: Job) -> Outcome:
+    if _is_kept(job, overwrite):
+      return Outcome(job, 'kept')
+    try:
+      _read(job)
+    except InputError as error:
+      return Outcome(job, 'failed', str(error))
+    return Outcome(job, 'written')
+
+  with ThreadPoolExecutor(4) as pool:
+    yield from pool.map(check, jobs)
+
+
+def by_state(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
+  """Outcomes by their state; each state is there."""
+  found: dict[str, list[Outcome]] = {'written': [], 'kept': [], 'failed': []}
+  for outcome in outcomes:
+    found[outcome.state].append(outcome)
+  return found
+
+
+def _read(job: Job) -> metadata.Picture:
+  """The photograph of a job whose result can be written."""
   if not os.path.lexists(job.source):
     raise InputError(f'{job.source}: no such file or folder; check the path')
   picture = metadata.read_picture(job.source)
@@ -196,6 +236,11 @@ def _enhance_file(enhancer, job, strength, preview, done) -> Outcome:
       f'{job.source}: its name does not end like an image; add one of '
       f'{", ".join(codec.EXTENSIONS)}'
     )
+  return picture
+
+
+def _enhance_file(enhancer, job, strength, preview, done) -> Outcome:
+  picture = _read(job)
   low = codec.to_float(picture.pixels)
   result = enhancer(low, strength=strength, on_progress=done)
   files.ensure_directory(job.destination.parent)

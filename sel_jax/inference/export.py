@@ -7,6 +7,7 @@ weights are inside. Both are compared with the model before the file is kept.
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,12 +26,11 @@ PLATFORMS = ('cpu', 'cuda', 'tpu')
 _ENOUGH = 1e-4
 
 
-def _multiple(enhancer: Enhancer, size: tuple[int, int] | None) -> int:
-  """What sides are multiples of; checks the size, if there is one."""
+def _check_size(enhancer: Enhancer, size: tuple[int, int] | None) -> None:
+  """Raises InputError for sides that the network cannot take."""
   multiple = side_multiple(enhancer.method.model)
   if size and any(side <= 0 or side % multiple for side in size):
     raise InputError(f'size {size}: give multiples of {multiple}')
-  return multiple
 
 
 def _portable(enhancer: Enhancer, **options):
@@ -55,6 +55,18 @@ def _compare(name: str, found, expected) -> float:
       'original; nothing was written'
     )
   return difference
+
+
+def _check_stablehlo(
+  enhancer: Enhancer, *, size: tuple[int, int] | None = None
+) -> None:
+  """Raises InputError for what cannot be exported as StableHLO."""
+  _check_size(enhancer, size)
+  spec = enhancer.spec
+  if size is None and (spec.pool or spec.dynamic):
+    raise InputError(
+      'eval.pool and eval.dynamic need fixed sizes in an export; give --size'
+    )
 
 
 def stablehlo(
@@ -83,12 +95,8 @@ def stablehlo(
     InputError: if the size does not fit, or a setting needs a fixed one.
     ArithmeticError: if the exported model differs.
   """
-  multiple = _multiple(enhancer, size)
-  spec = enhancer.spec
-  if size is None and (spec.pool or spec.dynamic):
-    raise InputError(
-      'eval.pool and eval.dynamic need fixed sizes in an export; give --size'
-    )
+  _check_stablehlo(enhancer, size=size)
+  multiple, spec = side_multiple(enhancer.method.model), enhancer.spec
   run = whole_sampler(_portable(enhancer), spec)
 
   def restore(low, seed):
@@ -113,6 +121,29 @@ def stablehlo(
   return difference
 
 
+def _converter() -> tuple[Any, Any]:
+  """jax2onnx and onnxruntime."""
+  try:
+    import jax2onnx
+    import onnxruntime
+  except ImportError as error:
+    raise InputError(
+      f'ONNX needs {error.name}, which wants an environment of its own: make '
+      '.venv-onnx, then .venv-onnx/bin/python -m experiments.export'
+    ) from error
+  return jax2onnx, onnxruntime
+
+
+def _check_onnx(
+  enhancer: Enhancer, *, size: tuple[int, int] = (256, 256)
+) -> None:
+  """Raises InputError for what cannot be exported as ONNX."""
+  _check_size(enhancer, size)
+  if not isinstance(enhancer.method.model, ConditionalNAFNet):
+    raise InputError('ONNX: only nafnet can be exported so; use .stablehlo')
+  _converter()
+
+
 def onnx(
   enhancer: Enhancer,
   path: str | os.PathLike,
@@ -135,17 +166,8 @@ def onnx(
     InputError: without the converter, or for another network than NAFNet.
     ArithmeticError: if the exported network differs.
   """
-  _multiple(enhancer, size)
-  if not isinstance(enhancer.method.model, ConditionalNAFNet):
-    raise InputError('ONNX: only nafnet can be exported so; use .stablehlo')
-  try:
-    import jax2onnx
-    import onnxruntime
-  except ImportError as error:
-    raise InputError(
-      f'ONNX needs {error.name}, which wants an environment of its own: make '
-      '.venv-onnx, then .venv-onnx/bin/python -m experiments.export'
-    ) from error
+  _check_onnx(enhancer, size=size)
+  jax2onnx, onnxruntime = _converter()
   method = _portable(enhancer, scan=False)
   params = unrolled_params(enhancer.params)
   estimate = denoiser(method, enhancer.spec)
@@ -174,6 +196,29 @@ def onnx(
 
 
 FORMATS = {'.stablehlo': stablehlo, '.onnx': onnx}
+_CHECKS = {'.stablehlo': _check_stablehlo, '.onnx': _check_onnx}
+
+
+def _ending(path: str | os.PathLike) -> str:
+  """The ending of a path, a row of `FORMATS`."""
+  ending = Path(path).suffix
+  if ending not in FORMATS:
+    raise InputError(f'{path}: unknown format; end in {" or ".join(FORMATS)}')
+  return ending
+
+
+def check(enhancer: Enhancer, path: str | os.PathLike, **options: Any) -> None:
+  """Refuses what `export` would refuse before it starts.
+
+  Args:
+    enhancer: as of `export`.
+    path: as of `export`.
+    **options: as of `export`.
+
+  Raises:
+    InputError: for an unknown ending, and as the formats say.
+  """
+  _CHECKS[_ending(path)](enhancer, **options)
 
 
 def export(enhancer: Enhancer, path: str | os.PathLike, **options) -> float:
@@ -182,7 +227,4 @@ def export(enhancer: Enhancer, path: str | os.PathLike, **options) -> float:
   Raises:
     InputError: for an unknown ending, and as the formats say.
   """
-  ending = Path(path).suffix
-  if ending not in FORMATS:
-    raise InputError(f'{path}: unknown format; end in {" or ".join(FORMATS)}')
-  return FORMATS[ending](enhancer, path, **options)
+  return FORMATS[_ending(path)](enhancer, path, **options)

@@ -6,6 +6,7 @@ seconds; the run goes on from its last checkpoint when all start again.
 """
 
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -60,6 +61,25 @@ def find_cluster(env: Environment) -> str | None:
   return next((name for name, here in CLUSTERS.items() if here(env)), None)
 
 
+def is_told(
+  coordinator: str | None, processes: int | None, process: int | None
+) -> bool:
+  """Whether `connect` is told where the other processes are.
+
+  Args:
+    coordinator: as of `connect`.
+    processes: as of `connect`.
+    process: as of `connect`.
+
+  Raises:
+    InputError: if the three are not given together.
+  """
+  given = [x is not None for x in (coordinator, processes, process)]
+  if any(given) and not all(given):
+    raise InputError('give --coordinator, --processes and --process together')
+  return any(given)
+
+
 def connect(
   spec: ParallelSpec,
   *,
@@ -80,11 +100,9 @@ def connect(
     InputError: if the three are not given together, or a cluster's own
       settings cannot be read.
   """
-  given = [x is not None for x in (coordinator, processes, process)]
-  if any(given) and not all(given):
-    raise InputError('give --coordinator, --processes and --process together')
-  name = None if any(given) else find_cluster(os.environ)
-  if name is None and not any(given):
+  told = is_told(coordinator, processes, process)
+  name = None if told else find_cluster(os.environ)
+  if name is None and not told:
     return
   try:
     jax.distributed.initialize(
@@ -134,7 +152,7 @@ class Watchdog:
       yield number, batch
 
   @contextlib.contextmanager
-  def patient(self, where: str) -> Iterator[None]:
+  def patient(self, where: str) -> Generator[None, None, None]:
     """A block that may take any time."""
     self._alive(where, patient=True)
     yield

@@ -35,18 +35,23 @@ def _numbers(config: Mapping[str, Any]) -> dict[str, Any]:
 class Store:
   """The checkpoints of a run, during a `with` block."""
 
-  def __init__(self, settings: Settings, workdir: Path):
+  def __init__(
+    self, settings: Settings, workdir: Path, *, read_only: bool = False
+  ):
     """Opens, or makes, their folder.
 
     Args:
       settings: of the run.
       workdir: its folder.
+      read_only: make and remove nothing.
 
     Raises:
       InputError: if the folder cannot be made.
     """
     self._config = settings.to_dict()
-    self._checkpoints = Checkpoints(workdir, keep=settings.train.keep)
+    self._checkpoints = Checkpoints(
+      workdir, keep=settings.train.keep, read_only=read_only
+    )
 
   def restore(self, state: TrainState) -> TrainState:
     """The state of the newest sound checkpoint; without any, the given one.
