@@ -5,13 +5,17 @@ is refused here in the same words; nothing is written, no step is compiled.
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 
+from flax import linen as nn
 import jax
 import jax.numpy as jnp
 
 from sel_jax import build
 from sel_jax import models
+from sel_jax import optimizers
+from sel_jax.optimizers import OptimSpec
 from sel_jax.settings import Settings
 from sel_jax.training.parallel import Parallel
 from sel_jax.training.state import TrainState
@@ -65,15 +69,17 @@ def check_data(settings: Settings) -> DataFound:
   return DataFound(len(data), len(build.validation_pairs(settings)))
 
 
-def _first_state(settings: Settings) -> TrainState:
+@functools.lru_cache(8)  # variants of an ablation mostly share it
+def _first_state(
+  network: nn.Module, optim: OptimSpec, updates: int
+) -> TrainState:
   """Shapes of the state before the first update."""
   image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
   t = jax.ShapeDtypeStruct((1,), jnp.int32)
-  model = build.build_method(settings).model
-  tx = build.build_optimizer(settings)
+  tx = optimizers.build_optimizer(optim, updates)
 
   def create(image: jax.Array, t: jax.Array) -> TrainState:
-    variables = model.init(jax.random.key(0), image, image, t)
+    variables = network.init(jax.random.key(0), image, image, t)
     return TrainState.create(variables['params'], tx)
 
   return jax.eval_shape(create, image, t)
@@ -93,7 +99,9 @@ def check_state(settings: Settings, workdir: str | Path) -> StateFound:
   devices = Parallel(
     settings.parallel, batch_size=settings.data.loader.batch_size
   )
-  shapes = _first_state(settings)
+  shapes = _first_state(
+    settings.model.network, settings.optim, settings.train.steps
+  )
   with Store(settings, Path(workdir), read_only=True) as store:
     step = store.restore(shapes).step
   first = 0 if isinstance(step, jax.ShapeDtypeStruct) else int(step)

@@ -1,6 +1,8 @@
 """The commands as people run them."""
 
 import json
+import logging
+import os
 import shutil
 import signal
 import subprocess
@@ -41,6 +43,8 @@ def test_a_finished_run_is_left_as_it_is(run, pairs, trained):
   assert (trained / 'log.jsonl').read_text() == log
 
 
+# What compiles sooner, where the loss is not looked at.
+SIMPLE = {'loss.entropy': 0.0, 'loss.l1': 1.0, 'train.steps': 30}
 LONGER = {'train.steps': 30, 'train.save_every': 3, 'train.eval_every': 30}
 
 
@@ -53,13 +57,9 @@ def uninterrupted(pairs, tmp_path_factory):
   return workdir
 
 
-@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
-def test_an_interrupted_run_ends_bitwise_equal(
-  pairs, uninterrupted, tmp_path, number
-):
-  args = train_args(pairs, tmp_path / 'cut', **LONGER)
+def _interrupted(args, tmp_path, number, *, when):
+  """Exit status of a run that gets a signal as soon as `when()` holds."""
   command = [sys.executable, '-m', 'experiments.train', *args]
-  log = tmp_path / 'cut' / 'log.jsonl'
   with open(tmp_path / 'stderr', 'w') as stderr:
     process = subprocess.Popen(
       command,
@@ -70,17 +70,55 @@ def test_an_interrupted_run_ends_bitwise_equal(
     )
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-      if log.exists() and log.read_text().count('\n') >= 8:
+      if when():
         process.send_signal(number)
         break
       time.sleep(0.01)
-    status = process.wait(60)
+    return process.wait(60)
+
+
+def _steps_logged(log):
+  if not log.exists():
+    return []
+  return [json.loads(line)['step'] for line in log.read_text().splitlines()]
+
+
+def test_a_killed_run_ends_bitwise_equal(pairs, trained, tmp_path):
+  cut = tmp_path / 'cut'
+  args = train_args(pairs, cut)
+
+  def saved_and_beyond():
+    log = cut / 'log.jsonl'
+    saved = (cut / 'checkpoints' / '2').is_dir()
+    return saved and log.read_text().count('\n') >= 3
+
+  status = _interrupted(args, tmp_path, signal.SIGKILL, when=saved_and_beyond)
+  assert status == -signal.SIGKILL
+  again = run_process('train', *args)
+  assert again.returncode == 0, again.stderr
+  assert 'steps 2 to 4' in again.stderr
+  assert last_checkpoint(cut) == last_checkpoint(trained)
+  assert _steps_logged(cut / 'log.jsonl') == [1, 2, 3, 4, 4]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_run_ends_bitwise_equal(
+  pairs, uninterrupted, tmp_path, number
+):
+  args = train_args(pairs, tmp_path / 'cut', **LONGER)
+  log = tmp_path / 'cut' / 'log.jsonl'
+  status = _interrupted(
+    args,
+    tmp_path,
+    number,
+    when=lambda: log.exists() and log.read_text().count('\n') >= 8,
+  )
   assert status == (0 if number == signal.SIGTERM else -number)
   again = run_process('train', *args)
   assert again.returncode == 0, again.stderr
   assert last_checkpoint(tmp_path / 'cut') == last_checkpoint(uninterrupted)
-  seen = [json.loads(line)['step'] for line in log.read_text().splitlines()]
-  assert seen == [*range(1, 31), 30]
+  assert _steps_logged(log) == [*range(1, 31), 30]
 
 
 def test_evaluate_prints_a_table_and_writes_json(run, pairs, trained, tmp_path):
@@ -151,9 +189,10 @@ def test_bad_data_is_one_clear_sentence(run, case, tmp_path):
   spoil, parts = BAD_DATA[case]
   root = make_pairs(tmp_path / 'data', size=(21, 30))
   spoil(root)
-  done = run('train', *train_args(root, tmp_path / 'run'))
-  refused(done, *parts)
-  assert not (tmp_path / 'run').exists()
+  for flags in ((), ('--dry-run',)):
+    done = run('train', *train_args(root, tmp_path / 'run'), *flags)
+    refused(done, *parts)
+    assert not (tmp_path / 'run').exists()
 
 
 BAD_FLAGS = {
@@ -172,7 +211,8 @@ def test_bad_flags_are_one_clear_sentence(run, flag, pairs, tmp_path):
   args = train_args(pairs, tmp_path / 'run')
   whole = flag.startswith('--config=')
   args = (flag, args[1]) if whole else (*args, flag)
-  refused(run('train', *args), *BAD_FLAGS[flag])
+  for more in ((), ('--dry-run',)):
+    refused(run('train', *args, *more), *BAD_FLAGS[flag])
   assert not (tmp_path / 'run').exists()
 
 
@@ -228,23 +268,20 @@ def test_freed_memory_is_kept_where_the_allocator_can():
 
 
 def test_a_run_told_to_stop_while_it_starts_saves_its_first_step(
-  pairs, tmp_path
+  run, pairs, tmp_path
 ):
-  args = train_args(pairs, tmp_path / 'cut', **LONGER)
-  command = [sys.executable, '-m', 'experiments.train', *args]
-  with subprocess.Popen(
-    command,
-    cwd=ROOT,
-    env=ENVIRONMENT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
-  ) as process:
-    process.stderr.readline()  # 'nafnet of ...': it compiles now
-    process.send_signal(signal.SIGTERM)
-    text, errors = process.communicate(timeout=120)
-  assert process.returncode == 0, errors
-  assert 'stopped and saved at step 1' in text
+  class Stop(logging.Handler):
+    def emit(self, record):
+      os.kill(os.getpid(), signal.SIGTERM)  # it compiles next
+
+  handler, log = Stop(), logging.getLogger('sel_jax.training.loop')
+  log.addHandler(handler)
+  try:
+    done = run('train', *train_args(pairs, tmp_path / 'cut', **SIMPLE))
+  finally:
+    log.removeHandler(handler)
+  assert done.returncode == 0, done.stderr
+  assert 'stopped and saved at step 1' in done.stdout
   assert last_checkpoint(tmp_path / 'cut')[0] == 1
 
 

@@ -79,7 +79,7 @@ def test_every_command_obeys_the_rule(name, monkeypatch, capsys):
   shown = set(
     re.findall(r'(?<![\w-])--[\w-]+', options.partition('options:')[2])
   )
-  assert '--version' in shown
+  assert {'--version', '--dry-run', '--no-dry-run'} <= shown
   assert not [flag for flag in shown if '_' in flag]
   assert text.startswith(f'usage: sel-jax {name}')
 
