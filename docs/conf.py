@@ -54,6 +54,7 @@ nitpick_ignore_regex = [
   ),
 ]
 add_module_names = False
+toc_object_entries_show_parents = 'hide'
 autodoc_typehints = 'signature'
 autodoc_typehints_format = 'short'
 autodoc_member_order = 'bysource'

@@ -1,13 +1,17 @@
 """Keys of a configuration as attributes of the class that has them.
 
 Contract: meaning, default, range and choices come from the fields alone
-(`sel_jax.fields.described`); so do the signatures of specs and networks.
+(`sel_jax.fields.described`); so do the signatures of specs and networks. Types
+of arrays are shown as they are written in the code.
 """
 
 import dataclasses
 import inspect
 import re
 from typing import Any
+
+from docutils import nodes
+from sphinx import addnodes
 
 from sel_jax import fields
 
@@ -21,6 +25,7 @@ def setup(app: Any) -> dict[str, bool]:
   """After Napoleon: what is added here is markup already."""
   app.connect('autodoc-process-docstring', _add_keys, priority=600)
   app.connect('autodoc-process-signature', _sign)
+  app.connect('object-description-transform', _shorten)
   app.connect('autodoc-skip-member', _skip)
   return {'parallel_read_safe': True}
 
@@ -71,6 +76,16 @@ def _short(text: str | None) -> str | None:
   if text is None:
     return None
   return _EITHER.sub(r'\1[Array, \2]', text.replace('jaxlib._jax.', ''))
+
+
+def _shorten(app, domain, objtype, content) -> None:
+  """The same for the type of a property, which is no signature."""
+  del app, domain, objtype
+  for node in content.parent.findall(addnodes.desc_annotation):
+    text = node.astext()
+    if (short := _short(text)) != text:
+      node.clear()
+      node += nodes.Text(short)
 
 
 def _parameter(field: dataclasses.Field) -> str:
