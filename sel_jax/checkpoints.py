@@ -6,7 +6,7 @@ checksum of each item). It is complete or absent; a damaged one is passed over,
 with a word, for the newest sound one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from collections.abc import Mapping
 import contextlib
 import logging
@@ -38,7 +38,7 @@ def _checksum(tree: Any) -> int:
     leaf = np.ascontiguousarray(leaf)
     header = f'{jax.tree_util.keystr(path)}{leaf.shape}{leaf.dtype}'
     total = zlib.crc32(header.encode(), total)
-    total = zlib.crc32(leaf.view(np.uint8).reshape(-1), total)
+    total = zlib.crc32(leaf.view(np.uint8).reshape(-1).data, total)
   return total
 
 
@@ -128,10 +128,9 @@ class Checkpoints:
 
   def best_step(self) -> int | None:
     """Step with the highest validation PSNR, if any was validated."""
-    scored = [s for s in self.steps() if self._manager.metrics(s)]
-    if not scored:
-      return None
-    return max(scored, key=lambda s: _metric(self._manager.metrics(s)))
+    every = {step: self._manager.metrics(step) for step in self.steps()}
+    scored = {step: _metric(found) for step, found in every.items() if found}
+    return max(scored, key=scored.__getitem__, default=None)
 
   def save(
     self,
@@ -139,6 +138,7 @@ class Checkpoints:
     train: Any,
     ema: Any,
     config: Mapping[str, Any],
+    *,
     metrics: Mapping[str, float] | None = None,
   ) -> None:
     """Starts writing a checkpoint; `close` or the next save waits for it.
@@ -279,7 +279,7 @@ class Checkpoints:
       self._manager.close()
 
   @contextlib.contextmanager
-  def _writing(self) -> Iterator[None]:
+  def _writing(self) -> Generator[None, None, None]:
     """Whatever Orbax or TensorStore meet when they write, in one sentence."""
     try:
       yield

@@ -4,7 +4,7 @@ Contract: a reader sees the old file or the new one, never a part; a failure
 leaves nothing behind and names the file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 import contextlib
 import os
 from pathlib import Path
@@ -38,7 +38,7 @@ def ensure_directory(path: str | os.PathLike) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: str | os.PathLike) -> Iterator[Path]:
+def replacing(path: str | os.PathLike) -> Generator[Path, None, None]:
   """Yields a path beside `path`, with its ending, that replaces it at the end.
 
   Raises:

@@ -10,19 +10,16 @@ import functools
 from typing import Any
 
 from flax import linen as nn
-from jaxtyping import Array
-from jaxtyping import Float
-from jaxtyping import Int
-from jaxtyping import Key
 
 from sel_jax import entropy
+from sel_jax.arrays import Images
+from sel_jax.arrays import RandomKey
+from sel_jax.arrays import Times
 from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion import PREDICTIONS
 from sel_jax.entropy import EntropySpec
 from sel_jax.losses import Loss
 from sel_jax.losses import LOSSES
-
-Image = Float[Array, 'B H W C']
 
 # Name of the spatial entropy among the weights and in the logs.
 ENTROPY = 'entropy'
@@ -54,13 +51,13 @@ class Method:
   at_prior: float = 0.0
 
   def estimate_noise(
-    self, params: Any, x_t: Image, mu: Image, t: Int[Array, '*B']
-  ) -> Image:
+    self, params: Any, x_t: Images, mu: Images, t: Times
+  ) -> Images:
     """e_hat from the network; t is [B] or a scalar."""
-    output = self.model.apply({'params': params}, x_t, mu, t)
+    output: Any = self.model.apply({'params': params}, x_t, mu, t)
     return PREDICTIONS[self.predicts](self.sde, output, x_t, mu, t)
 
-  def losses(self, key: Key[Array, '']) -> dict[str, tuple[float, Loss]]:
+  def losses(self, key: RandomKey) -> dict[str, tuple[float, Loss]]:
     """Name -> (weight, loss) of those that are on.
 
     Args:

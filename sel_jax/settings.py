@@ -9,6 +9,7 @@ commands and the table of keys in the docs are made from these fields.
 from collections.abc import Mapping
 import dataclasses
 import logging
+import typing
 from typing import Any
 
 import ml_collections
@@ -291,6 +292,7 @@ class Settings:
   def parse(
     cls,
     config: ml_collections.ConfigDict | Mapping[str, Any],
+    *,
     changes: Mapping[str, Any] | None = None,
   ) -> 'Settings':
     """Reads and checks a configuration.
@@ -340,12 +342,12 @@ class Settings:
     Raises:
       InputError: for an unknown key, or a value that does not fit.
     """
-    return Settings.parse(self.to_dict(), changes)
+    return Settings.parse(self.to_dict(), changes=changes)
 
 
 # Name of a section -> its spec.
 SECTIONS: dict[str, type] = {
-  field.name: field.default_factory
+  field.name: typing.cast(type, field.default_factory)
   for field in dataclasses.fields(Settings)
   if field.default_factory is not dataclasses.MISSING
 }

@@ -11,6 +11,7 @@ from helpers.commands import ROOT
 from helpers.commands import run_process
 from helpers.commands import train_args
 import jax
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -43,6 +44,14 @@ def x64():
   """Double precision for one test."""
   with jax.enable_x64(True):
     yield
+
+
+@pytest.fixture
+def unchecked():
+  """What a user meets, whose program checks no shapes: our own messages."""
+  jaxtyping.config.update('jaxtyping_disable', True)
+  yield
+  jaxtyping.config.update('jaxtyping_disable', False)
 
 
 @pytest.fixture(scope='session')

@@ -72,7 +72,7 @@ def test_the_state_of_a_run_of_before_is_taken_over(workdir, caplog):
   found = Settings.parse(_stored(workdir))
   model = build.build_method(found).model
   fresh = TrainState.create(
-    init_params(model, jax.random.key(1)), build.build_optimizer(found)
+    init_params(jax.random.key(1), model), build.build_optimizer(found)
   )
   with Store(found, workdir) as store:
     state = store.restore(jax.device_get(fresh))

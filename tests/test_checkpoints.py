@@ -28,7 +28,7 @@ def _state(step, seed=0, side=64):
 
 def _save(checkpoints, step, metrics=None, **options):
   state = _state(step, seed=step, **options)
-  checkpoints.save(step, _train_item(state), state.ema, CONFIG, metrics)
+  checkpoints.save(step, _train_item(state), state.ema, CONFIG, metrics=metrics)
   return state
 
 

@@ -41,7 +41,12 @@ FLOORS = (
     'sel_jax.images',
     'sel_jax.optimizers',
   ),
-  ('sel_jax.fields', 'sel_jax.files', 'sel_jax.allocator'),
+  (
+    'sel_jax.fields',
+    'sel_jax.files',
+    'sel_jax.allocator',
+    'sel_jax.arrays',
+  ),
   ('sel_jax.errors',),
 )
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

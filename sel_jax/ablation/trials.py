@@ -61,7 +61,7 @@ def _trial(
       'common; list it among the seeds'
     )
   try:
-    settings = Settings.parse(base, {**changes, 'seed': seed})
+    settings = Settings.parse(base, changes={**changes, 'seed': seed})
     return Trial(variant, seed, settings)
   except InputError as error:
     raise InputError(f'variant {variant!r}: {error}') from error
@@ -109,7 +109,7 @@ def _measured(
     return None
   seconds = time.perf_counter() - start
   rows = evaluator.evaluate(
-    Enhancer.create(settings, state.ema),
+    Enhancer.create(settings, params=state.ema),
     open_pairs(settings.data.pairs, split),
     names=names,
   )

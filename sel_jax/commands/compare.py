@@ -22,7 +22,7 @@ from sel_jax.commands import flags
 from sel_jax.commands.evaluate import overall
 from sel_jax.commands.evaluate import write_reports
 from sel_jax.data.pairs import open_pairs
-from sel_jax.data.pairs import Pair
+from sel_jax.data.pairs import PairSource
 from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
@@ -50,7 +50,7 @@ def _rehearse(
   args: argparse.Namespace,
   methods: Mapping[str, Path],
   names: Sequence[str],
-  pairs: Sequence[Pair],
+  pairs: PairSource,
 ) -> None:
   """Reads every output and says what would be measured."""
   for folder in methods.values():

@@ -72,7 +72,7 @@ def _from_torch(path: Path, changes: dict[str, Any]) -> _Weights:
   found = {f'model.{name}': value for name, value in inferred.items()}
   settings = Settings().changed(found | changes)
   model = build.build_method(settings).model
-  like = models.init_params(model, jax.random.key(0))
+  like = models.init_params(jax.random.key(0), model)
   try:
     params = interop.to_params(settings.model.name, state, like)
   except InputError as error:

@@ -1,6 +1,6 @@
 """A page in the browser: drop a photograph, compare, download.
 
-python -m experiments.demo [--checkpoint=runs/lol]
+python -m experiments.demo --checkpoint=runs/lol
 
 Works offline. It serves this machine alone unless --host says otherwise; then
 anyone who reaches the port can use it, one photograph at a time.

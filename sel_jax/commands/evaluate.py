@@ -55,7 +55,7 @@ def _measure(
   folder: Path | None,
 ) -> tuple[text_report.Entry, dict[str, html_report.Shot]]:
   """One checkpoint on the split, and its pictures."""
-  enhancer = flags.load(args, checkpoint)
+  enhancer = flags.load(args, checkpoint=checkpoint)
   own = enhancer.settings.data.pairs
   pairs = open_pairs(flags.pairs(args, own), args.split)
   if folder:
@@ -116,7 +116,7 @@ def _rehearse(
   """Reads checkpoints and pairs, and says what would be measured."""
   lines = []
   for checkpoint, folder in folders.items():
-    enhancer = flags.load(args, checkpoint)
+    enhancer = flags.load(args, checkpoint=checkpoint)
     own = enhancer.settings.data.pairs
     pairs = open_pairs(flags.pairs(args, own), args.split)
     if folder:

@@ -58,7 +58,9 @@ def add_model(parser: Parser, *, many: bool = False) -> None:
       )
 
 
-def load(args: argparse.Namespace, checkpoint: str | None = None) -> 'Enhancer':
+def load(
+  args: argparse.Namespace, *, checkpoint: str | None = None
+) -> 'Enhancer':
   """The model that `add_model` asks for.
 
   Raises:

@@ -5,7 +5,7 @@ memory, or to one file on disk that processes share. A broken file is named; it
 is left out only where that was asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 import hashlib
 import json
@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 import shutil
 import tempfile
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from sel_jax import fields
 from sel_jax import files
 from sel_jax.data.pairs import Pair
 from sel_jax.data.pairs import Pairs
+from sel_jax.data.pairs import PairSource
 from sel_jax.errors import InputError
 from sel_jax.fields import key
 
@@ -55,7 +57,7 @@ _SIDES = {'low': 'low', 'clean': 'target'}
 class _Reader:
   """Reads a pair; None instead of a broken one, if that is allowed."""
 
-  def __init__(self, pairs: Sequence[Pair], skip_broken: bool):
+  def __init__(self, pairs: PairSource, skip_broken: bool):
     self._pairs, self._skip = pairs, skip_broken
 
   def __call__(self, index: int) -> Pair | None:
@@ -68,17 +70,17 @@ class _Reader:
       return None
 
 
-def _read_all(pairs: Sequence[Pair], skip_broken: bool):
+def _read_all(pairs: PairSource, skip_broken: bool) -> Iterator[Pair]:
   """Yields sound photographs in order, decoded by four threads."""
   with ThreadPoolExecutor(4) as pool:
     found = pool.map(_Reader(pairs, skip_broken), range(len(pairs)))
     yield from (pair for pair in found if pair is not None)
 
 
-class _Substituting(Sequence[Pair]):
+class _Substituting:
   """Photographs decoded at each use; the next sound one for a broken one."""
 
-  def __init__(self, pairs: Sequence[Pair]):
+  def __init__(self, pairs: PairSource):
     self._pairs, self._read = pairs, _Reader(pairs, True)
 
   def __len__(self) -> int:
@@ -94,7 +96,7 @@ class _Substituting(Sequence[Pair]):
     raise InputError('no photograph of the data set can be read')
 
 
-class DiskPairs(Sequence[Pair]):
+class DiskPairs:
   """Decoded photographs in one file, mapped into memory by each process."""
 
   def __init__(self, folder: Path):
@@ -111,11 +113,11 @@ class DiskPairs(Sequence[Pair]):
   def __getitem__(self, index: int) -> Pair:
     if self._bytes is None:
       self._bytes = np.memmap(self._folder / _FILE, np.uint8, 'r')
-    entry = self._index[index]
+    entry, samples = self._index[index], self._bytes
 
     def image(start, shape, dtype):
       size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-      return self._bytes[start : start + size].view(dtype).reshape(shape)
+      return samples[start : start + size].view(dtype).reshape(shape)
 
     return Pair(
       entry['name'], *(image(*entry[kept]) for kept in _SIDES.values())
@@ -130,11 +132,11 @@ def _fingerprint(pairs: Pairs) -> str:
   return digest.hexdigest()[:16]
 
 
-def _write(folder: Path, pairs: Sequence[Pair], skip_broken: bool) -> None:
+def _write(folder: Path, pairs: PairSource, skip_broken: bool) -> None:
   index, start = [], 0
   with open(folder / _FILE, 'wb') as file:
     for pair in _read_all(pairs, skip_broken):
-      entry = {'name': pair.name}
+      entry: dict[str, Any] = {'name': pair.name}
       for side, kept in _SIDES.items():
         image = np.ascontiguousarray(getattr(pair, side))
         entry[kept] = (start, image.shape, image.dtype.str)
@@ -167,7 +169,7 @@ def _on_disk(pairs: Pairs, directory: Path, skip_broken: bool) -> DiskPairs:
   return DiskPairs(folder)
 
 
-def keep(pairs: Pairs, spec: CacheSpec) -> Sequence[Pair]:
+def keep(pairs: Pairs, spec: CacheSpec) -> PairSource:
   """Decodes photographs once and keeps them.
 
   Args:

@@ -9,14 +9,14 @@ import dataclasses
 import numpy as np
 
 
-def srgb_to_linear(image: np.ndarray) -> np.ndarray:
+def srgb_to_linear(image: np.ndarray | float) -> np.ndarray:
   """From sRGB to linear light (IEC 61966-2-1), [0, 1] to [0, 1]."""
   low = image / 12.92
   high = ((image + 0.055) / 1.055) ** 2.4
   return np.where(image <= 0.04045, low, high)
 
 
-def linear_to_srgb(light: np.ndarray) -> np.ndarray:
+def linear_to_srgb(light: np.ndarray | float) -> np.ndarray:
   """Linear light to sRGB, [0, 1] to [0, 1]."""
   low = light * 12.92
   high = 1.055 * np.maximum(light, 0.0031308) ** (1 / 2.4) - 0.055
@@ -43,7 +43,10 @@ class LowLight:
 
 
 def darken(
-  rng: np.random.Generator, image: np.ndarray, model: LowLight = LowLight()
+  rng: np.random.Generator,
+  image: np.ndarray,
+  *,
+  model: LowLight = LowLight(),
 ) -> np.ndarray:
   """Linearise, expose down, shift the white balance, add noise, quantise.
 

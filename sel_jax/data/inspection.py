@@ -76,8 +76,8 @@ def alignment(
   if min(first.shape) < 2 or not (first.std() and second.std()):
     return (0.0, 0.0), 1.0
   window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
-  shift, likeness = cv2.phaseCorrelate(first, second, window)
-  return shift, likeness
+  (dx, dy), likeness = cv2.phaseCorrelate(first, second, window)
+  return (dx, dy), likeness
 
 
 def _look(pair: folders.FilePair) -> _Looked | InputError:
@@ -204,7 +204,7 @@ def inspect(manual_dir: str | Path, name: str) -> list[Finding]:
       found.append(Finding('problem', str(error)))
       continue
     with ThreadPoolExecutor(4) as pool:
-      results = list(pool.map(_look, pairs))
+      results = list(pool.map(_look, pairs or []))
     for result in results:
       if isinstance(result, InputError):
         found.append(Finding('problem', str(result)))

@@ -4,6 +4,7 @@ Contract: a sequence of `Pair`s, decoded when asked for. What is cut from train
 for validation, or left out of it for the test's sake, is cut by whole scenes.
 """
 
+import abc
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,8 @@ import dataclasses
 import functools
 from pathlib import Path
 from typing import Any
+from typing import Protocol
+from typing import runtime_checkable
 
 import numpy as np
 
@@ -32,16 +35,37 @@ class Pair:
   clean: np.ndarray
 
 
-class Pairs(Sequence[Pair]):
+@runtime_checkable
+class PairSource(Protocol):
+  """Pairs by number, from 0: a list, or what decodes them when asked."""
+
+  def __len__(self) -> int:
+    """How many there are."""
+    ...
+
+  def __getitem__(self, index: int, /) -> Pair:
+    """The pair of a number below `len`."""
+    ...
+
+
+class Pairs(abc.ABC):
   """Pairs at random access.
 
   `marks` tells them apart without decoding: a string each that changes when
   the files behind it do.
   """
 
+  @abc.abstractmethod
   def marks(self) -> list[str]:
     """One for each photograph."""
-    raise NotImplementedError
+
+  @abc.abstractmethod
+  def __len__(self) -> int:
+    """How many there are."""
+
+  @abc.abstractmethod
+  def __getitem__(self, index: int) -> Pair:
+    """The pair of a number below `len`."""
 
   def __iter__(self) -> Iterator[Pair]:
     # Not every source ends with an IndexError.
@@ -222,6 +246,8 @@ class PairsSpec:
 @functools.lru_cache(4)
 def _descriptors(spec: PairsSpec, split: str) -> np.ndarray:
   pairs = spec.open(split)
+  if pairs is None:
+    raise InputError(f'{spec.place}: has no {split} split')
 
   def describe(index):
     try:
@@ -233,7 +259,9 @@ def _descriptors(spec: PairsSpec, split: str) -> np.ndarray:
     return np.stack(list(pool.map(describe, range(len(pairs)))))
 
 
-def _cut(spec: PairsSpec, train: Pairs, split: str, has_val: bool):
+def _cut(
+  spec: PairsSpec, train: Pairs, split: str, has_val: bool
+) -> np.ndarray:
   """Indices of the train folder's photographs that make up a split."""
   kept = np.arange(len(train))
   whole = dataclasses.replace(spec, held_out=0, leave_test_scenes=False)

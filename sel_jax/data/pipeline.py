@@ -5,8 +5,8 @@ and however many processes share it, so the step is all the state there is.
 """
 
 from collections.abc import Iterator
-from collections.abc import Sequence
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from sel_jax.data import cache
 from sel_jax.data.augment import augment_pair
 from sel_jax.data.augment import AugmentSpec
 from sel_jax.data.pairs import Pair
+from sel_jax.data.pairs import PairSource
 from sel_jax.errors import InputError
 from sel_jax.fields import key
 
@@ -55,7 +56,7 @@ def _check_size(pair: Pair, crop: int) -> None:
 
 
 def _number(batch_size: int, index: int, example: Batch) -> Batch:
-  return {**example, 'index': np.int32(index % batch_size)}
+  return {**example, 'index': np.asarray(index % batch_size, np.int32)}
 
 
 class TrainingData:
@@ -67,7 +68,7 @@ class TrainingData:
 
   def __init__(
     self,
-    pairs: Sequence[Pair],
+    pairs: PairSource,
     *,
     seed: int,
     augment: AugmentSpec,
@@ -95,8 +96,9 @@ class TrainingData:
     self._pairs = pairs
     self._loader = loader
     rank, count = process
+    source: Any = pairs  # which Grain calls by a name of its own
     numbered = (
-      grain.MapDataset.source(pairs)
+      grain.MapDataset.source(source)
       .seed(seed)
       .shuffle()
       .repeat()
@@ -119,7 +121,8 @@ class TrainingData:
     Raises:
       InputError: if a photograph is broken, or smaller than the crop.
     """
-    return self._batches[step]
+    found: Any = self._batches[step]
+    return found
 
   def batches(self, first: int, last: int) -> Iterator[tuple[int, Batch]]:
     """(step, batch) for first <= step < last, made ahead."""

@@ -62,7 +62,7 @@ def group(descriptors: np.ndarray) -> np.ndarray:
 
 def shared(descriptors: np.ndarray, others: np.ndarray) -> np.ndarray:
   """[N] booleans: whether an image shows a scene that is among the others."""
-  return (descriptors @ others.T >= SAME).any(axis=1)
+  return np.any(descriptors @ others.T >= SAME, axis=1)
 
 
 def hold_out(scene: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -98,7 +98,7 @@ def _full_name(builder) -> str:
   return builder.name if config is None else f'{builder.name}/{config.name}'
 
 
-def make_builder(data_dir: str | Path, name: str):
+def make_builder(data_dir: str | Path, name: str) -> Any:
   """The TFDS builder of a data set.
 
   Args:
@@ -125,7 +125,7 @@ def make_builder(data_dir: str | Path, name: str):
   )
 
 
-def prepare(data_dir: str | Path, manual_dir: str | Path, name: str):
+def prepare(data_dir: str | Path, manual_dir: str | Path, name: str) -> Any:
   """Writes a data set's records, unless they are there.
 
   Args:

@@ -4,40 +4,70 @@ Contract: an objective turns a noise estimate into (pred, target), both
 [B, H, W, C]; any loss of images goes with any objective.
 """
 
-from jaxtyping import Array
-from jaxtyping import Float
-from jaxtyping import Int
-
+from sel_jax.arrays import Images
+from sel_jax.arrays import Times
 from sel_jax.diffusion.sde import IRSDE
 
-Image = Float[Array, 'B H W C']
+Pair = tuple[Images, Images]  # (pred, target)
 
 
-def optimum(sde, noise_hat, x_t, x_0, mu, t, noise):
+def optimum(
+  sde: IRSDE,
+  noise_hat: Images,
+  x_t: Images,
+  x_0: Images,
+  mu: Images,
+  t: Times,
+  noise: Images,
+) -> Pair:
   """Euler mean of x_{t-1} against the optimum x*_{t-1} (arXiv 2404.09735)."""
   del noise
   score = sde.score_from_noise(noise_hat, t)
   return sde.reverse_mean(x_t, score, mu, t), sde.optimum(x_t, x_0, mu, t)
 
 
-def noise_matching(sde, noise_hat, x_t, x_0, mu, t, noise):
+def noise_matching(
+  sde: IRSDE,
+  noise_hat: Images,
+  x_t: Images,
+  x_0: Images,
+  mu: Images,
+  t: Times,
+  noise: Images,
+) -> Pair:
   """e_hat against e (arXiv 2006.11239 eq. 14)."""
   del sde, x_t, x_0, mu, t
   return noise_hat, noise
 
 
-def score_matching(sde, noise_hat, x_t, x_0, mu, t, noise):
+def score_matching(
+  sde: IRSDE,
+  noise_hat: Images,
+  x_t: Images,
+  x_0: Images,
+  mu: Images,
+  t: Times,
+  noise: Images,
+) -> Pair:
   """s_t-weighted score: lambda * score against its true value.
 
   Without the weight lambda the score is of order 1/s_t, out of any image's
   range; a distance by density would see nothing of it.
   """
   del x_t, x_0, mu
-  pair = (sde.score_from_noise(e, t) for e in (noise_hat, noise))
-  return tuple(sde.scale * score for score in pair)
+  pred = sde.score_from_noise(noise_hat, t)
+  return sde.scale * pred, sde.scale * sde.score_from_noise(noise, t)
 
 
-def clean_matching(sde, noise_hat, x_t, x_0, mu, t, noise):
+def clean_matching(
+  sde: IRSDE,
+  noise_hat: Images,
+  x_t: Images,
+  x_0: Images,
+  mu: Images,
+  t: Times,
+  noise: Images,
+) -> Pair:
   """x_0_hat against x_0."""
   del noise
   return sde.clean_from_noise(x_t, noise_hat, mu, t), x_0
@@ -54,13 +84,13 @@ OBJECTIVES = {
 def objective_pair(
   name: str,
   sde: IRSDE,
-  noise_hat: Image,
-  x_t: Image,
-  x_0: Image,
-  mu: Image,
-  t: Int[Array, ' B'],
-  noise: Image,
-) -> tuple[Image, Image]:
+  noise_hat: Images,
+  x_t: Images,
+  x_0: Images,
+  mu: Images,
+  t: Times,
+  noise: Images,
+) -> Pair:
   """(pred, target) of the objective `name`.
 
   Args:

@@ -5,28 +5,24 @@ downstream sees e_hat alone. All three are one model of y = x - mu in other
 coordinates; they differ in which error the network's own error becomes.
 """
 
-import jax
-
+from sel_jax.arrays import Same
+from sel_jax.arrays import Times
 from sel_jax.diffusion.sde import at_time
 from sel_jax.diffusion.sde import IRSDE
 
-Array = jax.Array
 
-
-def noise(sde: IRSDE, output: Array, x_t: Array, mu: Array, t: Array) -> Array:
+def noise(sde: IRSDE, output: Same, x_t: Same, mu: Same, t: Times) -> Same:
   """The output is e_hat (IR-SDE); its error reaches x_0_hat times s_t / a_t."""
   del sde, x_t, mu, t
   return output
 
 
-def clean(sde: IRSDE, output: Array, x_t: Array, mu: Array, t: Array) -> Array:
+def clean(sde: IRSDE, output: Same, x_t: Same, mu: Same, t: Times) -> Same:
   """The output is x_0_hat - mu: no amplification at large t."""
   return sde.noise_from_clean(x_t, mu + output, mu, t)
 
 
-def velocity(
-  sde: IRSDE, output: Array, x_t: Array, mu: Array, t: Array
-) -> Array:
+def velocity(sde: IRSDE, output: Same, x_t: Same, mu: Same, t: Times) -> Same:
   """The output is v = a_t e - (s_t / lambda) (x_0 - mu) / lambda.
 
   Source: arXiv 2202.00512 appendix D, for the variance-preserving y / lambda;

@@ -6,23 +6,33 @@ in the coefficients; the loop knows only a linear combination.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 
 from flax import struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Bool
 from jaxtyping import Float
 from jaxtyping import Int
-from jaxtyping import Key
 import numpy as np
 
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
+from sel_jax.arrays import Floats
+from sel_jax.arrays import Images
+from sel_jax.arrays import RandomKey
+from sel_jax.arrays import Same
+from sel_jax.arrays import Times
 from sel_jax.diffusion.sde import IRSDE
 from sel_jax.diffusion.times import log_snr
 from sel_jax.diffusion.times import time_grid
 
-Image = Float[Array, 'B H W C']
+# Times where the steps begin or end.
+Steps = Int[AnyArray, ' S']
+# T, ..., 0: those of all steps.
+Grid = Int[AnyArray, ' N'] | Sequence[int | np.integer]
 # (x_t, mu, t as a scalar integer array) -> e_hat.
-Denoiser = Callable[[Array, Array, Array], Array]
+Denoiser = Callable[[Images, Images, Times], Images]
 
 
 @struct.dataclass
@@ -35,21 +45,21 @@ class Coefficients:
   m is the SDE's `center`.
   """
 
-  state: Array
-  clean: Array
-  noise: Array
-  change: Array
-  random: Array
+  state: Float[AnyArray, '*S']
+  clean: Float[AnyArray, '*S']
+  noise: Float[AnyArray, '*S']
+  change: Float[AnyArray, '*S']
+  random: Float[AnyArray, '*S']
 
 
-def _coefficients(like: Array, **given: Array) -> Coefficients:
+def _coefficients(like: AnyArray, **given: AnyArray) -> Coefficients:
   """Zero, but for those given."""
   names = ('state', 'clean', 'noise', 'change', 'random')
   zero = jnp.zeros_like(like)
   return Coefficients(**{name: given.get(name, zero) for name in names})
 
 
-def posterior(sde: IRSDE, t: Array, s: Array) -> Coefficients:
+def posterior(sde: IRSDE, t: Steps, s: Steps) -> Coefficients:
   """Ancestral step t -> s: the bridge of x_s given x_t and x_0_hat.
 
   At s = t - 1 it is the release's posterior step (arXiv 2304.08291).
@@ -58,7 +68,7 @@ def posterior(sde: IRSDE, t: Array, s: Array) -> Coefficients:
   return _coefficients(state, state=state, clean=clean, random=random)
 
 
-def _euler(sde: IRSDE, t: Array, s: Array, share: float) -> Coefficients:
+def _euler(sde: IRSDE, t: Steps, s: Steps, share: float) -> Coefficients:
   """Euler step over int theta = Theta_t - Theta_s, exact at unit steps."""
   span = sde.elapsed(t, s)
   random = -sde.scale * jnp.sqrt(2 * span) if share == 1.0 else 0 * span
@@ -66,17 +76,17 @@ def _euler(sde: IRSDE, t: Array, s: Array, share: float) -> Coefficients:
   return _coefficients(span, state=state, noise=noise, random=random)
 
 
-def reverse_sde(sde: IRSDE, t: Array, s: Array) -> Coefficients:
+def reverse_sde(sde: IRSDE, t: Steps, s: Steps) -> Coefficients:
   """Euler-Maruyama step of the reverse-time SDE (arXiv 2301.11699 eq. 8)."""
   return _euler(sde, t, s, 1.0)
 
 
-def reverse_ode(sde: IRSDE, t: Array, s: Array) -> Coefficients:
+def reverse_ode(sde: IRSDE, t: Steps, s: Steps) -> Coefficients:
   """Euler step of the probability-flow ODE (arXiv 2011.13456 eq. 13)."""
   return _euler(sde, t, s, 0.5)
 
 
-def ddim(sde: IRSDE, t: Array, s: Array) -> Coefficients:
+def ddim(sde: IRSDE, t: Steps, s: Steps) -> Coefficients:
   """Deterministic step y_s = a_s y_0_hat + s_s e_hat (arXiv 2010.02502 eq. 12).
 
   The first-order exponential integrator of the probability-flow ODE.
@@ -86,7 +96,9 @@ def ddim(sde: IRSDE, t: Array, s: Array) -> Coefficients:
   return _coefficients(std, clean=sde.signal[s], noise=std)
 
 
-def _log_snr_steps(sde: IRSDE, t: Array, s: Array):
+def _log_snr_steps(
+  sde: IRSDE, t: Steps, s: Steps
+) -> tuple[Floats, Floats, Floats, Bool[AnyArray, ' S']]:
   """(h, h of the step before, whether a second-order step is possible).
 
   h = ln(a_s / s_s) - ln(a_t / s_t). The first step has nothing before it, and
@@ -100,7 +112,7 @@ def _log_snr_steps(sde: IRSDE, t: Array, s: Array):
   return ends, h, before, possible
 
 
-def dpm2m(sde: IRSDE, t: Array, s: Array) -> Coefficients:
+def dpm2m(sde: IRSDE, t: Steps, s: Steps) -> Coefficients:
   """Second-order multistep solver of the probability-flow ODE.
 
     y_s = (s_s/s_t) y_t - a_s [(e^-h - 1) y_0_hat - ((e^-h - 1)/h + 1) D]
@@ -120,7 +132,7 @@ def dpm2m(sde: IRSDE, t: Array, s: Array) -> Coefficients:
   )
 
 
-def sde_dpm2m(sde: IRSDE, t: Array, s: Array) -> Coefficients:
+def sde_dpm2m(sde: IRSDE, t: Steps, s: Steps) -> Coefficients:
   """Second-order multistep solver of the reverse-time SDE.
 
     y_s = (s_s/s_t) e^-h y_t + a_s (1 - e^-2h) y_0_hat
@@ -152,8 +164,8 @@ SAMPLERS = {
 
 
 def coefficients_of(
-  sde: IRSDE, sampler: str, times: Int[np.ndarray, ' S+1'] | None
-) -> tuple[Coefficients, np.ndarray]:
+  sde: IRSDE, sampler: str, times: Grid | None
+) -> tuple[Coefficients, Int[np.ndarray, ' N']]:
   """The steps of a sampler over times, leaves [S], and the times [S + 1].
 
   Args:
@@ -179,7 +191,7 @@ def coefficients_of(
 
 
 def row_noise(
-  key: Key[Array, ''], rows: Int[Array, ' R'], width: int, channels: int
+  key: RandomKey, rows: Int[AnyArray, ' R'], width: int, channels: int
 ) -> Float[Array, 'R W C']:
   """Standard normal rows of an image; row i depends on (key, i) alone.
 
@@ -193,12 +205,14 @@ def row_noise(
   return jax.vmap(one)(rows)
 
 
-def draw_key(key: Key[Array, ''], n: Array, example: Array) -> Key[Array, '']:
+def draw_key(key: RandomKey, n: Times, example: Times) -> RandomKey:
   """Key of draw n (0 is the start) for one example of a batch."""
   return jax.random.fold_in(jax.random.fold_in(key, n), example)
 
 
-def per_example_noise(key: Key[Array, ''], shape: tuple[int, ...]):
+def per_example_noise(
+  key: RandomKey, shape: tuple[int, ...]
+) -> Callable[[Times], Float[Array, 'B H W C']]:
   """The draw n -> standard normal [B, H, W, C], one stream per example.
 
   Example b at draw n depends on (key, n, b) alone, not on the batch's size,
@@ -216,7 +230,7 @@ def per_example_noise(key: Key[Array, ''], shape: tuple[int, ...]):
   return draw
 
 
-def dynamic_limit(x_0_hat: Image, quantile: float) -> Float[Array, ' B']:
+def dynamic_limit(x_0_hat: Images, quantile: float) -> Float[Array, ' B']:
   """How far x_0_hat overshoots: the quantile of |2 x_0_hat - 1|, at least 1.
 
   Source: dynamic thresholding, Imagen, arXiv 2205.11487 section 2.3.
@@ -225,7 +239,7 @@ def dynamic_limit(x_0_hat: Image, quantile: float) -> Float[Array, ' B']:
   return jnp.maximum(jnp.quantile(flat, quantile, axis=1), 1.0)
 
 
-def restrict(x_0_hat: Array, limit: Array) -> Array:
+def restrict(x_0_hat: Same, limit: Float[AnyArray, '...'] | float) -> Same:
   """Clamps 2 x_0_hat - 1 to +-limit and divides by it; limit 1 is a clip.
 
   Args:
@@ -242,13 +256,13 @@ def restrict(x_0_hat: Array, limit: Array) -> Array:
 def combine(
   sde: IRSDE,
   step: Coefficients,
-  t: Array,
-  x_t: Array,
-  mu: Array,
-  x_0_hat: Array,
-  previous: Array,
-  random: Array | float,
-) -> Array:
+  t: Times,
+  x_t: Same,
+  mu: Same,
+  x_0_hat: Same,
+  previous: Same,
+  random: Same | float,
+) -> Same:
   """x_s from x_t, x_0_hat, the x_0_hat before it and noise; pixel by pixel."""
   center = sde.center(x_0_hat, mu)
   return center + (
@@ -263,16 +277,16 @@ def combine(
 def sample(
   denoise: Denoiser,
   sde: IRSDE,
-  key: Key[Array, ''],
-  mu: Image,
+  key: RandomKey,
+  mu: Images,
   *,
   sampler: str = 'posterior',
-  times: Int[np.ndarray, ' S+1'] | None = None,
+  times: Grid | None = None,
   clip: bool = True,
   dynamic: float = 0.0,
-  noise_at: Callable[[Array], Array] | None = None,
+  noise_at: Callable[[Times], Images] | None = None,
   trajectory: bool = False,
-) -> Image | tuple[Image, Float[Array, 'S+1 B H W C']]:
+) -> Images | tuple[Images, Float[Array, 'N B H W C']]:
   """Runs the reverse process from the SDE's `start` to a clean image.
 
   Args:
@@ -314,6 +328,6 @@ def sample(
   draws = np.arange(1, len(times), dtype=np.int32)
   inputs = (steps, times[:-1], draws)
   (result, _), states = jax.lax.scan(body, (start, start), inputs)
-  if not trajectory:
+  if states is None:
     return result
   return result, jnp.concatenate([start[None], states])

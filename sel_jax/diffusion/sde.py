@@ -8,15 +8,17 @@ pytree; every function is pure.
 import math
 
 from flax import struct
-import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 import numpy as np
 
 from sel_jax import fields
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Floats
+from sel_jax.arrays import Same
+from sel_jax.arrays import Times
 from sel_jax.diffusion.schedules import SCHEDULES
 from sel_jax.fields import key
-
-Array = jax.Array
 
 
 @fields.spec
@@ -37,7 +39,7 @@ class SDESpec:
   )
 
 
-def at_time(values: Array, t: Array, like: Array) -> Array:
+def at_time(values: Float[AnyArray, ' T'], t: Times, like: Floats) -> Floats:
   """values[t], shaped to broadcast against a batch of images."""
   picked = values[t]
   return picked.reshape(picked.shape + (1,) * (like.ndim - picked.ndim))
@@ -66,15 +68,15 @@ class IRSDE:
 
   Spec = SDESpec
 
-  thetas: Array
-  cumulative: Array
-  decay: Array
-  marginal_std: Array
-  dt: Array
-  scale: Array
+  thetas: Float[AnyArray, ' T']
+  cumulative: Float[AnyArray, ' T']
+  decay: Float[AnyArray, ' T']
+  marginal_std: Float[AnyArray, ' T']
+  dt: Float[AnyArray, '']
+  scale: Float[AnyArray, '']
 
   @classmethod
-  def create(cls, spec: SDESpec):
+  def create(cls, spec: SDESpec) -> 'IRSDE':
     """Computes the schedule in float64 and keeps it in float32."""
     thetas = SCHEDULES[spec.schedule](spec.steps)
     cumulative = np.cumsum(thetas) - thetas[0]
@@ -91,58 +93,56 @@ class IRSDE:
     return self.thetas.shape[0] - 1
 
   @property
-  def sigmas(self) -> Array:
+  def sigmas(self) -> Float[AnyArray, ' T']:
     """sigma_t = lambda sqrt(2 theta_t), [T + 1]."""
     return self.scale * jnp.sqrt(2 * self.thetas)
 
   @property
-  def signal(self) -> Array:
+  def signal(self) -> Float[AnyArray, ' T']:
     """What is left of x_0 in x_t - center, [T + 1]: a_t."""
     return self.decay
 
   @property
-  def damping(self) -> Array:
+  def damping(self) -> Float[AnyArray, ' T']:
     """-ln `signal`, [T + 1], without the rounding of exp."""
     return self.cumulative * self.dt
 
-  def start(self, mu: Array, noise: Array) -> Array:
+  def start(self, mu: Same, noise: Same) -> Same:
     """The state where sampling begins, x_T = mu + lambda e."""
     return mu + self.scale * noise
 
-  def center(self, x_0_hat: Array, mu: Array) -> Array:
+  def center(self, x_0_hat: Same, mu: Same) -> Same:
     """What the state reverts to: mu."""
     del x_0_hat
     return mu
 
-  def marginal_mean(self, x_0: Array, mu: Array, t: Array) -> Array:
+  def marginal_mean(self, x_0: Same, mu: Same, t: Times) -> Same:
     """E[x_t] = mu + a_t (x_0 - mu), with `center` for mu."""
     mu = self.center(x_0, mu)
     return mu + at_time(self.decay, t, x_0) * (x_0 - mu)
 
-  def perturb(self, x_0: Array, mu: Array, t: Array, noise: Array) -> Array:
+  def perturb(self, x_0: Same, mu: Same, t: Times, noise: Same) -> Same:
     """x_t = E[x_t] + s_t e; images [B, H, W, C], t [B]."""
     std = at_time(self.marginal_std, t, x_0)
     return self.marginal_mean(x_0, mu, t) + std * noise
 
-  def score_from_noise(self, noise: Array, t: Array) -> Array:
+  def score_from_noise(self, noise: Same, t: Times) -> Same:
     """-e / s_t."""
     return -noise / at_time(self.marginal_std, t, noise)
 
-  def noise_from_clean(
-    self, x_t: Array, x_0: Array, mu: Array, t: Array
-  ) -> Array:
+  def noise_from_clean(self, x_t: Same, x_0: Same, mu: Same, t: Times) -> Same:
     """The noise e = (x_t - E[x_t]) / s_t."""
     mean = self.marginal_mean(x_0, mu, t)
     return (x_t - mean) / at_time(self.marginal_std, t, x_t)
 
   def clean_from_noise(
-    self, x_t: Array, noise: Array, mu: Array, t: Array
-  ) -> Array:
+    self, x_t: Same, noise: Same, mu: Same, t: Times
+  ) -> Same:
     """x_0_hat = mu + (x_t - mu - s_t e) / a_t."""
     std = at_time(self.marginal_std, t, x_t)
     return mu + (x_t - mu - std * noise) / at_time(self.decay, t, x_t)
 
-  def bridge(self, t: Array, s: Array) -> tuple[Array, Array, Array]:
+  def bridge(self, t: Times, s: Times) -> tuple[Floats, Floats, Floats]:
     """Factors of y_t, y_0 and z in x_s given x_t and x_0; y = x - center.
 
     y_s = r (1-a_s^2)/(1-a_t^2) y_t + a_s (1-r^2)/(1-a_t^2) y_0
@@ -157,11 +157,11 @@ class IRSDE:
       self.scale * jnp.sqrt(one_r * one_s / one_t),
     )
 
-  def elapsed(self, t: Array, s: Array) -> Array:
+  def elapsed(self, t: Times, s: Times) -> Floats:
     """The integral of theta from s to t, (Theta_t - Theta_s) dt."""
     return (self.cumulative[t] - self.cumulative[s]) * self.dt
 
-  def euler(self, t: Array, s: Array, share: float) -> tuple[Array, Array]:
+  def euler(self, t: Times, s: Times, share: float) -> tuple[Floats, Floats]:
     """Factors of x_t - center and of e_hat in an Euler step t -> s.
 
     Args:
@@ -174,13 +174,11 @@ class IRSDE:
     pull = 2 * self.scale**2 * span * share
     return 1 + span, -pull / self.marginal_std[t]
 
-  def drift(self, x_t: Array, mu: Array, t: Array) -> Array:
+  def drift(self, x_t: Same, mu: Same, t: Times) -> Same:
     """theta_t (mu - x_t) dt."""
     return at_time(self.thetas, t, x_t) * (mu - x_t) * self.dt
 
-  def reverse_mean(
-    self, x_t: Array, score: Array, mu: Array, t: Array
-  ) -> Array:
+  def reverse_mean(self, x_t: Same, score: Same, mu: Same, t: Times) -> Same:
     """Euler mean of the reverse SDE.
 
       x_t - [theta_t (mu - x_t) - sigma_t^2 score] dt
@@ -191,30 +189,33 @@ class IRSDE:
     return x_t - (self.drift(x_t, mu, t) - variance * score * self.dt)
 
   def reverse_ode_step(
-    self, x_t: Array, score: Array, mu: Array, t: Array
-  ) -> Array:
+    self, x_t: Same, score: Same, mu: Same, t: Times
+  ) -> Same:
     """Euler step of the probability-flow ODE: half the score's pull."""
     variance = at_time(self.sigmas**2, t, x_t)
     return x_t - (self.drift(x_t, mu, t) - 0.5 * variance * score * self.dt)
 
   def reverse_sde_step(
-    self, x_t: Array, score: Array, mu: Array, t: Array, noise: Array
-  ) -> Array:
+    self, x_t: Same, score: Same, mu: Same, t: Times, noise: Same
+  ) -> Same:
     """`reverse_mean` minus the dispersion sigma_t sqrt(dt) z."""
     dispersion = at_time(self.sigmas, t, x_t) * jnp.sqrt(self.dt) * noise
     return self.reverse_mean(x_t, score, mu, t) - dispersion
 
-  def _unit_bridge(self, t: Array, like: Array) -> tuple[Array, Array, Array]:
+  def _unit_bridge(
+    self, t: Times, like: Floats
+  ) -> tuple[Floats, Floats, Floats]:
     """1 - A^2, 1 - C^2, 1 - B^2 of the optimum, by expm1."""
     unit = self.thetas[t] * self.dt
     total = self.cumulative[t] * self.dt
     before = self.cumulative[t - 1] * self.dt
-    parts = (-jnp.expm1(-2 * x) for x in (unit, before, total))
-    return tuple(
-      p.reshape(p.shape + (1,) * (like.ndim - p.ndim)) for p in parts
+    one_a, one_c, one_b = (
+      x.reshape(x.shape + (1,) * (like.ndim - x.ndim))
+      for x in (-jnp.expm1(-2 * x) for x in (unit, before, total))
     )
+    return one_a, one_c, one_b
 
-  def optimum(self, x_t: Array, x_0: Array, mu: Array, t: Array) -> Array:
+  def optimum(self, x_t: Same, x_0: Same, mu: Same, t: Times) -> Same:
     """x*_{t-1}, the likeliest state before x_t given x_0.
 
       mu + [A (1 - C^2) (x_t - mu) + C (1 - A^2) (x_0 - mu)] / (1 - B^2)
@@ -229,8 +230,8 @@ class IRSDE:
     return mu + (a * one_c * (x_t - mu) + c * one_a * (x_0 - mu)) / one_b
 
   def noise_from_euler(
-    self, x_t: Array, noise: Array, mu: Array, t: Array
-  ) -> Array:
+    self, x_t: Same, noise: Same, mu: Same, t: Times
+  ) -> Same:
     """The noise e that a perfect answer to the `optimum` objective stands for.
 
     The objective makes the Euler mean of e' equal x*_{t-1}, which e itself
@@ -249,7 +250,7 @@ class IRSDE:
     x_0_hat = mu + ((1 + unit - p) * (x_t - mu) - pull * noise) / q
     return self.noise_from_clean(x_t, x_0_hat, mu, t)
 
-  def posterior_std(self, t: Array, like: Array) -> Array:
+  def posterior_std(self, t: Times, like: Floats) -> Floats:
     """Deviation of x_{t-1} given x_t and x_0; 0 at t = 1.
 
     lambda sqrt((1 - A^2) (1 - C^2) / (1 - B^2)),  A, B, C as in `optimum`
@@ -258,8 +259,8 @@ class IRSDE:
     return self.scale * jnp.sqrt(one_a * one_c / one_b)
 
   def posterior_step(
-    self, x_t: Array, noise_hat: Array, mu: Array, t: Array, noise: Array
-  ) -> Array:
+    self, x_t: Same, noise_hat: Same, mu: Same, t: Times, noise: Same
+  ) -> Same:
     """One ancestral unit step: optimum of x_0_hat plus posterior noise."""
     x_0_hat = self.clean_from_noise(x_t, noise_hat, mu, t)
     std = self.posterior_std(t, x_t)
@@ -277,7 +278,7 @@ class DenoisingSDE(IRSDE):
   """
 
   @classmethod
-  def create(cls, spec: SDESpec = SDESpec(eps=0.04)):
+  def create(cls, spec: SDESpec = SDESpec(eps=0.04)) -> 'IRSDE':
     """As `IRSDE.create`; the release fixes eps = 0.04 here."""
     return super().create(spec)
 
@@ -290,37 +291,37 @@ class DenoisingSDE(IRSDE):
     return int(jnp.argmin(jnp.abs(self.marginal_std[1:] - std))) + 1
 
   @property
-  def signal(self) -> Array:
+  def signal(self) -> Float[AnyArray, ' T']:
     """All of x_0 is left, [T + 1]: 1."""
     return jnp.ones_like(self.decay)
 
   @property
-  def damping(self) -> Array:
+  def damping(self) -> Float[AnyArray, ' T']:
     """Nothing is damped, [T + 1]: 0."""
     return jnp.zeros_like(self.cumulative)
 
-  def start(self, mu: Array, noise: Array) -> Array:
+  def start(self, mu: Same, noise: Same) -> Same:
     """The noisy photograph itself."""
     del noise
     return mu
 
-  def center(self, x_0_hat: Array, mu: Array) -> Array:
+  def center(self, x_0_hat: Same, mu: Same) -> Same:
     """What the state reverts to: the clean image."""
     del mu
     return x_0_hat
 
-  def marginal_mean(self, x_0: Array, mu: Array, t: Array) -> Array:
+  def marginal_mean(self, x_0: Same, mu: Same, t: Times) -> Same:
     """E[x_t] = x_0."""
     del mu, t
     return x_0
 
   def clean_from_noise(
-    self, x_t: Array, noise: Array, mu: Array, t: Array
-  ) -> Array:
+    self, x_t: Same, noise: Same, mu: Same, t: Times
+  ) -> Same:
     """x_0_hat = x_t - s_t e."""
     return x_t - at_time(self.marginal_std, t, x_t) * noise
 
-  def euler(self, t: Array, s: Array, share: float) -> tuple[Array, Array]:
+  def euler(self, t: Times, s: Times, share: float) -> tuple[Floats, Floats]:
     """As `IRSDE.euler`; the pull to the clean image is part of the score's.
 
     x_t = center + s_t e_hat here, so the state passes unchanged.
@@ -329,26 +330,24 @@ class DenoisingSDE(IRSDE):
     pull = self.scale**2 * span * (2 * share - 1 + self.decay[t] ** 2)
     return jnp.ones_like(span), -pull / self.marginal_std[t]
 
-  def _pull(self, x_t: Array, score: Array, t: Array, share: float) -> Array:
+  def _pull(self, x_t: Same, score: Same, t: Times, share: float) -> Same:
     variance = at_time(self.sigmas**2, t, x_t)
     a = at_time(self.decay, t, x_t)
     return 0.5 * variance * (2 * share - 1 + a * a) * score * self.dt
 
-  def reverse_mean(
-    self, x_t: Array, score: Array, mu: Array, t: Array
-  ) -> Array:
+  def reverse_mean(self, x_t: Same, score: Same, mu: Same, t: Times) -> Same:
     """Euler mean x_t + 1/2 sigma_t^2 (1 + a_t^2) score dt."""
     return x_t + self._pull(x_t, score, t, 1.0)
 
   def reverse_ode_step(
-    self, x_t: Array, score: Array, mu: Array, t: Array
-  ) -> Array:
+    self, x_t: Same, score: Same, mu: Same, t: Times
+  ) -> Same:
     """Euler step x_t + 1/2 sigma_t^2 a_t^2 score dt."""
     return x_t + self._pull(x_t, score, t, 0.5)
 
   def noise_from_euler(
-    self, x_t: Array, noise: Array, mu: Array, t: Array
-  ) -> Array:
+    self, x_t: Same, noise: Same, mu: Same, t: Times
+  ) -> Same:
     """As `IRSDE.noise_from_euler`: x_t - r e' = x_0 + p s_t e, so e ~ e'."""
     del mu
     _, one_c, one_b = self._unit_bridge(t, x_t)

@@ -4,10 +4,12 @@ Contract: times are decreasing integers [S + 1] that end at 0, because the
 network was trained at integer times; S is the number of network calls.
 """
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+from jaxtyping import Int
 import numpy as np
 
+from sel_jax.arrays import AnyArray
 from sel_jax.diffusion.sde import IRSDE
 
 
@@ -18,7 +20,7 @@ def _check_steps(total: int, steps: int) -> None:
     )
 
 
-def time_grid(total: int, steps: int) -> np.ndarray:
+def time_grid(total: int, steps: int) -> Int[np.ndarray, ' N']:
   """Times T = t_0 > ... > t_S = 0, uniform in t: [S + 1] integers.
 
   Args:
@@ -32,7 +34,7 @@ def time_grid(total: int, steps: int) -> np.ndarray:
   return np.rint(np.linspace(total, 0, steps + 1)).astype(np.int32)
 
 
-def log_snr(sde: IRSDE) -> jax.Array:
+def log_snr(sde: IRSDE) -> Float[AnyArray, ' T']:
   """Half the log signal-to-noise ratio: [T + 1], inf at t = 0.
 
   It is ln(a_t / s_t), or -ln s_t where the SDE does not damp the signal.
@@ -40,7 +42,7 @@ def log_snr(sde: IRSDE) -> jax.Array:
   return -sde.damping - jnp.log(sde.marginal_std)
 
 
-def log_snr_grid(sde: IRSDE, steps: int) -> np.ndarray:
+def log_snr_grid(sde: IRSDE, steps: int) -> Int[np.ndarray, ' N']:
   """Times T = t_0 > ... > t_S = 0, uniform in log-SNR from T to 1.
 
   Source: DPM-Solver, arXiv 2206.00927 section 3.3. The step to 0, where the

@@ -6,14 +6,19 @@ unit, positive even where the samples are constant.
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
-Array = jax.Array
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
+from sel_jax.arrays import Images
 
 # Below this many bins a kernel is narrower than float32 resolves usefully.
 MIN_BANDWIDTH = 0.05
 
 
-def _spread(samples: Array) -> tuple[Array, int]:
+def _spread(
+  samples: Float[AnyArray, 'B ...'],
+) -> tuple[Float[Array, ' B'], int]:
   axes = tuple(range(1, samples.ndim))
   n = (
     samples.shape[1] * samples.shape[2] if samples.ndim > 2 else samples[0].size
@@ -23,7 +28,7 @@ def _spread(samples: Array) -> tuple[Array, int]:
   return jnp.where(positive, jnp.sqrt(jnp.where(positive, variance, 1)), 0), n
 
 
-def silverman(samples: Array) -> Array:
+def silverman(samples: Float[AnyArray, 'B ...']) -> Float[Array, ' B']:
   """Silverman's rule of thumb, h = 1.06 * std * n^(-1/5).
 
   Source: Silverman, Density Estimation for Statistics and Data Analysis, 1986,
@@ -40,7 +45,7 @@ def silverman(samples: Array) -> Array:
   return 1.06 * std * n ** (-1 / 5)
 
 
-def scott(samples: Array) -> Array:
+def scott(samples: Float[AnyArray, 'B ...']) -> Float[Array, ' B']:
   """Scott's rule for d = 2 dimensions, h = std * n^(-1/(d + 4)).
 
   Source: Scott, Multivariate Density Estimation, 1992, section 6.3; the density
@@ -59,7 +64,9 @@ def scott(samples: Array) -> Array:
 RULES = {'silverman': silverman, 'scott': scott}
 
 
-def resolve_bandwidth(rule: float | str, samples: Array) -> Array | float:
+def resolve_bandwidth(
+  rule: float | str, samples: Images
+) -> Float[Array, 'B 1 1 1'] | float:
   """A fixed bandwidth as it is, or a rule applied to samples.
 
   Args:

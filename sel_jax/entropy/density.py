@@ -12,6 +12,10 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from sel_jax import fields
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
+from sel_jax.arrays import Floats
+from sel_jax.arrays import Images
 from sel_jax.entropy import bandwidth as bandwidths
 from sel_jax.entropy import neighborhood
 from sel_jax.entropy.bandwidth import RULES
@@ -19,7 +23,6 @@ from sel_jax.entropy.kernels import bin_mass
 from sel_jax.entropy.kernels import KERNELS
 from sel_jax.fields import key
 
-Array = jax.Array
 # (u, v) of each pixel, in bin units.
 Planes = tuple[Float[Array, 'B C H W'], Float[Array, 'B C H W']]
 
@@ -81,8 +84,8 @@ class DensitySpec:
 
 
 def coordinates(
-  image: Array, weights: Array, *, spec: DensitySpec
-) -> tuple[Array, Array]:
+  image: Images, weights: Float[AnyArray, '...'], *, spec: DensitySpec
+) -> tuple[Float[Array, 'B H W C'], Float[Array, 'B H W C']]:
   """The two-dimensional sample (u, v) of every pixel, in bin units.
 
     u = (L - 1) (x - low) / (high - low),     v = mean of u over the 3x3 ring
@@ -95,6 +98,7 @@ def coordinates(
   Returns:
     u and v, both [B, H, W, C].
   """
+  image = jnp.asarray(image)
   low, high = spec.value_range
   if spec.clip:
     image = jnp.clip(image, low, high)
@@ -109,13 +113,13 @@ def coordinates(
 
 
 def axis_masses(
-  samples: Array,
-  index: Array,
-  bandwidth: Array | float,
+  samples: Floats,
+  index: Floats,
+  bandwidth: Floats | float,
   *,
   spec: DensitySpec,
-  ends: tuple[Array, Array] | None = None,
-) -> tuple[Array, Array]:
+  ends: tuple[Floats, Floats] | None = None,
+) -> tuple[Float[Array, '...'], Float[Array, '...']]:
   """Masses a_i(u) and b_j(v) of the two axes for one array of samples.
 
   The published normaliser 2 / h belongs to the product of the two, so it is
@@ -146,13 +150,13 @@ def axis_masses(
 
 
 def patch_density(
-  u: Array,
-  v: Array,
-  inside: Array,
+  u: Float[AnyArray, 'w w'],
+  v: Float[AnyArray, 'w w'],
+  inside: Float[AnyArray, 'w w'],
   *,
-  bandwidth: Array | float,
+  bandwidth: Float[AnyArray, ''] | float,
   spec: DensitySpec,
-) -> Array:
+) -> Float[Array, 'L L']:
   """Joint density of one patch.
 
     p(i, j) = 1/|W| sum_{q in W} a_i(u_q) b_j(v_q)
@@ -177,13 +181,13 @@ def patch_density(
 
 
 def local_density(
-  image: Array,
+  image: Images,
   *,
   spec: DensitySpec,
-  neighbor_weights: Array | None = None,
+  neighbor_weights: Float[AnyArray, '3 3'] | None = None,
   window: int = 3,
-  bandwidth: Array | float | None = None,
-) -> Array:
+  bandwidth: Float[AnyArray, '*h'] | float | None = None,
+) -> Float[Array, 'B H W C L L']:
   """Joint density around every pixel, arXiv 2404.09735 section 3.
 
   Args:

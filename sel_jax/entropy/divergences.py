@@ -8,63 +8,69 @@ non-negative input, zeros and equal densities included.
 
 from collections.abc import Callable
 import dataclasses
+from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
-Array = jax.Array
-Pair = tuple[Array, Array]  # of prediction and target
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
+from sel_jax.arrays import Floats
+from sel_jax.arrays import Same
+
+Axes = int | tuple[int, ...]
+Pair = tuple[Floats, ...]  # prediction's and target's
 
 
-def _floor(dtype) -> float:
+def _floor(dtype: Any) -> float:
   # Far below any density that matters, far enough above the smallest normal
   # number that its reciprocal and a sum of those stay finite.
   return float(jnp.finfo(dtype).tiny) * 1e8
 
 
-def safe_log(p: Array, eps: float) -> Array:
+def safe_log(p: Same, eps: float) -> Same:
   """log(p + eps), finite with a finite gradient at p = eps = 0."""
   return jnp.log(jnp.maximum(p + eps, _floor(p.dtype)))
 
 
-def _safe_sqrt(p: Array) -> Array:
+def _safe_sqrt(p: AnyArray) -> Array:
   return jnp.sqrt(jnp.maximum(p, _floor(p.dtype)))
 
 
-def _identity(total: Array) -> Array:
+def _identity(total: Floats) -> Floats:
   return total
 
 
-def _root(total: Array) -> Array:
+def _root(total: Floats) -> Floats:
   # Zero with a zero (sub)gradient where the densities are equal; NaN stays.
   positive = jnp.logical_not(total <= _floor(total.dtype))
   return jnp.where(positive, jnp.sqrt(jnp.where(positive, total, 1)), 0)
 
 
-def entropy_term(p: Array, eps: float) -> Array:
+def entropy_term(p: Same, eps: float) -> Same:
   """-p ln p, the summand of the spatial entropy."""
   return -p * safe_log(p, eps)
 
 
-def _relative_term(p: Array, q: Array, eps: float) -> Array:
+def _relative_term(p: AnyArray, q: AnyArray, eps: float) -> AnyArray:
   return q * (safe_log(q, eps) - safe_log(p, eps))
 
 
-def _cross_term(p: Array, q: Array, eps: float) -> Array:
+def _cross_term(p: AnyArray, q: AnyArray, eps: float) -> AnyArray:
   return -q * safe_log(p, eps)
 
 
-def _hellinger_term(p: Array, q: Array, eps: float) -> Array:
+def _hellinger_term(p: AnyArray, q: AnyArray, eps: float) -> AnyArray:
   del eps
   return 0.5 * jnp.square(_safe_sqrt(p) - _safe_sqrt(q))
 
 
-def _jensen_shannon_term(p: Array, q: Array, eps: float) -> Array:
+def _jensen_shannon_term(p: AnyArray, q: AnyArray, eps: float) -> AnyArray:
   log_m = safe_log(0.5 * (p + q), eps)
   return 0.5 * (p * (safe_log(p, eps) - log_m) + q * (safe_log(q, eps) - log_m))
 
 
-def _hellinger_product(first: Pair, second: Pair) -> Array:
+def _hellinger_product(first: Pair, second: Pair) -> Floats:
   """Sum of the Hellinger terms where p = a (x) b and q = a' (x) b'.
 
     sum_ij (sqrt p - sqrt q)^2 / 2 = (Sp + Sq) / 2 - (M_a - D_a)(M_b - D_b),
@@ -97,9 +103,9 @@ class Divergence:
       merged into one.
   """
 
-  term: Callable[[Array, Array, float], Array]
-  finish: Callable[[Array], Array] = _identity
-  product: Callable[[Pair, Pair], Array] | None = None
+  term: Callable[[AnyArray, AnyArray, float], AnyArray]
+  finish: Callable[[Floats], Floats] = _identity
+  product: Callable[[Pair, Pair], Floats] | None = None
   merges: bool = False
 
 
@@ -123,8 +129,8 @@ class Summand:
     merges: see `Divergence`.
   """
 
-  term: Callable[..., Array]
-  product: Callable[[Pair, Pair], Array] | None = None
+  term: Callable[..., AnyArray]
+  product: Callable[[Pair, Pair], Floats] | None = None
   merges: bool = False
 
   def looped(self, windows: tuple[int, ...]) -> tuple[int, ...]:
@@ -134,9 +140,9 @@ class Summand:
   def totals(
     self,
     windows: tuple[int, ...],
-    sums: Callable[[tuple[int, ...]], Array],
-    factors: tuple[tuple[Array, ...], tuple[Array, ...]],
-  ) -> Array:
+    sums: Callable[[tuple[int, ...]], Float[Array, 'K ...']],
+    factors: tuple[Pair, Pair],
+  ) -> Float[Array, 'K ...']:
     """Sums over the bins for every window: by a loop, or in closed form.
 
     Args:
@@ -147,16 +153,24 @@ class Summand:
     Returns:
       [windows, ...].
     """
+    product = self.product
+    if product is None:
+      return sums(windows)
     looped = self.looped(windows)
     found = dict(zip(looped, sums(looped), strict=True)) if looped else {}
     return jnp.stack(
-      [found[w] if w in found else self.product(*factors) for w in windows]
+      [found[w] if w in found else product(*factors) for w in windows]
     )
 
 
 def divergence(
-  name: str, p: Array, q: Array, *, axis=-1, eps: float = 1e-10
-) -> Array:
+  name: str,
+  p: Same,
+  q: Same,
+  *,
+  axis: Axes = -1,
+  eps: float = 1e-10,
+) -> Floats:
   """A distance by name.
 
   Args:
@@ -182,7 +196,7 @@ def divergence(
   return row.finish(jnp.sum(row.term(p, q, eps), axis=axis))
 
 
-def entropy(p: Array, *, axis=-1, eps: float = 1e-10) -> Array:
+def entropy(p: Same, *, axis: Axes = -1, eps: float = 1e-10) -> Floats:
   """Shannon entropy -sum p ln p in nats.
 
   Args:
@@ -197,18 +211,20 @@ def entropy(p: Array, *, axis=-1, eps: float = 1e-10) -> Array:
 
 
 def relative_entropy(
-  p: Array, q: Array, *, axis=-1, eps: float = 1e-10
-) -> Array:
+  p: Same, q: Same, *, axis: Axes = -1, eps: float = 1e-10
+) -> Floats:
   """Relative entropy (Kullback-Leibler) sum q ln(q / p); see `divergence`."""
   return divergence('relative', p, q, axis=axis, eps=eps)
 
 
-def cross_entropy(p: Array, q: Array, *, axis=-1, eps: float = 1e-10) -> Array:
+def cross_entropy(
+  p: Same, q: Same, *, axis: Axes = -1, eps: float = 1e-10
+) -> Floats:
   """Cross entropy -sum q ln p; see `divergence`."""
   return divergence('cross', p, q, axis=axis, eps=eps)
 
 
-def hellinger(p: Array, q: Array, *, axis=-1) -> Array:
+def hellinger(p: Same, q: Same, *, axis: Axes = -1) -> Floats:
   """Hellinger distance sqrt(1/2 sum (sqrt p - sqrt q)^2); see `divergence`.
 
   In [0, 1] for densities that sum to one. Zero gradient where p = q.
@@ -216,7 +232,9 @@ def hellinger(p: Array, q: Array, *, axis=-1) -> Array:
   return divergence('hellinger', p, q, axis=axis)
 
 
-def jensen_shannon(p: Array, q: Array, *, axis=-1, eps: float = 1e-10) -> Array:
+def jensen_shannon(
+  p: Same, q: Same, *, axis: Axes = -1, eps: float = 1e-10
+) -> Floats:
   """Jensen-Shannon divergence, in [0, ln 2] nats; see `divergence`.
 
   1/2 sum p ln(p / m) + 1/2 sum q ln(q / m),     m = (p + q) / 2

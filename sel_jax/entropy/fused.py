@@ -7,14 +7,14 @@ to rounding; each is a row of `FORMS`. The platform chooses, a spec may insist.
 from collections.abc import Callable
 
 import jax
+from jaxtyping import Float
 
+from sel_jax.arrays import Array
 from sel_jax.entropy.density import DensitySpec
 from sel_jax.entropy.density import Planes
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.forms import rows
 from sel_jax.entropy.forms import tiles
-
-Array = jax.Array
 
 FORMS: dict[str, Callable[..., Array]] = {
   'tiles': tiles.bin_sums,
@@ -41,11 +41,11 @@ def choose_form(form: str) -> str:
 def bin_sums(
   summand: Summand,
   samples: tuple[Planes, ...],
-  bandwidth: Array,
+  bandwidth: Float[Array, ' B'],
   *,
   spec: DensitySpec,
   form: str = AUTO,
-) -> Array:
+) -> Float[Array, 'K B C H W']:
   """sum_{ij} term(p_W(i, j), q_W(i, j), ...) for every window and pixel.
 
   Args:

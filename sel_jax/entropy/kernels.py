@@ -11,8 +11,12 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+from jaxtyping import Shaped
 
-Array = jax.Array
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
+from sel_jax.arrays import Floats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,44 +32,44 @@ class Kernel:
       kernel is an exponential there, or because that little is left of it.
   """
 
-  density: Callable[[Array], Array]
-  cdf: Callable[[Array], Array]
+  density: Callable[[AnyArray], Array]
+  cdf: Callable[[AnyArray], Array]
   support: float
   tail: Callable[[float], float]
 
 
-def _logistic_density(v: Array) -> Array:
+def _logistic_density(v: AnyArray) -> Array:
   s = jax.nn.sigmoid(v)
   return s * (1.0 - s)
 
 
-def _sech_density(v: Array) -> Array:
+def _sech_density(v: AnyArray) -> Array:
   # 2 / pi / (e^v + e^-v), written so that neither exponential overflows.
   e = jnp.exp(jnp.where(v < 0, v, -v))
   return (2.0 / math.pi) * e / (1.0 + e * e)
 
 
-def _sech_cdf(v: Array) -> Array:
+def _sech_cdf(v: AnyArray) -> Array:
   tail = (2.0 / math.pi) * jnp.arctan(jnp.exp(jnp.where(v < 0, v, -v)))
   return jnp.where(v < 0, tail, 1.0 - tail)
 
 
-def _gaussian_density(v: Array) -> Array:
+def _gaussian_density(v: AnyArray) -> Array:
   return jnp.exp(-0.5 * v * v) / math.sqrt(2.0 * math.pi)
 
 
-def _gaussian_cdf(v: Array) -> Array:
+def _gaussian_cdf(v: AnyArray) -> Array:
   return 0.5 * jax.lax.erfc(-v / math.sqrt(2.0))
 
 
-def _bspline_density(v: Array) -> Array:
+def _bspline_density(v: AnyArray) -> Array:
   r = jnp.minimum(jnp.abs(v), 2.0)
   inner = (4.0 - 6.0 * r * r + 3.0 * r * r * r) / 6.0
   outer = (2.0 - r) ** 3 / 6.0
   return jnp.where(r < 1.0, inner, outer)
 
 
-def _bspline_cdf(v: Array) -> Array:
+def _bspline_cdf(v: AnyArray) -> Array:
   n = jnp.maximum(jnp.where(v < 0, v, -v), -2.0)
   outer = (n + 2.0) ** 4 / 24.0
   inner = 0.5 + n * (4.0 - n * n * (2.0 + 0.75 * n)) / 6.0
@@ -109,15 +113,15 @@ _FAR = 1e4
 
 
 def bin_mass(
-  u: Array,
-  index: Array,
+  u: Float[AnyArray, '...'],
+  index: Shaped[AnyArray, '...'] | int,
   *,
   levels: int,
-  bandwidth: Array | float,
+  bandwidth: Float[AnyArray, '...'] | float,
   kernel: str = 'logistic',
   mass: str = 'exact',
-  ends: tuple[Array, Array] | None = None,
-) -> Array:
+  ends: tuple[Floats, Floats] | None = None,
+) -> Float[Array, '...']:
   """Mass that a kernel centred at `u` puts into the bin `index`.
 
   exact:  K((i + 1/2 - u) / h) - K((i - 1/2 - u) / h), the outer edges of the

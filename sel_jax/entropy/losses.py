@@ -8,20 +8,23 @@ are finite for every finite image.
 import functools
 
 import jax.numpy as jnp
-from jaxtyping import Array
 from jaxtyping import Float
-from jaxtyping import Key
 
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
+from sel_jax.arrays import Images
+from sel_jax.arrays import RandomKey
 from sel_jax.entropy import bandwidth as bandwidths
 from sel_jax.entropy import density
 from sel_jax.entropy import divergences
 from sel_jax.entropy import fused
 from sel_jax.entropy import neighborhood
+from sel_jax.entropy.density import Planes
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.spec import EntropySpec
 
 
-def _checked(image: Array, name: str) -> Array:
+def _checked(image: Images, name: str) -> Float[Array, 'B H W C']:
   if image.ndim != 4 or 0 in image.shape:
     raise ValueError(
       f'{name} must be a non-empty [B, H, W, C] image, not shape {image.shape}'
@@ -32,15 +35,19 @@ def _checked(image: Array, name: str) -> Array:
       'integer images by their largest value first'
     )
   # Half precision cannot hold densities: compute in float32.
-  return image if image.dtype == jnp.float64 else image.astype(jnp.float32)
+  array = jnp.asarray(image)
+  return array if array.dtype == jnp.float64 else array.astype(jnp.float32)
 
 
-def _planes(samples):
+def _planes(samples: tuple[Array, Array]) -> Planes:
   """(u, v) of every pixel as [B, C, H, W], the longest axis last."""
-  return tuple(jnp.transpose(x, (0, 3, 1, 2)) for x in samples)
+  u, v = (jnp.transpose(x, (0, 3, 1, 2)) for x in samples)
+  return u, v
 
 
-def _bandwidth(spec, u):
+def _bandwidth(
+  spec: EntropySpec, u: Float[Array, 'B H W C']
+) -> Float[Array, ' B']:
   """The bandwidth of each image [B], from its [B, H, W, C] own values."""
   h = bandwidths.resolve_bandwidth(spec.bandwidth, u)
   return jnp.broadcast_to(jnp.ravel(jnp.asarray(h, u.dtype)), u.shape[:1])
@@ -55,19 +62,18 @@ def _entropy_summand(eps: float) -> Summand:
 @functools.cache
 def _distance_summand(distance: str, eps: float, swap: bool) -> Summand:
   row = divergences.DIVERGENCES[distance]
-  term = functools.partial(row.term, eps=eps)
   if swap:
-    return Summand(lambda p, q: term(q, p))
-  return Summand(term, row.product, row.merges)
+    return Summand(lambda p, q: row.term(q, p, eps))
+  return Summand(lambda p, q: row.term(p, q, eps), row.product, row.merges)
 
 
 def spatial_entropy_loss(
-  pred: Float[Array, 'B H W C'],
-  target: Float[Array, 'B H W C'],
+  pred: Images,
+  target: Images,
   *,
   spec: EntropySpec,
-  key: Key[Array, ''] | None = None,
-  neighbor_weights: Float[Array, '3 3'] | None = None,
+  key: RandomKey | None = None,
+  neighbor_weights: Float[AnyArray, '3 3'] | None = None,
 ) -> Float[Array, ' B']:
   """Distance between the spatial densities of two images.
 
@@ -100,7 +106,7 @@ def spatial_entropy_loss(
   pred, target = pred.astype(dtype), target.astype(dtype)
   if neighbor_weights is None:
     neighbor_weights = neighborhood.draw_weights(
-      spec.neighbor_weights, key, dtype
+      key, spec.neighbor_weights, dtype=dtype
     )
   q = density.coordinates(target, neighbor_weights, spec=spec)
   p = density.coordinates(pred, neighbor_weights, spec=spec)
@@ -115,10 +121,10 @@ def spatial_entropy_loss(
 
 
 def entropy_map(
-  image: Float[Array, 'B H W C'],
+  image: Images,
   *,
   spec: EntropySpec,
-  neighbor_weights: Float[Array, '3 3'] | None = None,
+  neighbor_weights: Float[AnyArray, '3 3'] | None = None,
 ) -> Float[Array, 'B H W C']:
   """Spatial entropy -sum p ln p around every pixel, mean over the windows.
 
@@ -146,10 +152,10 @@ def entropy_map(
 
 
 def spatial_entropy(
-  image: Float[Array, 'B H W C'],
+  image: Images,
   *,
   spec: EntropySpec,
-  neighbor_weights: Float[Array, '3 3'] | None = None,
+  neighbor_weights: Float[AnyArray, '3 3'] | None = None,
 ) -> Float[Array, ' B']:
   """Spatial entropy of each image: the mean of `entropy_map`, in nats."""
   maps = entropy_map(image, spec=spec, neighbor_weights=neighbor_weights)

@@ -8,11 +8,18 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Float
 
-Array = jax.Array
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
+from sel_jax.arrays import Images
+from sel_jax.arrays import RandomKey
 
 
-def extract_patches(image: Array, size: int) -> tuple[Array, Array]:
+def extract_patches(
+  image: Float[AnyArray, 'H W'], size: int
+) -> tuple[Float[Array, 'H W w w'], Float[Array, 'H W w w']]:
   """The window around every pixel, by a vmapped slice.
 
   Args:
@@ -37,8 +44,11 @@ def extract_patches(image: Array, size: int) -> tuple[Array, Array]:
 
 
 def window_scales(
-  shape: tuple[int, int], windows: tuple[int, ...], border: str, dtype
-) -> Array:
+  shape: tuple[int, ...],
+  windows: tuple[int, ...],
+  border: str,
+  dtype: DTypeLike,
+) -> Float[Array, 'K H W']:
   """1/|W| around every pixel.
 
   Args:
@@ -66,7 +76,9 @@ def window_scales(
   return jnp.stack(scales) if scales else jnp.zeros((0, *shape), dtype)
 
 
-def shifted_sums(image: Array, weights: Array) -> Array:
+def shifted_sums(
+  image: Images, weights: Float[AnyArray, 'h w']
+) -> Float[Array, 'B H W C']:
   """Correlates [B, H, W, C] with a small 2-D filter, zeros beyond the border.
 
   A sum of shifted copies: exact, without a grouped convolution, and its
@@ -92,12 +104,14 @@ def shifted_sums(image: Array, weights: Array) -> Array:
   return total
 
 
-def uniform_weights(*, dtype=jnp.float32) -> Array:
+def uniform_weights(*, dtype: DTypeLike = jnp.float32) -> Float[Array, '3 3']:
   """Equal weights of the eight neighbours: [3, 3], the centre 0, sum 1."""
   return jnp.full((3, 3), 1 / 8, dtype).at[1, 1].set(0)
 
 
-def positive_weights(key: Array, *, dtype=jnp.float32) -> Array:
+def positive_weights(
+  key: RandomKey, *, dtype: DTypeLike = jnp.float32
+) -> Float[Array, '3 3']:
   """Random weights, uniform on the simplex of the eight neighbours.
 
   Args:
@@ -112,7 +126,9 @@ def positive_weights(key: Array, *, dtype=jnp.float32) -> Array:
   return draws / jnp.sum(draws)
 
 
-def reference_weights(key: Array, *, dtype=jnp.float32) -> Array:
+def reference_weights(
+  key: RandomKey, *, dtype: DTypeLike = jnp.float32
+) -> Float[Array, '3 3']:
   """The release's draw: [3, 3] standard normal, not normalised (see
   `neighbor_mean`, which divides by the signed sum).
   """
@@ -127,7 +143,9 @@ WEIGHTS: dict[str, Callable[..., Array]] = {
 }
 
 
-def draw_weights(name: str, key: Array | None, dtype=jnp.float32) -> Array:
+def draw_weights(
+  key: RandomKey | None, name: str, *, dtype: DTypeLike = jnp.float32
+) -> Float[Array, '3 3']:
   """Neighbour weights of a row of `WEIGHTS`.
 
   Without a key there is no draw, and the weights are uniform.
@@ -136,12 +154,12 @@ def draw_weights(name: str, key: Array | None, dtype=jnp.float32) -> Array:
 
 
 def neighbor_mean(
-  image: Array,
-  weights: Array,
+  image: Images,
+  weights: Float[AnyArray, '...'],
   *,
   normalization: str = 'channel',
   border: str = 'valid',
-) -> Array:
+) -> Float[Array, 'B H W C']:
   """Weighted mean of each pixel's eight neighbours, without the pixel itself.
 
     v = sum_k w_k x_k / sum_k w_k,     k over the 3x3 ring
@@ -162,7 +180,8 @@ def neighbor_mean(
   """
   if weights.shape[-2:] != (3, 3) or weights.size != 9:
     raise ValueError(f'neighbour weights must be (3, 3), not {weights.shape}')
-  ring = weights.reshape(3, 3).astype(image.dtype).at[1, 1].set(0)
+  ring = jnp.asarray(weights).reshape(3, 3).astype(image.dtype)
+  ring = ring.at[1, 1].set(0)
   total = jnp.sum(ring)
   if normalization == 'image':
     total = total * image.shape[-1]

@@ -38,7 +38,7 @@ class EntropySpec(DensitySpec):
 
   @classmethod
   def reference(
-    cls, distance: str = 'hellinger', levels: int = 32, **changes: Any
+    cls, distance: str = 'hellinger', *, levels: int = 32, **changes: Any
   ) -> 'EntropySpec':
     """The published release's definition, number for number.
 
@@ -50,7 +50,7 @@ class EntropySpec(DensitySpec):
     Returns:
       The spec.
     """
-    published = dict(
+    published: dict[str, Any] = dict(
       distance=distance,
       levels=levels,
       value_range=(0.0, 1.0),

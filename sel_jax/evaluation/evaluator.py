@@ -8,11 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 import time
 from typing import Protocol
+from typing import runtime_checkable
 
 import numpy as np
 
+from sel_jax.arrays import Rgb8
+from sel_jax.arrays import Rgbs
 from sel_jax.data import folders
-from sel_jax.data.pairs import Pair
+from sel_jax.data.pairs import PairSource
 from sel_jax.errors import InputError
 from sel_jax.evaluation import metrics
 from sel_jax.images import codec
@@ -20,6 +23,7 @@ from sel_jax.images import codec
 Row = dict[str, str | float]
 
 
+@runtime_checkable
 class Restores(Protocol):
   """What restores photographs, such as an `Enhancer`."""
 
@@ -27,10 +31,11 @@ class Restores(Protocol):
   def at_once(self) -> int:
     """Photographs that are best given together."""
 
-  def many(self, images: list[np.ndarray]) -> list[np.ndarray]:
+  def many(self, images: Rgbs) -> Rgbs:
     """Low images [H, W, 3], float32 in [0, 1] -> restored, in order."""
 
 
+@runtime_checkable
 class OnImage(Protocol):
   """Is called after each photograph."""
 
@@ -38,17 +43,17 @@ class OnImage(Protocol):
     self,
     name: str,
     *,
-    low: np.ndarray,
-    restored: np.ndarray,
-    clean: np.ndarray,
+    low: Rgb8,
+    restored: Rgb8,
+    clean: Rgb8,
   ) -> None:
     """Takes the pair's name and three images, [H, W, 3] uint8."""
 
 
 def measure(
   *,
-  restored: np.ndarray,
-  clean: np.ndarray,
+  restored: Rgb8,
+  clean: Rgb8,
   names: Sequence[str] = metrics.BASIC,
 ) -> dict[str, float]:
   """Metrics of one restored image, plain and with GT-mean.
@@ -80,7 +85,7 @@ def chosen(count: int, limit: int) -> list[int]:
 
 def evaluate(
   restorer: Restores,
-  pairs: Sequence[Pair],
+  pairs: PairSource,
   *,
   names: Sequence[str] = metrics.BASIC,
   limit: int = 0,
@@ -122,7 +127,7 @@ def evaluate(
 
 def evaluate_outputs(
   folder: str | Path,
-  pairs: Sequence[Pair],
+  pairs: PairSource,
   *,
   names: Sequence[str] = metrics.BASIC,
   on_image: OnImage | None = None,

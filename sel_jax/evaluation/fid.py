@@ -7,8 +7,10 @@ as small as a test split of 15 images says little: never alone.
 
 from pathlib import Path
 
+from jaxtyping import Float
 import numpy as np
 
+from sel_jax.arrays import Rgb8
 from sel_jax.errors import InputError
 
 _FILE = 'pt_inception-2015-12-05-6726825d.pth'
@@ -46,7 +48,7 @@ class FrechetDistance:
     self._network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[2048]]).eval()
     self._features: tuple[list, list] = ([], [])
 
-  def add(self, *, restored: np.ndarray, clean: np.ndarray) -> None:
+  def add(self, *, restored: Rgb8, clean: Rgb8) -> None:
     """One pair of uint8 images [H, W, 3]."""
     import torch
 
@@ -63,7 +65,9 @@ class FrechetDistance:
     return frechet_distance(*map(np.array, self._features))
 
 
-def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
+def frechet_distance(
+  a: Float[np.ndarray, 'N D'], b: Float[np.ndarray, 'M D']
+) -> float:
   """Distance of two normal distributions with the moments of two samples.
 
     |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)),   arXiv 1706.08500 eq. 6

@@ -110,7 +110,10 @@ def _uri(jpeg: bytes) -> str:
 
 def _decoded(jpeg: bytes) -> np.ndarray:
   raw = np.frombuffer(jpeg, np.uint8)
-  return cv2.imdecode(raw, cv2.IMREAD_COLOR)[:, :, ::-1]
+  image = cv2.imdecode(raw, cv2.IMREAD_COLOR)
+  if image is None:
+    raise ValueError('not a JPEG')
+  return image[:, :, ::-1]
 
 
 @functools.cache
@@ -129,7 +132,7 @@ def _entropy_maps(shots: Sequence[np.ndarray]) -> list[bytes]:
   ]
   low = min(m.min() for m in maps)
   span = max(max(m.max() for m in maps) - low, 1e-6)
-  levels = [np.uint8(255 * (m - low) / span) for m in maps]
+  levels = [(255 * (m - low) / span).astype(np.uint8) for m in maps]
   colored = [cv2.applyColorMap(m, cv2.COLORMAP_VIRIDIS) for m in levels]
   return [_jpeg(np.ascontiguousarray(m[:, :, ::-1])) for m in colored]
 

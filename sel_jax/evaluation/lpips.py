@@ -10,6 +10,7 @@ import warnings
 import jax
 import numpy as np
 
+from sel_jax.arrays import Rgb8
 from sel_jax.errors import InputError
 
 NETS = {'alex': 'alexnet', 'vgg': 'vgg16'}
@@ -38,7 +39,7 @@ def _network(net: str):
   return jax.jit(functools.partial(evaluator.lpips.apply, evaluator.params))
 
 
-def distance(*, restored: np.ndarray, clean: np.ndarray, net: str) -> float:
+def distance(*, restored: Rgb8, clean: Rgb8, net: str) -> float:
   """LPIPS of two images; 0 for equal ones.
 
   Args:

@@ -16,6 +16,7 @@ from skimage.color import rgb2lab
 from skimage.metrics import structural_similarity
 
 from sel_jax import entropy
+from sel_jax.arrays import Rgb8
 from sel_jax.evaluation import lpips
 from sel_jax.evaluation import niqe
 
@@ -31,7 +32,7 @@ def _check(restored: np.ndarray, clean: np.ndarray) -> None:
     raise ValueError(f'uint8 is needed, not {restored.dtype} and {clean.dtype}')
 
 
-def psnr(*, restored: np.ndarray, clean: np.ndarray) -> float:
+def psnr(*, restored: Rgb8, clean: Rgb8) -> float:
   """Peak signal-to-noise ratio in dB over all pixels and channels.
 
     10 log10(255^2 / mean (a - b)^2)
@@ -51,7 +52,7 @@ def psnr(*, restored: np.ndarray, clean: np.ndarray) -> float:
   return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-def ssim(*, restored: np.ndarray, clean: np.ndarray) -> float:
+def ssim(*, restored: Rgb8, clean: Rgb8) -> float:
   """Structural similarity, RGB mean, Gaussian 11x11 with sigma 1.5, valid area.
 
   Source: Wang et al. 2004, K1 = 0.01, K2 = 0.03, population covariance.
@@ -81,7 +82,7 @@ def ssim(*, restored: np.ndarray, clean: np.ndarray) -> float:
   return float(value)
 
 
-def match_gt_mean(*, restored: np.ndarray, clean: np.ndarray) -> np.ndarray:
+def match_gt_mean(*, restored: Rgb8, clean: Rgb8) -> Rgb8:
   """Rescales a restored image so that its mean gray is the ground truth's.
 
   The "GT-mean" protocol of several papers: it uses the answer, is worth 2 to
@@ -103,7 +104,7 @@ def match_gt_mean(*, restored: np.ndarray, clean: np.ndarray) -> np.ndarray:
   return np.rint(np.clip(restored * ratio, 0, 255)).astype(np.uint8)
 
 
-def delta_e(*, restored: np.ndarray, clean: np.ndarray) -> float:
+def delta_e(*, restored: Rgb8, clean: Rgb8) -> float:
   """Mean colour difference CIEDE2000, in CIELAB under D65; 1 is just seen.
 
   Args:
@@ -118,14 +119,14 @@ def delta_e(*, restored: np.ndarray, clean: np.ndarray) -> float:
 
 
 @functools.cache
-def _entropy_loss():
+def _entropy_loss() -> Callable[..., jax.Array]:
   spec = entropy.EntropySpec(
     levels=32, value_range=(0.0, 1.0), neighbor_weights='uniform'
   )
   return jax.jit(functools.partial(entropy.spatial_entropy_loss, spec=spec))
 
 
-def entropy_distance(*, restored: np.ndarray, clean: np.ndarray) -> float:
+def entropy_distance(*, restored: Rgb8, clean: Rgb8) -> float:
   """Spatial entropy's Hellinger distance, L = 32, uniform neighbour weights.
 
   The loss of arXiv 2404.09735 in this package's definition; 0 to 1.
@@ -142,9 +143,7 @@ def entropy_distance(*, restored: np.ndarray, clean: np.ndarray) -> float:
   return float(_entropy_loss()(*pair)[0])
 
 
-def lpips_distance(
-  *, restored: np.ndarray, clean: np.ndarray, net: str
-) -> float:
+def lpips_distance(*, restored: Rgb8, clean: Rgb8, net: str) -> float:
   """Learned perceptual distance; see `lpips.distance`.
 
   Args:
@@ -160,7 +159,7 @@ def lpips_distance(
   return lpips.distance(restored=restored, clean=clean, net=net)
 
 
-def naturalness(*, restored: np.ndarray, clean: np.ndarray) -> float:
+def naturalness(*, restored: Rgb8, clean: Rgb8) -> float:
   """NIQE of the image alone; see `niqe.niqe`.
 
   Args:

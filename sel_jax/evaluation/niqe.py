@@ -14,6 +14,8 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import gamma
 
+from sel_jax.arrays import Rgb8
+
 _BLOCK = 96
 _LUMA = np.array([65.481, 128.553, 24.966]) / 255
 _SHIFTS = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -88,7 +90,7 @@ def _halved(luma: np.ndarray) -> np.ndarray:
   return luma
 
 
-def niqe(image: np.ndarray) -> float:
+def niqe(image: Rgb8) -> float:
   """Naturalness of a photograph; 2 to 6 is usual, lower is better.
 
   Args:

@@ -5,7 +5,7 @@ it, upright by its EXIF orientation; `to_float` maps it to float32 in [0, 1].
 Every failure is an `InputError` that names the file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 import contextlib
 import errno
 import os
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 from PIL import ImageOps
 from PIL import UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
 from sel_jax import files
 from sel_jax.errors import InputError
@@ -55,7 +56,7 @@ def _is_16_bit(opened: Image.Image, path: Path) -> bool:
   if opened.format == 'PNG':  # Pillow reads 16-bit RGB as 8-bit without a word
     with open(path, 'rb') as file:
       return file.read(25)[24] == 16
-  if opened.format == 'TIFF':
+  if isinstance(opened, TiffImageFile):
     return max(opened.tag_v2.get(_TIFF_BITS, (8,))) > 8
   return False
 
@@ -88,7 +89,7 @@ def _decode(opened: Image.Image, path: Path) -> np.ndarray:
 
 
 @contextlib.contextmanager
-def opening(path: Path) -> Iterator[Image.Image]:
+def opening(path: Path) -> Generator[Image.Image, None, None]:
   """An image file opened by Pillow; whatever is wrong with it in one sentence.
 
   Raises:
@@ -113,7 +114,7 @@ def opening(path: Path) -> Iterator[Image.Image]:
     raise InputError(f'{path}: a folder, not an image; rename it') from error
   except Image.DecompressionBombError as error:
     raise InputError(
-      f'{path}: holds more than {2 * Image.MAX_IMAGE_PIXELS // 10**6} '
+      f'{path}: holds more than {2 * (Image.MAX_IMAGE_PIXELS or 0) // 10**6} '
       'megapixels; reduce it first'
     ) from error
   except (OSError, SyntaxError, ValueError, cv2.error) as e:

@@ -8,6 +8,7 @@ profile. Orientation is applied and its mark removed. Every failure is an
 import dataclasses
 import os
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -136,7 +137,9 @@ def write_picture(
 
 
 def _write_8_bit(path: Path, samples: np.ndarray, like: Picture) -> None:
-  options = {'exif': like.exif} | _OPTIONS.get(path.suffix.lower(), {})
+  options: dict[str, Any] = {'exif': like.exif} | _OPTIONS.get(
+    path.suffix.lower(), {}
+  )
   if like.icc:
     options['icc_profile'] = like.icc
   Image.fromarray(samples).save(path, **options)

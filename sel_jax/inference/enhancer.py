@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jaxtyping import Shaped
 import numpy as np
 
 from sel_jax import build
+from sel_jax.arrays import Rgb
+from sel_jax.arrays import Rgbs
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
@@ -50,7 +53,7 @@ def _overridden(settings: Settings, overrides: dict[str, Any]) -> Settings:
 def _first_params(settings: Settings) -> Any:
   """Parameters of the network's shapes."""
   model = build.build_method(settings).model
-  return init_params(model, jax.random.key(0))
+  return init_params(jax.random.key(0), model)
 
 
 def _from_file(path: Path) -> tuple[Settings, Any, int]:
@@ -71,7 +74,7 @@ def _from_run(workdir: Path) -> tuple[Settings, Any, int]:
   order = checkpoints.steps()[::-1]
   if (best := checkpoints.best_step()) is not None:
     order = [best] + [s for s in order if s != best]
-  failure = None
+  failures = []
   try:
     for step in order:
       try:
@@ -80,14 +83,14 @@ def _from_run(workdir: Path) -> tuple[Settings, Any, int]:
         items, _ = checkpoints.restore(step, ema=like)
         return settings, items['ema'], step
       except DamagedCheckpointError as error:
-        failure = error
+        failures.append(error)
         _log.warning('%s; trying another one', error)
-    raise failure
+    raise failures[-1]
   finally:
     checkpoints.close()
 
 
-def _as_float(image: np.ndarray) -> np.ndarray:
+def _as_float(image: np.ndarray) -> Rgb:
   """Any photograph as float32 in [0, 1]."""
   if image.ndim != 3 or image.shape[2] != 3 or not image.size:
     raise InputError(
@@ -122,7 +125,7 @@ class Enhancer:
 
   @classmethod
   def create(
-    cls, settings: Settings, params: Any = None, *, step: int = 0
+    cls, settings: Settings, *, params: Any = None, step: int = 0
   ) -> 'Enhancer':
     """A model from its settings and parameters; compiles nothing yet.
 
@@ -154,7 +157,8 @@ class Enhancer:
     path = _resolved(path)
     load = _from_file if path.suffix == portable.ENDING else _from_run
     settings, params, step = load(path)
-    return cls.create(_overridden(settings, overrides), params, step=step)
+    own = _overridden(settings, overrides)
+    return cls.create(own, params=params, step=step)
 
   def with_settings(self, **overrides: Any) -> 'Enhancer':
     """The same model with other settings of the sampler.
@@ -166,7 +170,7 @@ class Enhancer:
       InputError: if a setting does not fit.
     """
     settings = _overridden(self.settings, overrides)
-    return self.create(settings, self.params, step=self.step)
+    return self.create(settings, params=self.params, step=self.step)
 
   def with_params(self, params: Any) -> 'Enhancer':
     """The same model with other parameters and the same compiled programs."""
@@ -184,11 +188,11 @@ class Enhancer:
 
   def __call__(
     self,
-    image: np.ndarray,
+    image: Shaped[np.ndarray, '...'],
     *,
     strength: float = 1.0,
     on_progress: Progress | None = None,
-  ) -> np.ndarray:
+  ) -> Rgb:
     """Restores one photograph of any size.
 
     Args:
@@ -211,7 +215,7 @@ class Enhancer:
       return restored
     return (1 - np.float32(strength)) * image + np.float32(strength) * restored
 
-  def many(self, images: list[np.ndarray]) -> list[np.ndarray]:
+  def many(self, images: list[Shaped[np.ndarray, '...']]) -> Rgbs:
     """Restores photographs as if one by one, together on all devices.
 
     Args:

@@ -221,7 +221,9 @@ def check(enhancer: Enhancer, path: str | os.PathLike, **options: Any) -> None:
   _CHECKS[_ending(path)](enhancer, **options)
 
 
-def export(enhancer: Enhancer, path: str | os.PathLike, **options) -> float:
+def export(
+  enhancer: Enhancer, path: str | os.PathLike, **options: Any
+) -> float:
   """Writes the format that the ending of `path` names; see `FORMATS`.
 
   Raises:

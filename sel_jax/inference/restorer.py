@@ -17,6 +17,9 @@ from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
+from sel_jax.arrays import Images
+from sel_jax.arrays import Rgb
+from sel_jax.arrays import Rgbs
 from sel_jax.build import Method
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import sample
@@ -39,7 +42,7 @@ def local_mesh() -> Mesh | None:
   return Mesh(np.array(local), ('images',), axis_types=(AxisType.Auto,))
 
 
-def denoiser(method: Method, spec: EvalSpec) -> Callable[..., jax.Array]:
+def denoiser(method: Method, spec: EvalSpec) -> Callable[..., Images]:
   """(params, x_t, mu, t) -> e_hat, as the sampler's settings want it."""
   if spec.pool:
     local = method.model.clone(pool=spec.pool)
@@ -54,7 +57,7 @@ def denoiser(method: Method, spec: EvalSpec) -> Callable[..., jax.Array]:
   return run
 
 
-def whole_sampler(method: Method, spec: EvalSpec) -> Callable[..., jax.Array]:
+def whole_sampler(method: Method, spec: EvalSpec) -> Callable[..., Any]:
   """(params, key, mu [B, H, W, 3]) -> restored images, not clamped."""
   denoise = denoiser(method, spec)
   times = GRIDS[spec.grid](method.sde, spec.steps)
@@ -125,10 +128,10 @@ class Restorer:
   def __call__(
     self,
     params: Any,
-    image: np.ndarray,
+    image: Rgb,
     *,
     on_progress: Progress | None = None,
-  ) -> np.ndarray:
+  ) -> Rgb:
     """Restores one photograph; the same seed for every photograph.
 
     Args:
@@ -146,7 +149,7 @@ class Restorer:
       on_progress(1.0)
     return restored
 
-  def many(self, params: Any, images: list[np.ndarray]) -> list[np.ndarray]:
+  def many(self, params: Any, images: Rgbs) -> Rgbs:
     """Restores photographs, as if one by one, on all devices.
 
     Args:
@@ -156,7 +159,7 @@ class Restorer:
     Returns:
       Each restored, in order, float32, clamped to [0, 1].
     """
-    results: list[np.ndarray | None] = [None] * len(images)
+    results: dict[int, np.ndarray] = {}
     by_shape: dict[tuple, list[int]] = {}
     for index, image in enumerate(images):
       if self._is_large(image):
@@ -169,7 +172,7 @@ class Restorer:
         restored = self._whole(params, [images[index] for index in group])
         for index, result in zip(group, restored, strict=True):
           results[index] = result
-    return results
+    return [results[index] for index in range(len(images))]
 
   def _is_large(self, image: np.ndarray) -> bool:
     return bool(self._tile) and max(image.shape[:2]) > self._tile
@@ -212,6 +215,6 @@ class Restorer:
       for row, image in zip(restored, images)
     ]
 
-  def bind(self, params: Any) -> Callable[..., np.ndarray]:
+  def bind(self, params: Any) -> Callable[..., Rgb]:
     """Image -> restored image, with these parameters."""
     return functools.partial(self, jax.device_put(params))

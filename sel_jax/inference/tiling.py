@@ -15,8 +15,12 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+from jaxtyping import Int
 import numpy as np
 
+from sel_jax.arrays import RandomKey
+from sel_jax.arrays import Rgb
 from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion.samplers import Coefficients
 from sel_jax.diffusion.samplers import combine
@@ -47,8 +51,8 @@ def round_up(side: int, multiple: int) -> int:
 
 
 def tile_starts(
-  length: int, tile: int, overlap: int, multiple: int = MULTIPLE
-) -> np.ndarray:
+  length: int, tile: int, overlap: int, *, multiple: int = MULTIPLE
+) -> Int[np.ndarray, ' N']:
   """Where tiles begin along one side, evenly spread, overlapping enough.
 
   Args:
@@ -66,7 +70,9 @@ def tile_starts(
   return np.linspace(0, span, count).round().astype(int) * multiple
 
 
-def tile_weights(length: int, tile: int, starts: np.ndarray) -> np.ndarray:
+def tile_weights(
+  length: int, tile: int, starts: Int[np.ndarray, ' N']
+) -> Float[np.ndarray, 'N tile']:
   """Blending weights along one side; they sum to one at every pixel.
 
   Each is a squared sine over its tile, never zero, divided by the sum.
@@ -102,10 +108,10 @@ class Tiling:
 
   size: tuple[int, int]
   tile: tuple[int, int]
-  rows: np.ndarray
-  columns: np.ndarray
-  row_weights: np.ndarray
-  column_weights: np.ndarray
+  rows: Int[np.ndarray, ' R']
+  columns: Int[np.ndarray, ' C']
+  row_weights: Float[np.ndarray, 'R h']
+  column_weights: Float[np.ndarray, 'C w']
 
   @classmethod
   def create(
@@ -114,13 +120,15 @@ class Tiling:
     width: int,
     tile: int,
     overlap: int,
+    *,
     multiple: int = MULTIPLE,
   ) -> 'Tiling':
     """Covers a photograph; a side shorter than the tile has a shorter tile."""
-    size = tuple(round_up(side, multiple) for side in (height, width))
-    sides = tuple(min(side, tile) for side in size)
+    size = round_up(height, multiple), round_up(width, multiple)
+    sides = min(size[0], tile), min(size[1], tile)
     starts = [
-      tile_starts(n, side, overlap, multiple) for n, side in zip(size, sides)
+      tile_starts(n, side, overlap, multiple=multiple)
+      for n, side in zip(size, sides)
     ]
     weights = [
       tile_weights(n, side, begin)
@@ -145,13 +153,13 @@ class Tiling:
     y, x = self.rows[i], self.columns[j]
     return slice(y, y + self.tile[0]), slice(x, x + self.tile[1])
 
-  def weight(self, i: int, j: int) -> np.ndarray:
+  def weight(self, i: int, j: int) -> Float[np.ndarray, 'h w 1']:
     """[tile, tile, 1] blending weights of tile (i, j)."""
     product = np.outer(self.row_weights[i], self.column_weights[j])
     return product[:, :, None]
 
 
-def _mirrored(span: slice, length: int) -> np.ndarray:
+def _mirrored(span: slice, length: int) -> Int[np.ndarray, ' N']:
   """Indices of a span that may reach beyond the photograph, mirrored there."""
   index = np.arange(span.start, span.stop) % (2 * length)
   return np.minimum(index, 2 * length - 1 - index)
@@ -193,7 +201,7 @@ class TiledSampler:
   estimate: Estimate
   sde: IRSDE
   steps: Coefficients
-  times: np.ndarray
+  times: Int[np.ndarray, ' N']
   tile: int
   overlap: int
   at_once: int = 1
@@ -204,11 +212,11 @@ class TiledSampler:
   def __call__(
     self,
     params: Any,
-    key: jax.Array,
-    image: np.ndarray,
+    key: RandomKey,
+    image: Rgb,
     *,
     on_tile: Callable[[float], None] | None = None,
-  ) -> np.ndarray:
+  ) -> Rgb:
     """Restores one photograph.
 
     Args:
@@ -222,7 +230,7 @@ class TiledSampler:
     """
     height, width, _ = image.shape
     tiling = Tiling.create(
-      height, width, self.tile, self.overlap, self.multiple
+      height, width, self.tile, self.overlap, multiple=self.multiple
     )
     x = np.empty((*tiling.size, 3), np.float32)
     host = jax.tree.map(np.asarray, self.sde)

@@ -5,14 +5,17 @@ brightness and colour alone; detail stays the image's own.
 """
 
 import cv2
+from jaxtyping import Float
 import numpy as np
+
+from sel_jax.arrays import Rgb
 
 # Below this dark a ratio of tones means nothing.
 _FLOOR = 0.02
 _STRONGEST = 4.0
 
 
-def thumbnail(image: np.ndarray, side: int) -> np.ndarray:
+def thumbnail(image: Rgb, side: int) -> Float[np.ndarray, 'h w 3']:
   """The image reduced so that its longer side is `side` pixels."""
   height, width = image.shape[:2]
   scale = side / max(height, width)
@@ -21,7 +24,9 @@ def thumbnail(image: np.ndarray, side: int) -> np.ndarray:
   return small.reshape(size[1], size[0], 3)
 
 
-def match_tone(image: np.ndarray, small: np.ndarray, spread: float) -> None:
+def match_tone(
+  image: Rgb, small: Float[np.ndarray, 'h w 3'], spread: float
+) -> None:
   """Multiplies an image, in place, so that its coarse tones are another's.
 
     image *= blur(small) / blur(thumbnail of image)

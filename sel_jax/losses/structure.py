@@ -6,11 +6,11 @@ Contract: (pred, target) [B, H, W, C] in [0, 1] -> [B].
 import functools
 
 import jax.numpy as jnp
-from jaxtyping import Array
 from jaxtyping import Float
 import numpy as np
 
-Image = Float[Array, 'B H W C']
+from sel_jax.arrays import Array
+from sel_jax.arrays import Images
 
 _SSIM_SIDE = 11
 
@@ -30,7 +30,7 @@ def _blurring(length: int) -> np.ndarray:
   return rows
 
 
-def ssim(pred: Image, target: Image) -> Float[Array, ' B']:
+def ssim(pred: Images, target: Images) -> Float[Array, ' B']:
   """One less structural similarity (Wang et al. 2004), for images in [0, 1].
 
   Gaussian 11x11 with sigma 1.5, valid area, mean over channels, as the metric

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
 from jaxtyping import Float
 
-Image = Float[Array, 'B H W C']
-Loss = Callable[[Array, Array], Array]
+from sel_jax.arrays import Array
+from sel_jax.arrays import Images
+
+Loss = Callable[[Images, Images], Float[Array, ' B']]
 
 
 def weighted_sum(
-  pred: Image,
-  target: Image,
+  pred: Images,
+  target: Images,
   losses: Mapping[str, tuple[float, Loss]],
 ) -> tuple[Float[Array, ' B'], dict[str, Float[Array, ' B']]]:
   """Sum of weighted losses and its terms.

@@ -5,11 +5,14 @@ of compiling the network saves many seconds a start.
 """
 
 import math
+from typing import Any
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from sel_jax.arrays import RandomKey
 
 
 def _draw(path, leaf, rng) -> np.ndarray:
@@ -25,15 +28,17 @@ def _draw(path, leaf, rng) -> np.ndarray:
   return rng.uniform(-bound, bound, leaf.shape).astype(np.float32)
 
 
-def init_params(model: nn.Module, key: jax.Array, *, channels: int = 3):
+def init_params(
+  key: RandomKey, model: nn.Module, *, channels: int = 3
+) -> dict[str, Any]:
   """First parameters of a network (x_t, mu, t) -> e_hat.
 
   Kernels are uniform in +-1/sqrt(fan_in), norm gains one, biases and residual
   gains zero, as `model.init` draws them.
 
   Args:
-    model: the network.
     key: typed PRNG key; the same key gives the same parameters everywhere.
+    model: the network.
     channels: of the images.
 
   Returns:
@@ -49,6 +54,6 @@ def init_params(model: nn.Module, key: jax.Array, *, channels: int = 3):
   )
 
 
-def count_params(params) -> int:
+def count_params(params: Any) -> int:
   """Number of parameters in a pytree."""
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(params))

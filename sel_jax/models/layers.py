@@ -11,16 +11,24 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+from jaxtyping import Num
 import numpy as np
 
-Array = jax.Array
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
+from sel_jax.arrays import Images
+from sel_jax.arrays import Times
+
 Dtype = Any
 
 # PyTorch's default for linear and convolution weights: uniform +-1/sqrt(fan_in)
 kernel_init = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
 
 
-def sinusoidal_embedding(t: Array, size: int) -> Array:
+def sinusoidal_embedding(
+  t: Num[AnyArray, ' B'], size: int
+) -> Float[Array, 'B size']:
   """Sine then cosine features of the time.
 
     [sin(t w_k), cos(t w_k)],     w_k = 10000^(-k / (size/2 - 1))
@@ -39,13 +47,15 @@ def sinusoidal_embedding(t: Array, size: int) -> Array:
   return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)], axis=-1)
 
 
-def simple_gate(x: Array) -> Array:
+def simple_gate(
+  x: Float[AnyArray, '*B C'],
+) -> Float[Array, '*B half']:
   """Product of the two halves of the channels (arXiv 2204.04676)."""
   first, second = jnp.split(x, 2, axis=-1)
   return first * second
 
 
-def pixel_shuffle(x: Array, size: int = 2) -> Array:
+def pixel_shuffle(x: Images, *, size: int = 2) -> Float[AnyArray, 'B nH nW c']:
   """[B, H, W, n n C] -> [B, n H, n W, C], channels in PyTorch's order."""
   b, h, w, c = x.shape
   c //= size * size
@@ -53,7 +63,9 @@ def pixel_shuffle(x: Array, size: int = 2) -> Array:
   return x.transpose(0, 1, 4, 2, 5, 3).reshape(b, size * h, size * w, c)
 
 
-def pixel_unshuffle(x: Array, size: int = 2) -> Array:
+def pixel_unshuffle(
+  x: Float[AnyArray, 'B nH nW C'], *, size: int = 2
+) -> Float[AnyArray, 'B H W nnC']:
   """[B, n H, n W, C] -> [B, H, W, n n C], the inverse of `pixel_shuffle`."""
   b, h, w, c = x.shape
   x = x.reshape(b, h // size, size, w // size, size, c)
@@ -65,7 +77,7 @@ class ChannelNorm(nn.Module):
   """Layer norm over the channels with a gain and no bias, eps 1e-5."""
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
+  def __call__(self, x: Images) -> Images:
     """[B, H, W, C] -> the same shape."""
     gain = self.param('gain', nn.initializers.ones, (x.shape[-1],))
     wide = x.astype(jnp.float32)
@@ -82,7 +94,7 @@ def _averaging(length: int, window: int) -> np.ndarray:
   return (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def local_mean(x: Array, window: int) -> Array:
+def local_mean(x: Images, window: int) -> Float[Array, 'B H W C']:
   """Mean over a square around every pixel, of the pixels that exist.
 
   Source: test-time local converter, arXiv 2112.04491: what was learned on
@@ -151,7 +163,7 @@ def _grouped(x: Array, kernel: Array) -> Array:
 
 
 # Forms of the depthwise correlation of [B, H, W, C] with [3, 3, C].
-DEPTHWISE: dict[str, Callable[[Array, Array], Array]] = {
+DEPTHWISE: dict[str, Callable[[Any, Any], Array]] = {
   'shift': _shifted_depthwise,
   'conv': _grouped,
 }
@@ -174,7 +186,7 @@ class DepthwiseConv(nn.Module):
   form: str = AUTO
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
+  def __call__(self, x: Images) -> Images:
     """[B, H, W, C] -> the same shape."""
     channels = x.shape[-1]
     kernel = self.param('kernel', kernel_init, (3, 3, 1, channels))
@@ -207,7 +219,7 @@ class Conv(nn.Module):
   dtype: Dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
+  def __call__(self, x: Images) -> Float[Array, 'B h w features']:
     """[B, H, W, C] -> [B, H', W', features]."""
     pad = self.size // 2 if self.padding is None else self.padding
     return nn.Conv(
@@ -230,7 +242,7 @@ class Dense(nn.Module):
   dtype: Dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
+  def __call__(self, x: Float[AnyArray, '*B C']) -> Float[Array, '*B features']:
     """[..., C] -> [..., features]."""
     kernel = self.param('kernel', kernel_init, (x.shape[-1], self.features))
     y = jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype))
@@ -240,7 +252,7 @@ class Dense(nn.Module):
     return y + bias.astype(self.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
 
 
-def time_batch(t: Array, batch: int) -> Array:
+def time_batch(t: Times, batch: int) -> Num[Array, ' batch']:
   """Times as [B], from a scalar or [B]."""
   t = jnp.asarray(t)
   return jnp.broadcast_to(t.reshape(-1), (batch,))

@@ -5,15 +5,18 @@ scalar. Source: NAFNet, arXiv 2204.04676; Refusion, arXiv 2304.08291.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Images
+from sel_jax.arrays import Times
 from sel_jax.fields import key
 from sel_jax.models import layers
-
-Array = jax.Array
 
 # Below half a level of 8 bits a tone curve would spread nothing but noise.
 _DARKEST = 0.5 / 255
@@ -36,7 +39,7 @@ class NAFBlock(nn.Module):
     return layers.Dense(features, dtype=self.dtype, name=name)
 
   @nn.compact
-  def __call__(self, x: Array, time: Array) -> Array:
+  def __call__(self, x: Images, time: Float[AnyArray, 'B F']) -> Images:
     """Images [B, H, W, C] and time features [B, 4w] -> images."""
     channels = x.shape[-1]
     modulation = self._dense(4 * channels, 'time')(layers.simple_gate(time))
@@ -87,7 +90,7 @@ class Stage(nn.Module):
   scan: bool = True
 
   @nn.compact
-  def __call__(self, x: Array, time: Array) -> Array:
+  def __call__(self, x: Images, time: Float[AnyArray, 'B F']) -> Images:
     """Images [B, H, W, C] and time features [B, 4w] -> images."""
     if not self.blocks:
       return x
@@ -107,7 +110,7 @@ class Stage(nn.Module):
     return scan(body, x, None)[0]
 
 
-def unrolled_params(params: Mapping) -> dict:
+def unrolled_params(params: Mapping[str, Any]) -> dict[str, Any]:
   """Parameters for `scan=False`: each stage's stack as `block_0`, `block_1`...
 
   Args:
@@ -211,7 +214,9 @@ class ConditionalNAFNet(nn.Module):
     )
 
   @nn.compact
-  def __call__(self, x: Array, mu: Array, t: Array) -> Array:
+  def __call__(
+    self, x: Images, mu: Images, t: Times
+  ) -> Float[AnyArray, 'B H W C']:
     """(x_t, mu, t) -> e_hat, float32 [B, H, W, C]."""
     batch, height, width, channels = x.shape
     t = layers.sinusoidal_embedding(layers.time_batch(t, batch), self.width)
@@ -223,7 +228,7 @@ class ConditionalNAFNet(nn.Module):
     y = jnp.concatenate([x - mu, seen], axis=-1)
     bottom, right = -height % self.multiple, -width % self.multiple
     y = jnp.pad(y, ((0, 0), (0, bottom), (0, right), (0, 0)))
-    y = layers.pixel_unshuffle(y, self.patch)
+    y = layers.pixel_unshuffle(y, size=self.patch)
     y = layers.Conv(self.width, dtype=self.dtype, name='intro')(y)
 
     skips = []
@@ -248,5 +253,5 @@ class ConditionalNAFNet(nn.Module):
       y = self._stage(blocks, f'decoder_{stage}', deep)(y, t)
     last = channels * self.patch**2
     y = layers.Conv(last, dtype=self.dtype, name='ending')(y)
-    y = layers.pixel_shuffle(y, self.patch)
+    y = layers.pixel_shuffle(y, size=self.patch)
     return y[:, :height, :width].astype(jnp.float32)

@@ -5,13 +5,15 @@ scalar. Source: IR-SDE, arXiv 2301.11699; linear attention, arXiv 1812.01243.
 """
 
 from flax import linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
+from sel_jax.arrays import Images
+from sel_jax.arrays import Times
 from sel_jax.fields import key
 from sel_jax.models import layers
-
-Array = jax.Array
 
 
 class ResBlock(nn.Module):
@@ -21,7 +23,9 @@ class ResBlock(nn.Module):
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Array, time: Array) -> Array:
+  def __call__(
+    self, x: Images, time: Float[AnyArray, 'B F']
+  ) -> Float[AnyArray, 'B H W features']:
     """Images [B, H, W, C] and time features [B, 4w] -> images."""
 
     def conv(name):
@@ -51,7 +55,7 @@ class LinearAttention(nn.Module):
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Array) -> Array:
+  def __call__(self, x: Images) -> Images:
     """[B, H, W, C] -> the same shape."""
     batch, height, width, channels = x.shape
     hidden = self.heads * self.head_size
@@ -96,7 +100,7 @@ class ConditionalUNet(nn.Module):
     )
 
   def _encode(self, y, t):
-    skips = []
+    skips: list[AnyArray] = []
     for stage in range(self.depth):
       features = self.width * 2**stage
       first, second, attention = self._blocks(features, f'down_{stage}')
@@ -126,7 +130,9 @@ class ConditionalUNet(nn.Module):
     return y
 
   @nn.compact
-  def __call__(self, x: Array, mu: Array, t: Array) -> Array:
+  def __call__(
+    self, x: Images, mu: Images, t: Times
+  ) -> Float[Array, 'B H W C']:
     """(x_t, mu, t) -> e_hat, float32 [B, H, W, C]."""
     batch, height, width, channels = x.shape
     t = layers.sinusoidal_embedding(layers.time_batch(t, batch), self.width)

@@ -117,7 +117,7 @@ def _begin(
     sharded=settings.parallel.shard_state,
     skip_nonfinite=settings.train.skip_nonfinite > 0,
   )
-  params = models.init_params(method.model, _keys(settings)[0])
+  params = models.init_params(_keys(settings)[0], method.model)
   state = jax.device_get(TrainState.create(params, update.tx))
   state = store.restore(state)
   layout = devices.layout(state)
@@ -151,4 +151,4 @@ def _keep(
   if now.validate:
     metrics, picture = validate(state.ema)
     progress.validated(int(state.step), metrics, picture)
-  store.save(state, metrics)
+  store.save(state, metrics=metrics)

@@ -32,11 +32,12 @@ PICTURE = 'enhanced.png'
 
 def means(rows: Sequence[Scalars]) -> dict[str, float]:
   """Means over the updates that were not skipped, and how many were."""
-  rows = [{k: float(v) for k, v in row.items() if k != STOP} for row in rows]
-  sound = [row for row in rows if not not_finite(row)]
-  found = {k: float(np.mean([r[k] for r in sound or rows])) for k in rows[0]}
-  if len(sound) < len(rows):
-    found['skipped'] = len(rows) - len(sound)
+  values = [{k: float(v) for k, v in row.items() if k != STOP} for row in rows]
+  sound = [row for row in values if not not_finite(row)]
+  used = sound or values
+  found = {k: float(np.mean([r[k] for r in used])) for k in used[0]}
+  if len(sound) < len(values):
+    found['skipped'] = len(values) - len(sound)
   return found
 
 
@@ -84,7 +85,7 @@ class Progress:
     self._recent.append(scalars)
     if log:
       found = means(jax.device_get(self._recent))
-      found['lr'] = float(self._rate(done - 1))
+      found['lr'] = float(np.asarray(self._rate(done - 1)))
       self._recent.clear()
       self._writers.scalars(done, found)
       if self._on_log:

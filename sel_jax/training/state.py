@@ -16,19 +16,22 @@ class TrainState:
   """State of a run after `step` updates.
 
   Attributes:
-    step: updates done, scalar int32.
+    step: updates done, scalar int32; shapes or flags in trees made like this
+      one.
     params: float32 parameters.
     ema: their exponential moving average, what is evaluated and shipped.
     opt_state: the optimizer's.
   """
 
-  step: jax.Array
+  step: Any
   params: Any
   ema: Any
   opt_state: Any
 
   @classmethod
-  def create(cls, params, tx: optax.GradientTransformation) -> 'TrainState':
+  def create(
+    cls, params: Any, tx: optax.GradientTransformation
+  ) -> 'TrainState':
     """State before the first step; `params` is copied for the average."""
     params = jax.tree.map(jnp.asarray, params)
     return cls(

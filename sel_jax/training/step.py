@@ -7,11 +7,17 @@ over which gradients are averaged, after the gradient, which is right under both
 
 from collections.abc import Callable
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
+from jaxtyping import Int
 import optax
 
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
+from sel_jax.arrays import RandomKey
 from sel_jax.diffusion import objective_pair
 from sel_jax.losses import weighted_sum
 from sel_jax.method import Method
@@ -19,16 +25,15 @@ from sel_jax.optimizers import clip
 from sel_jax.training import shards
 from sel_jax.training.state import TrainState
 
-Array = jax.Array
-
 
 def draw_times_and_noise(
-  key: Array,
-  index: Array,
+  key: RandomKey,
+  index: Int[AnyArray, ' B'],
   shape: tuple[int, ...],
   steps: int,
+  *,
   at_prior: float = 0.0,
-) -> tuple[Array, Array]:
+) -> tuple[Int[Array, ' B'], Float[Array, 'B H W C']]:
   """Times and noise of each example, from its global index alone.
 
   Args:
@@ -53,7 +58,7 @@ def draw_times_and_noise(
   return jax.vmap(one)(index)
 
 
-def ema_decay(step: Array, limit: float) -> Array:
+def ema_decay(step: Int[AnyArray, ''], limit: float) -> Float[Array, '']:
   """min(limit, (1 + step) / (10 + step)): short runs forget their start."""
   step = step.astype(jnp.float32)
   return jnp.minimum(limit, (1 + step) / (10 + step))
@@ -81,21 +86,25 @@ class Update:
   sharded: bool = False
   skip_nonfinite: bool = False
 
-  def apply(self, state: TrainState, grads, axis: str | None) -> TrainState:
+  def apply(
+    self, state: TrainState, grads: Any, axis: str | None
+  ) -> TrainState:
     """The state after one update with averaged, clipped gradients."""
     params, whole = state.params, state.params
-    if self.sharded:
+    if self.sharded and axis:
       grads, params = shards.own((grads, params), axis)
     updates, opt_state = self.tx.update(grads, state.opt_state, params)
     params = optax.apply_updates(params, updates)
     blend = 1 - ema_decay(state.step, self.decay)
     ema = optax.incremental_update(params, state.ema, blend)
-    if self.sharded:
+    if self.sharded and axis:
       params = shards.gather(params, axis, like=whole)
     return TrainState(state.step + 1, params, ema, opt_state)
 
 
-def _mean_over_parts(gradient: Callable, params, batch, parts: int):
+def _mean_over_parts(
+  gradient: Callable[..., Any], params: Any, batch: Any, parts: int
+) -> Any:
   """Mean of `gradient(params, part)` over equal parts of a batch."""
   if parts == 1:
     return gradient(params, batch)
@@ -115,7 +124,7 @@ def _mean_over_parts(gradient: Callable, params, batch, parts: int):
 def train_step(
   state: TrainState,
   batch: dict[str, Array],
-  key: Array,
+  key: RandomKey,
   *,
   method: Method,
   update: Update,
@@ -140,7 +149,7 @@ def train_step(
   def objective(params, batch):
     low, clean = batch['low'], batch['clean']
     t, noise = draw_times_and_noise(
-      key, batch['index'], low.shape, sde.steps, method.at_prior
+      key, batch['index'], low.shape, sde.steps, at_prior=method.at_prior
     )
     x = sde.perturb(clean, low, t, noise)
     noise_hat = method.estimate_noise(params, x, low, t)
@@ -161,6 +170,6 @@ def train_step(
   after = update.apply(state, clip(grads, norm, update.clip_norm), axis)
   if update.skip_nonfinite:
     sound = jnp.isfinite(loss) & jnp.isfinite(norm)
-    kept = state.replace(step=state.step + 1)
+    kept = dataclasses.replace(state, step=state.step + 1)
     after = jax.tree.map(lambda x, y: jnp.where(sound, x, y), after, kept)
   return after, {'loss': loss, 'grad_norm': norm, **terms}

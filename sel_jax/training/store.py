@@ -80,7 +80,7 @@ class Store:
     return _numbers(found) == _numbers(self._config)
 
   def save(
-    self, state: TrainState, metrics: Mapping[str, float] | None = None
+    self, state: TrainState, *, metrics: Mapping[str, float] | None = None
   ) -> None:
     """Starts to save a state; the next one, or the block's end, waits for it.
 
@@ -92,7 +92,11 @@ class Store:
       InputError: if it cannot be written.
     """
     self._checkpoints.save(
-      int(state.step), _train_item(state), state.ema, self._config, metrics
+      int(state.step),
+      _train_item(state),
+      state.ema,
+      self._config,
+      metrics=metrics,
     )
 
   def __enter__(self) -> 'Store':

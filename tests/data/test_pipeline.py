@@ -174,13 +174,13 @@ def test_darkening_has_the_statistics_of_its_model():
     exposure=(0.0999, 0.1), white_balance=0.0, levels=65536
   )
   image = np.full((200, 200, 3), 0.8, np.float32)
-  dark = degrade.darken(np.random.default_rng(0), image, model)
+  dark = degrade.darken(np.random.default_rng(0), image, model=model)
   light = degrade.srgb_to_linear(dark)
   expected = degrade.srgb_to_linear(0.8) * 0.1
   assert light.mean() == pytest.approx(expected, rel=0.01)
   electrons = expected * model.full_well
   std = np.sqrt(electrons + model.read_noise**2) / model.full_well
   assert light.std() == pytest.approx(std, rel=0.03)
-  again = degrade.darken(np.random.default_rng(0), image, model)
+  again = degrade.darken(np.random.default_rng(0), image, model=model)
   np.testing.assert_array_equal(dark, again)
   assert dark.dtype == np.float32

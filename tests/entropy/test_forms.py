@@ -31,10 +31,13 @@ def _photographs(side):
 @pytest.mark.parametrize(
   ('distance', 'changes'),
   [
-    ('hellinger', {}),
+    # Other kernels and windows are beside the distances in the quick suite.
+    pytest.param('hellinger', {}, marks=pytest.mark.slow),
     ('hellinger', {'kernel': 'bspline', 'levels': 40, 'windows': (1, 7)}),
     ('relative', {'bandwidth': 0.25, 'value_range': (0.0, 1.0)}),
-    ('cross', {'kernel': 'gaussian', 'bandwidth': 1.0}),
+    pytest.param(
+      'cross', {'kernel': 'gaussian', 'bandwidth': 1.0}, marks=pytest.mark.slow
+    ),
     ('jensen_shannon', {'kernel': 'sech', 'mass': 'point', 'border': 'zero'}),
   ],
 )
@@ -74,7 +77,8 @@ def test_a_broken_image_does_not_look_sound():
   pred = pred.at[0, 3, 3, 0].set(jnp.nan)
   for form in fused.FORMS:
     spec = EntropySpec(levels=6, form=form)
-    assert np.isnan(entropy.spatial_entropy_loss(pred, target, spec=spec)[0])
+    loss = functools.partial(entropy.spatial_entropy_loss, spec=spec)
+    assert np.isnan(jax.jit(loss)(pred, target)[0])
 
 
 def _largest_array(jaxpr):
@@ -125,10 +129,12 @@ def test_the_size_of_a_chunk_changes_nothing(chunk, monkeypatch):
   monkeypatch.setattr(rows, '_CHUNK', chunk)
   pred, target = random_pair()
   spec = EntropySpec(levels=6, neighbor_weights='uniform', form='rows')
-  weights = entropy.uniform_weights()
-  value = entropy.spatial_entropy_loss(pred, target, spec=spec)
+  loss = functools.partial(entropy.spatial_entropy_loss, spec=spec)
+  oracle = functools.partial(
+    dense_loss, spec=spec, weights=entropy.uniform_weights()
+  )
   np.testing.assert_allclose(
-    value, dense_loss(pred, target, spec=spec, weights=weights), rtol=1e-5
+    jax.jit(loss)(pred, target), jax.jit(oracle)(pred, target), rtol=1e-5
   )
 
 

@@ -44,6 +44,26 @@ CASES += [('hellinger', 'three windows'), ('cross', 'published order')]
 CASES = [(d, v, 'tiles') for d, v in CASES] + [
   (d, v, 'rows') for d, v in CASES if d == 'hellinger'
 ]
+# Every distance, every variant and both forms; the rest of their products are
+# for the slow suite.
+QUICK_CASES = {
+  *((distance, 'default', 'tiles') for distance in DIVERGENCES),
+  ('jensen_shannon', 'reference', 'tiles'),
+  ('relative', 'point', 'tiles'),
+  ('cross', 'rule', 'tiles'),
+  ('hellinger', 'three windows', 'tiles'),
+  ('cross', 'published order', 'tiles'),
+  ('hellinger', 'default', 'rows'),
+  ('hellinger', 'reference', 'rows'),
+}
+assert QUICK_CASES <= set(CASES)
+
+
+def _quick_or_slow(cases, quick):
+  return [
+    pytest.param(*case, marks=() if case in quick else pytest.mark.slow)
+    for case in cases
+  ]
 
 
 @pytest.fixture
@@ -52,7 +72,9 @@ def small_tiles(monkeypatch):
   monkeypatch.setattr(tiles, '_SIDE', 4)
 
 
-@pytest.mark.parametrize(('distance', 'variant', 'form'), CASES)
+@pytest.mark.parametrize(
+  ('distance', 'variant', 'form'), _quick_or_slow(CASES, QUICK_CASES)
+)
 def test_fused_equals_the_oracle(distance, variant, form, x64, small_tiles):
   changes = VARIANTS[variant] | {'distance': distance, 'form': form}
   spec = EntropySpec(**{'levels': 6, 'kernel': 'sech'} | changes)
@@ -172,19 +194,24 @@ def _assert_finite(spec, **options):
     assert np.isfinite(g).all(), (spec, pair)
 
 
+FINITE = [
+  (distance, *corner)
+  for distance in DIVERGENCES
+  for corner in itertools.product((4, 32, 256), (0.05, 0.5, 8.0))
+]
+# Every distance at few bins and at narrow ones, every corner with one of them.
+QUICK_FINITE = {
+  *((d, 4, h) for d in DIVERGENCES for h in (0.05, 8.0)),
+  *((d, 32, 0.05) for d in DIVERGENCES),
+  ('cross', 32, 8.0),
+  ('relative', 256, 0.05),
+  ('jensen_shannon', 256, 8.0),
+}
+
+
 @pytest.mark.parametrize(
-  ('levels', 'bandwidth'),
-  [
-    (4, 0.05),
-    (4, 8.0),
-    (32, 0.05),
-    (32, 0.5),
-    (32, 8.0),
-    (256, 0.05),
-    (256, 8.0),
-  ],
+  ('distance', 'levels', 'bandwidth'), _quick_or_slow(FINITE, QUICK_FINITE)
 )
-@pytest.mark.parametrize('distance', DIVERGENCES)
 def test_value_and_gradient_are_finite(distance, levels, bandwidth):
   spec = EntropySpec(
     levels=levels,
@@ -217,22 +244,17 @@ def test_every_kernel_is_finite(distance, kernel):
 
 @pytest.mark.parametrize('distance', DIVERGENCES)
 def test_reference_spec_is_finite_in_single_precision(distance):
-  spec = EntropySpec.reference(distance, 32)
+  spec = EntropySpec.reference(distance, levels=32)
   _assert_finite(spec, neighbor_weights=entropy.uniform_weights())
 
 
 def test_half_precision_inputs_are_computed_in_single():
-  pred, target = random_pair()
-  spec = EntropySpec(levels=8, neighbor_weights='uniform')
-  half = entropy.spatial_entropy_loss(
-    pred.astype(jnp.bfloat16), target.astype(jnp.bfloat16), spec=spec
-  )
+  spec = EntropySpec(levels=8, neighbor_weights='uniform', windows=(3,))
+  loss = jax.jit(functools.partial(entropy.spatial_entropy_loss, spec=spec))
+  pair = [image.astype(jnp.bfloat16) for image in random_pair()]
+  half = loss(*pair)
   assert half.dtype == jnp.float32
-  full = entropy.spatial_entropy_loss(
-    pred.astype(jnp.bfloat16).astype(jnp.float32),
-    target.astype(jnp.bfloat16).astype(jnp.float32),
-    spec=spec,
-  )
+  full = loss(*(image.astype(jnp.float32) for image in pair))
   np.testing.assert_array_equal(half, full)
 
 
@@ -243,12 +265,10 @@ def test_distance_is_zero_at_equality_and_grows_with_noise(distance):
   spec = EntropySpec(levels=16, distance=distance, neighbor_weights='uniform')
   _, target = random_pair((1, 12, 12, 3))
   noise = np.random.default_rng(2).normal(size=target.shape).astype(np.float32)
-  values = [
-    float(
-      entropy.spatial_entropy_loss(target + s * noise, target, spec=spec)[0]
-    )
-    for s in (0.0, 0.02, 0.08, 0.3)
-  ]
+  # One image of the batch for each amount of noise.
+  noisy = jnp.concatenate([target + s * noise for s in (0.0, 0.02, 0.08, 0.3)])
+  targets = jnp.broadcast_to(target, noisy.shape)
+  values = entropy.spatial_entropy_loss(noisy, targets, spec=spec).tolist()
   assert values[0] == pytest.approx(0, abs=1e-6)
   assert values == sorted(values) and values[1] > 1e-5
   limit = {'hellinger': 1, 'jensen_shannon': np.log(2)}.get(distance, np.inf)
@@ -270,7 +290,8 @@ def test_cross_entropy_is_least_at_the_target_only_in_our_order(x64):
     loss = functools.partial(
       entropy.spatial_entropy_loss, target=target, spec=spec
     )
-    return float(jnp.abs(jax.grad(lambda x: loss(x).sum())(target)).max())
+    slopes = jax.jit(jax.grad(lambda x: loss(x).sum()))(target)
+    return float(jnp.abs(slopes).max())
 
   assert slope('target') < 1e-12
   assert slope('prediction') > 1e-6
@@ -278,10 +299,9 @@ def test_cross_entropy_is_least_at_the_target_only_in_our_order(x64):
 
 def test_density_sums_to_one_for_every_bandwidth():
   image, _ = random_pair((1, 5, 4, 2))
+  density = jax.jit(entropy.local_density, static_argnames=('spec', 'window'))
   for h in (0.05, 0.25, 1.0, 8.0):
-    p = entropy.local_density(
-      image, spec=EntropySpec(levels=8, bandwidth=h), window=5
-    )
+    p = density(image, spec=EntropySpec(levels=8, bandwidth=h), window=5)
     assert p.shape == (1, 5, 4, 2, 8, 8)
     np.testing.assert_allclose(p.sum((-2, -1)), 1, atol=1e-5)
 
@@ -289,8 +309,8 @@ def test_density_sums_to_one_for_every_bandwidth():
 def test_entropy_map_is_bounded_and_low_on_flat_images():
   noisy, _ = random_pair((1, 9, 8, 3))
   spec = EntropySpec(levels=8)
-  high = entropy.entropy_map(noisy, spec=spec)
-  low = entropy.entropy_map(jnp.full_like(noisy, 0.5), spec=spec)
+  measure = jax.jit(functools.partial(entropy.entropy_map, spec=spec))
+  high, low = measure(noisy), measure(jnp.full_like(noisy, 0.5))
   assert high.shape == noisy.shape
   assert float(high.max()) <= 2 * np.log(8) + 1e-5
   assert float(high.mean()) > float(low.mean()) >= 0
@@ -312,7 +332,7 @@ def test_random_weights_follow_their_key_and_are_uniform_without():
   np.testing.assert_array_equal(loss(), uniform)
 
 
-def test_bad_arguments_are_named():
+def test_bad_arguments_are_named(unchecked):
   spec = EntropySpec(neighbor_weights='uniform')
   image = jnp.zeros((1, 4, 4, 3))
   with pytest.raises(ValueError, match=r'\(1, 4, 4, 3\) and \(1, 5, 4, 3\)'):

@@ -42,7 +42,7 @@ def test_reference_distances_and_gradients(golden, x64):
   compared = 0
   for name, levels, distance in _reference_cases(numbers):
     spec = EntropySpec.reference(
-      distance, levels, bandwidth=float(numbers['bandwidth'])
+      distance, levels=levels, bandwidth=float(numbers['bandwidth'])
     )
     value, gradient = _value_and_gradient(
       x, y, _weights(numbers, name), spec=spec

@@ -76,7 +76,7 @@ def test_gt_mean_repairs_brightness_alone():
   )
 
 
-def test_wrong_types_and_shapes_are_refused():
+def test_wrong_types_and_shapes_are_refused(unchecked):
   a, b = _images()
   with pytest.raises(ValueError, match='shapes differ'):
     metrics.psnr(restored=a, clean=b[:5])

@@ -16,12 +16,12 @@ SETTINGS = Settings.parse(sample.get_config()).changed(
 
 
 def _params(seed):
-  return models.init_params(SETTINGS.model.network, jax.random.key(seed))
+  return models.init_params(jax.random.key(seed), SETTINGS.model.network)
 
 
 @pytest.fixture(scope='module')
 def enhancer():
-  return Enhancer.create(SETTINGS, _params(0), step=7)
+  return Enhancer.create(SETTINGS, params=_params(0), step=7)
 
 
 def test_many_are_restored_as_if_one_by_one(enhancer):

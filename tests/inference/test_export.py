@@ -100,8 +100,8 @@ def test_free_sizes_are_multiples_of_the_networks_own(patch, tmp_path):
   config = lol.get_config('tiny')
   config.model.patch = patch
   settings = Settings.parse(config)
-  params = init_params(build.build_method(settings).model, jax.random.key(0))
-  enhancer = Enhancer.create(settings, params)
+  params = init_params(jax.random.key(0), build.build_method(settings).model)
+  enhancer = Enhancer.create(settings, params=params)
   path = tmp_path / 'model.stablehlo'
   with pytest.raises(InputError, match=f'multiples of {32 * patch}'):
     export.stablehlo(enhancer, path, size=(64, 64))
@@ -127,13 +127,14 @@ def test_a_model_that_comes_out_different_is_not_written(
 
 def test_blocks_one_by_one_equal_the_scan():
   model = ConditionalNAFNet(4, (1, 2), 2, (2, 1))
-  params = init_params(model, jax.random.key(0))
+  params = init_params(jax.random.key(0), model)
   params = jax.tree.map(lambda leaf: leaf + 0.05, params)
   photos = _photos(2, 32, 32)
   x = photos[::-1]
-  expected = model.apply({'params': params}, x, photos, 3)
+  expected = jax.jit(model.apply)({'params': params}, x, photos, 3)
   loop = dataclasses.replace(model, scan=False)
-  found = loop.apply({'params': unrolled_params(params)}, x, photos, 3)
+  unrolled = unrolled_params(params)
+  found = jax.jit(loop.apply)({'params': unrolled}, x, photos, 3)
   np.testing.assert_allclose(found, expected, atol=1e-5)
 
 

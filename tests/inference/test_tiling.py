@@ -39,7 +39,7 @@ def test_tiles_cover_and_weights_sum_to_one(
   height, width, side, share, multiple
 ):
   tile, overlap = tiling.round_up(side, multiple), int(share * side)
-  plan = tiling.Tiling.create(height, width, tile, overlap, multiple)
+  plan = tiling.Tiling.create(height, width, tile, overlap, multiple=multiple)
   total = np.zeros((*plan.size, 1))
   for group in plan.groups(3):
     for i, j in group:
@@ -111,7 +111,7 @@ def test_tiles_of_a_pixelwise_network_equal_the_whole(kind, sampler, dynamic):
 def method():
   settings = Settings.parse(lol.get_config('tiny'))
   method = build.build_method(settings)
-  params = init_params(method.model, jax.random.key(0))
+  params = init_params(jax.random.key(0), method.model)
   # Gains at zero would make every block the identity.
   params = jax.tree_util.tree_map_with_path(
     lambda path, leaf: (
@@ -225,7 +225,7 @@ def test_a_network_says_which_sizes_it_sees(method):
   method, _, spec = method
   model = ConditionalNAFNet(4, (1,), 1, (1,), patch=3)
   method = dataclasses.replace(method, model=model)
-  params = init_params(model, jax.random.key(0))
+  params = init_params(jax.random.key(0), model)
   params = jax.tree.map(lambda leaf: leaf + 0.05, params)
   image = _photo(101, 203)
   spec = dataclasses.replace(spec, tile=0, pool=15)

@@ -95,7 +95,7 @@ MODELS = [
 
 @pytest.mark.parametrize('model', MODELS)
 def test_shapes_tell_the_model_and_renaming_inverts(model):
-  params = init_params(model, jax.random.key(0))
+  params = init_params(jax.random.key(0), model)
   name = 'unet' if isinstance(model, ConditionalUNet) else 'nafnet'
   state = interop.to_state(name, params)
   found = interop.infer_model(state)

@@ -37,7 +37,7 @@ def test_the_step_moves_nothing_to_the_host_and_compiles_once():
   method = build.build_method(settings)
   tx = build.build_optimizer(settings)
   devices = Parallel(settings.parallel, batch_size=8)
-  params = init_params(method.model, jax.random.key(0))
+  params = init_params(jax.random.key(0), method.model)
   whole = jax.device_get(TrainState.create(params, tx))
   layout = devices.layout(whole)
   state = layout.place(whole)
@@ -106,7 +106,7 @@ def test_a_batch_is_learned_by_heart_and_a_bad_one_changes_nothing():
   method = build.build_method(TINY.changed({'loss.l1': 1.0}))
   update = Update(optax.adam(3e-3), decay=0.9, skip_nonfinite=True)
   step = jax.jit(functools.partial(train_step, method=method, update=update))
-  params = init_params(method.model, jax.random.key(0))
+  params = init_params(jax.random.key(0), method.model)
   state = TrainState.create(params, update.tx)
   losses = []
   for _ in range(60):
@@ -147,7 +147,7 @@ def test_a_share_of_examples_is_drawn_where_sampling_starts():
   key, index = jax.random.key(3), jnp.arange(2000)
   shape = (2000, 1, 1, 1)
   before, noise = draw_times_and_noise(key, index, shape, 10)
-  t, same = draw_times_and_noise(key, index, shape, 10, 0.4)
+  t, same = draw_times_and_noise(key, index, shape, 10, at_prior=0.4)
   np.testing.assert_array_equal(noise, same)
   assert np.all((t == before) | (t == 10))
   assert np.mean(t == 10) == pytest.approx(0.4 + 0.6 / 10, abs=0.04)
@@ -165,7 +165,7 @@ def test_the_denoising_diffusion_trains_too():
   method = build.build_method(TINY.changed(changes))
   assert isinstance(method.sde, DenoisingSDE)
   tx = optax.adam(3e-3)
-  first = TrainState.create(init_params(method.model, jax.random.key(0)), tx)
+  first = TrainState.create(init_params(jax.random.key(0), method.model), tx)
   step = functools.partial(train_step, method=method, update=Update(tx))
   step, batch, state = jax.jit(step), _batch(2), first
   losses = []

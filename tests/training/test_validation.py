@@ -27,7 +27,7 @@ def small(monkeypatch):
 
 def _params(seed):
   model = SETTINGS.model.network
-  return models.init_params(model, jax.random.key(seed))
+  return models.init_params(jax.random.key(seed), model)
 
 
 def test_validation_measures_as_evaluation_does():

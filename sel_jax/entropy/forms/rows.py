@@ -105,7 +105,7 @@ def _chunk(levels: int, plane: int) -> int:
 
 
 def _scales(
-  shape: tuple[int, int], windows: tuple[int, ...], border: str, dtype: Any
+  shape: tuple[int, ...], windows: tuple[int, ...], border: str, dtype: Any
 ) -> Scales:
   """1/|W| of each window, broadcastable against chunks of planes."""
   scales = neighborhood.window_scales(shape, windows, border, dtype)

@@ -89,17 +89,17 @@ def _tiles(
   border: str,
 ) -> _Tile:
   """All tiles of all planes, [T, ...]."""
-  batch, channels, *shape = samples[0][0].shape
+  batch, channels, height, width = samples[0][0].shape
   dtype = samples[0][0].dtype
 
   def cut(planes):
-    return grid.cut(planes.reshape(-1, *shape))
+    return grid.cut(planes.reshape(-1, height, width))
 
   def every(x):  # the same for all planes
     return jnp.tile(x, (batch * channels,) + (1,) * (x.ndim - 1))
 
-  inside = cut(jnp.ones((1, *shape), dtype))
-  scales = neighborhood.window_scales(tuple(shape), looped, border, dtype)
+  inside = cut(jnp.ones((1, height, width), dtype))
+  scales = neighborhood.window_scales((height, width), looped, border, dtype)
   scales = grid.centre(cut(scales))
   scales = scales.reshape(len(looped), grid.places, grid.outputs)
   scales = scales.swapaxes(0, 1)
@@ -122,7 +122,8 @@ def _tile_totals(
   def sums(windows):
     return tile_sums(summand.term, windows, grid, factors, tile.scales)
 
-  return summand.totals(spec.windows, sums, tuple(zip(*centre, strict=True)))
+  first, second = zip(*centre, strict=True)
+  return summand.totals(spec.windows, sums, (first, second))
 
 
 def bin_sums(
@@ -133,13 +134,13 @@ def bin_sums(
   spec: DensitySpec,
 ) -> Float[Array, 'K B C H W']:
   """sum_{ij} of a summand, see `fused.bin_sums`."""
-  batch, channels, *shape = samples[0][0].shape
+  batch, channels, height, width = samples[0][0].shape
   looped = summand.looped(spec.windows)
   reach = max(looped, default=1) // 2
-  grid = Grid.over(tuple(shape), reach, _SIDE)
+  grid = Grid.over((height, width), reach, _SIDE)
   tiles = _tiles(grid, looped, samples, bandwidth, spec.border)
   one = functools.partial(_tile_totals, summand, spec, grid)
   # Recomputed in the backward pass: no tile's masses outlive the tile.
   totals = lax.map(jax.checkpoint(one), tiles)
-  totals = grid.join(totals, tuple(shape))
-  return totals.reshape(len(spec.windows), batch, channels, *shape)
+  totals = grid.join(totals, (height, width))
+  return totals.reshape(len(spec.windows), batch, channels, height, width)

@@ -42,9 +42,8 @@ class Grid:
       reach: pixels of halo on each side.
       side: most outputs of a tile along H and along W.
     """
-    counts = [-(-length // side) for length in shape]
-    sides = [-(-s // n) for s, n in zip(shape, counts, strict=True)]
-    return cls(*counts, *sides, reach)
+    ny, nx = (-(-length // side) for length in shape)
+    return cls(ny, nx, -(-shape[0] // ny), -(-shape[1] // nx), reach)
 
   @property
   def places(self) -> int:

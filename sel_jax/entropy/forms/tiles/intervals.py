@@ -58,9 +58,10 @@ def reached(factors: tuple[Factors, ...]) -> Intervals:
 
   The mass of every pair over the whole tile is one matrix product.
   """
-  mass = sum(
+  masses = [
     jnp.einsum('in,jn->ij', a, b, precision='highest') for a, b in factors
-  )
+  ]
+  mass = sum(masses[1:], masses[0])
   levels, pixels = factors[0][0].shape
   limit = _NEGLIGIBLE * jnp.finfo(mass.dtype).eps / pixels * jnp.sum(mass)
   held = jnp.logical_not(mass <= limit)  # NaN is held, not skipped

@@ -34,11 +34,12 @@ def _ends(
   """
   accuracy = float(jnp.finfo(inside.dtype).eps)
   reach = KERNELS[spec.kernel].tail(accuracy) * bandwidth + 0.5
-  samples = lax.stop_gradient(jnp.stack(samples))
-  least = jnp.min(jnp.where(inside > 0, samples, jnp.inf))
-  most = jnp.max(jnp.where(inside > 0, samples, -jnp.inf))
+  stacked = lax.stop_gradient(jnp.stack(samples))
+  least = jnp.min(jnp.where(inside > 0, stacked, jnp.inf))
+  most = jnp.max(jnp.where(inside > 0, stacked, -jnp.inf))
   ends = jnp.floor(least - reach), jnp.ceil(most + reach)
-  return tuple(jnp.clip(end, 0, spec.levels - 1) for end in ends)
+  first, last = (jnp.clip(end, 0, spec.levels - 1) for end in ends)
+  return first, last
 
 
 def factors_of(

@@ -1,0 +1,3 @@
+"""What several tests share."""
+
+from helpers import checker as checker  # for jaxtyping, which asks by path
