@@ -1,45 +1,70 @@
 # Everything happens in .venv, made on first use from Python 3.11+ and pip alone.
 
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
+CHECK := $(VENV)/.check
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PYTEST := $(BIN)/python -m pytest
 
-.PHONY: train test test-slow test-torch test-browser test-onnx .venv-onnx notebooks lint format pin clean
+.PHONY: help train test check lint types shapes check-benchmarks check-commands \
+  check-notebooks docs coverage test-slow test-torch test-browser test-onnx \
+  notebooks settings release format pin clean
 
-train: $(RUN)  ## two minutes on two cores: a checkpoint, a log, a picture
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
+
+train: $(RUN)  ## a first run, two minutes on two cores: a checkpoint, a log, a picture
 	$(BIN)/python -m experiments.train --config=configs/sample.py --workdir=runs/sample
 	@echo "low | restored | clean: runs/sample/enhanced.png"
 
-test: $(DEV)
-	$(BIN)/python -m pytest -n 2
+test: $(DEV)  ## the test suite; types and shapes of annotations are checked as it runs
+	$(PYTEST) -n 2
 
-test-slow: $(DEV)
-	XLA_FLAGS=--xla_backend_optimization_level=3 $(BIN)/python -m pytest -n 2 -m slow
+check: lint types shapes docs check-commands check-notebooks check-benchmarks  ## everything else that CI wants green
 
-test-torch: $(DEV)  ## reading and writing PyTorch's files; installs PyTorch
+lint: $(DEV)  ## style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(DEV)  ## the type checker over sel_jax
+	$(BIN)/pyrefly check --python-interpreter-path=$(BIN)/python
+
+shapes: $(DEV)  ## public functions say shapes, and a wrong shape is refused
+	$(PYTEST) tests/test_api.py tests/test_shapes.py
+
+docs: $(CHECK)  ## the site: docs/_build/html
+	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
+
+check-commands: $(CHECK)  ## every command of the documentation starts
+	$(PYTEST) -m "not slow" tests/docs
+
+check-notebooks: $(CHECK)  ## every notebook runs to its end
+	$(PYTEST) -n 2 -m "not slow" tests/notebooks
+
+check-benchmarks: $(CHECK)  ## every benchmark runs at its smallest size
+	$(PYTEST) -n 2 -m "not slow" tests/benchmarks
+
+coverage: $(DEV)  ## the test suite, and which lines it never reaches
+	$(PYTEST) -n 2 --cov=sel_jax --cov-report=term:skip-covered
+
+test-slow: $(DEV)  ## the tests that take minutes; SEL_LOL names a folder of LOL-v1
+	XLA_FLAGS=--xla_backend_optimization_level=3 $(PYTEST) -n 2 -m slow
+
+test-torch: $(DEV)  ## against PyTorch, which it installs
 	$(PIP) -r requirements-torch.txt
-	$(BIN)/python -m pytest -m "slow or not slow" tests/interop tests/evaluation/test_fid.py
+	$(PYTEST) -m "slow or fence or not slow" tests/interop tests/evaluation/test_fid.py tests/benchmarks/test_torch_baseline.py
 
-test-browser: $(DEV)  ## the page of the demo in a real browser
+test-browser: $(DEV)  ## the demo's page in a real browser, which it installs
 	$(PIP) -r requirements-browser.txt
 	tests/browser/install_chromium.sh
-	$(BIN)/python -m pytest -m slow tests/browser
+	$(PYTEST) -m slow tests/browser
 
-settings: $(RUN)  ## writes the table of keys, docs/settings.md, anew
-	$(BIN)/python -m sel_jax.settings > docs/settings.md
-
-notebooks: $(DEV)  ## runs notebooks/*.py and writes them with outputs
-	$(PIP) -r requirements-notebooks.txt
-	PYTHONPATH=. MPLBACKEND=module://matplotlib_inline.backend_inline $(BIN)/python notebooks/build.py
-
-test-onnx: .venv-onnx/.ready  ## the ONNX export, in its own environment
-	.venv-onnx/bin/python -m pip install --quiet pytest -c constraints.txt
+test-onnx: .venv-onnx/.ready  ## the ONNX export, in an environment of its own
+	.venv-onnx/bin/python -m pip install --quiet pytest beartype -c constraints.txt
 	.venv-onnx/bin/python -m pytest -m slow tests/inference/test_export.py
-
-.venv-onnx: .venv-onnx/.ready
 
 # The converter asks for an older Orbax than ours, so pip must not resolve it.
 .venv-onnx/.ready: requirements-onnx.txt requirements.txt
@@ -48,20 +73,26 @@ test-onnx: .venv-onnx/.ready  ## the ONNX export, in its own environment
 	.venv-onnx/bin/python -m pip install --quiet --no-deps jax2onnx==0.17.1
 	@touch .venv-onnx/.ready
 
-lint: $(DEV)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+notebooks: $(CHECK)  ## runs the notebooks and writes them with their outputs
+	PYTHONPATH=. MPLBACKEND=module://matplotlib_inline.backend_inline $(BIN)/python notebooks/build.py
 
-format: $(DEV)
+settings: $(RUN)  ## writes the table of configuration keys, docs/settings.md, anew
+	$(BIN)/python -m sel_jax.settings > docs/settings.md
+
+release: $(DEV)  ## sdist and wheel, tried in an empty environment; prints the tag command
+	$(PIP) build
+	tests/release/build_and_try.sh $(BIN)/python
+
+format: $(DEV)  ## mends what lint complains about
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 pin: $(DEV)  ## writes constraints.txt anew from the ranges
 	$(PIP) uv
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade requirements-dev.txt -o constraints.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --no-annotate --upgrade requirements-dev.txt requirements-docs.txt requirements-notebooks.txt -o constraints.txt
 
-clean:
-	rm -rf $(VENV) runs
+clean:  ## removes what was made
+	rm -rf $(VENV) .venv-onnx runs docs/_build docs/notebooks dist build
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11; run make PYTHON=python3.11" >&2; exit 2; }
@@ -74,3 +105,7 @@ $(RUN): requirements.txt constraints.txt | $(BIN)/python
 $(DEV): requirements-dev.txt requirements-metrics.txt requirements.txt constraints.txt | $(BIN)/python
 	$(PIP) -r requirements-dev.txt -c constraints.txt
 	@touch $@ $(RUN)
+
+$(CHECK): requirements-docs.txt requirements-notebooks.txt $(DEV)
+	$(PIP) -r requirements-docs.txt -r requirements-notebooks.txt -c constraints.txt
+	@touch $@
