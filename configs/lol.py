@@ -4,10 +4,10 @@ lol.py        the paper's setting: ConditionalNAFNet 288 M, 500 k steps of batch
               8, 128x128 crops. Not yet run in full here.
 lol.py:small  1.24 M parameters, 2,500 steps of 8x64x64: about 15 minutes on two
               CPU cores. It learns x_0 directly, with L1 and a little spatial
-              entropy (see docs/decisions.md). Expected on LOL-v1 test, 15
-              images, trained on 120 pairs of other scenes, posterior sampler,
-              10 steps, one run: PSNR 19.4 dB, SSIM 0.69 without GT-mean, 23.1
-              dB and 0.71 with it.
+              entropy (see docs/decisions/diffusion.md). Expected on LOL-v1
+              test, 15 images, trained on 120 pairs of other scenes, posterior
+              sampler, 10 steps, one run: PSNR 19.4 dB, SSIM 0.69 without
+              GT-mean, 23.1 dB and 0.71 with it.
 lol.py:light  the model that ships with the package, see docs/model.md: 6.9 M
               parameters on squares of 2x2 pixels, x_0 by L1 and SSIM.
 lol.py:quick  1.38 M parameters on squares of 4x4 pixels, 800 steps of

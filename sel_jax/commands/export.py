@@ -4,7 +4,7 @@ python -m experiments.export --checkpoint=runs/lol lol.stablehlo
 python -m experiments.export --checkpoint=runs/lol lol.onnx --size=256x256
 
 StableHLO holds the whole sampler; ONNX one call of the network, and its
-converter wants an environment of its own, see docs/enhancing.md.
+converter wants an environment of its own, see docs/guides/photographs.md.
 """
 
 import argparse

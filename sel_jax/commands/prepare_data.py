@@ -6,7 +6,7 @@ python -m experiments.prepare_data --dataset=lol_v1 --manual-dir=/data/LOL \
 python -m experiments.prepare_data --dataset=lol_v1 --manual-dir=/data/LOL \
       --data-dir=/data/tfds
 
-Training reads folders as well as records; see docs/data.md.
+Training reads folders as well as records; see docs/guides/data.md.
 """
 
 from pathlib import Path

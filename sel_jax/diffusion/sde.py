@@ -240,7 +240,7 @@ class IRSDE:
       (1 + u) y_t - (2 lambda^2 u / s_t) e' = p y_t + q y_0
 
     is solved for y_0, and y_0 gives e. Linear in e', so it holds for the mean
-    that a network learns as well. Derived in docs/decisions.md.
+    that a network learns as well. Derived in docs/decisions/diffusion.md.
     """
     one_a, one_c, one_b = self._unit_bridge(t, x_t)
     unit = at_time(self.thetas * self.dt, t, x_t)
