@@ -386,7 +386,7 @@ def table() -> str:
   """Every key as Markdown: the page of the docs, see `fields.table`."""
   sections = {f'config.{name}': cls for name, cls in SECTIONS.items()}
   tables = fields.table({'config': Settings, **sections})
-  return '\n'.join(['# Settings', '', *_ABOUT, '', tables])
+  return '\n'.join(['# Configuration keys', '', *_ABOUT, '', tables])
 
 
 _ABOUT = (
