@@ -10,6 +10,7 @@ import logging
 import math
 
 import jax
+import numpy as np
 
 from sel_jax.errors import NonFiniteLossError
 from sel_jax.settings import Settings
@@ -21,7 +22,8 @@ from sel_jax.training.signals import StopRequest
 
 _log = logging.getLogger(__name__)
 
-Scalars = Mapping[str, jax.Array | float]
+# On the device, or on the host.
+Scalars = Mapping[str, jax.Array | np.ndarray | float]
 
 
 def not_finite(values: Mapping[str, float]) -> list[str]:
