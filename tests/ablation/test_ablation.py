@@ -121,6 +121,7 @@ def test_an_ablation_runs_once_and_refuses_to_mix(run, pairs, tmp_path):
   flags = (
     '--config=configs/ablations.py:tiny',
     f'--config.base.data.root={pairs}',
+    '--config.base.model.middle=0',  # compiles sooner
     '--config.seeds=(0,)',
     f'--workdir={workdir}',
   )

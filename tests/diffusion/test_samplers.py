@@ -85,7 +85,9 @@ def _exact(sde):
 
 
 @pytest.mark.parametrize('sampler', SAMPLERS)
-@pytest.mark.parametrize('steps', [1, 7, 100])
+@pytest.mark.parametrize(
+  'steps', [1, pytest.param(7, marks=pytest.mark.slow), 100]
+)
 def test_a_perfect_denoiser_restores_the_image(sampler, steps):
   sde = IRSDE.create(SDESpec())
   result, states = sample(
@@ -150,7 +152,9 @@ def test_many_steps_end_at_the_posterior_of_gaussian_data(sampler):
 
 
 @pytest.mark.parametrize('sampler', SAMPLERS)
-@pytest.mark.parametrize('grid', GRIDS)
+@pytest.mark.parametrize(
+  'grid', ['log_snr', pytest.param('time', marks=pytest.mark.slow)]
+)
 def test_propagated_moments_are_those_of_draws(sampler, grid):
   sde = IRSDE.create(SDESpec())
   times = GRIDS[grid](sde, 12)

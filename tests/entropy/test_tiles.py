@@ -28,9 +28,9 @@ def test_tiles_joined_are_the_planes_that_were_cut(shape, reach):
   planes = _planes((3, *shape))
   grid = Grid.over(shape, reach, 4)
   assert max(grid.height, grid.width) <= 4
-  tiles = grid.centre(grid.cut(planes))
+  tiles = jax.jit(lambda x: grid.centre(grid.cut(x)))(planes)
   assert tiles.shape == (3 * grid.places, grid.outputs)
-  joined = grid.join(tiles[:, None], shape)
+  joined = jax.jit(lambda x: grid.join(x[:, None], shape))(tiles)
   np.testing.assert_array_equal(joined, planes[None])
 
 
@@ -40,7 +40,7 @@ def test_used_outputs_are_the_tile_without_its_halo():
   assert used[:, :5].all() and not used[:, 5:].any()
 
 
-@pytest.mark.parametrize('windows', [(1,), (3,), (1, 3, 5)])
+@pytest.mark.parametrize('windows', [(1,), (1, 3, 5)])
 def test_box_means_cross_the_border_of_a_tile(windows):
   shape = (9, 7)
   grid = Grid.over(shape, max(windows) // 2, 4)
@@ -51,7 +51,7 @@ def test_box_means_cross_the_border_of_a_tile(windows):
   def one(x, y):
     return jnp.stack(box_means(TRUE, windows, grid, [x], [y], scales)[0])
 
-  found = grid.join(jax.vmap(one)(*tiles), shape)[:, 0]
+  found = grid.join(jax.jit(jax.vmap(one))(*tiles), shape)[:, 0]
   expected = 0.5 * jnp.stack(box_sums(a * b, windows))
   np.testing.assert_allclose(found, expected, rtol=1e-5)
 

@@ -11,8 +11,11 @@ from sel_jax.inference import Enhancer
 from sel_jax.settings import Settings
 
 SETTINGS = Settings.parse(sample.get_config()).changed(
-  {'model.width': 4, 'model.enc': (1,), 'model.dec': (1,), 'eval.steps': 1}
-)
+  {
+    'model.width': 4, 'model.enc': (1,), 'model.middle': 0, 'model.dec': (1,),
+    'eval.steps': 1,
+  }
+)  # fmt: skip
 
 
 def _params(seed):

@@ -11,6 +11,7 @@ import pytest
 
 from sel_jax import build
 from sel_jax.configs import lol
+from sel_jax.diffusion import DenoisingSDE
 from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion import SDES
 from sel_jax.diffusion import SDESpec
@@ -73,9 +74,16 @@ class _Brighter(IRSDE):
     return 0.5 * (x_0_hat + mu)
 
 
-@pytest.mark.parametrize('kind', [*SDES.values(), _Brighter])
 @pytest.mark.parametrize(
-  ('sampler', 'dynamic'), [('sde_dpm2m', 0.0), ('posterior', 0.9)]
+  ('kind', 'sampler', 'dynamic'),
+  [
+    *((kind, 'sde_dpm2m', 0.0) for kind in (*SDES.values(), _Brighter)),
+    (IRSDE, 'posterior', 0.9),
+    *(
+      pytest.param(kind, 'posterior', 0.9, marks=pytest.mark.slow)
+      for kind in (DenoisingSDE, _Brighter)
+    ),
+  ],
 )
 def test_tiles_of_a_pixelwise_network_equal_the_whole(kind, sampler, dynamic):
   sde = kind.create(SDESpec(steps=20, eps=0.04))

@@ -23,6 +23,7 @@ def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(tmp_path):
     {
       'data.crop': 16, 'data.batch_size': 8,
       'model.width': 4, 'model.enc': (1,), 'model.dec': (1,),
+      'model.middle': 0,
       'loss.entropy': 0.0, 'loss.l2': 1.0, 'loss.l1': 0.0,
       'optim.name': 'adam', 'optim.lr': 1e30, 'optim.schedule': 'constant',
       'optim.warmup': 0, 'optim.clip_norm': 0.0,
@@ -43,6 +44,7 @@ def test_a_run_stopped_and_continued_is_one_run(tmp_path, caplog, capsys):
     {
       'data.source': 'sample',
       'train.eval_every': 2,
+      'model.middle': 0,
       'loss.entropy': 0.0,
       'loss.l1': 1.0,  # compiles sooner
     }

@@ -22,7 +22,7 @@ from sel_jax.training.step import ema_decay
 from sel_jax.training.step import train_step
 from sel_jax.training.step import Update
 
-TINY = Settings.parse(lol.get_config('tiny'))
+TINY = Settings.parse(lol.get_config('tiny')).changed({'model.middle': 0})
 
 
 def _batch(size=8, side=8):
@@ -103,7 +103,8 @@ def test_every_backend_fits_alike(backend, sharded):
 
 def test_a_batch_is_learned_by_heart_and_a_bad_one_changes_nothing():
   """On fixed noise the loss falls; NaN leaves all but the count of steps."""
-  method = build.build_method(TINY.changed({'loss.l1': 1.0}))
+  changes = {'loss.l1': 1.0, 'entropy.windows': (3,)}
+  method = build.build_method(TINY.changed(changes))
   update = Update(optax.adam(3e-3), decay=0.9, skip_nonfinite=True)
   step = jax.jit(functools.partial(train_step, method=method, update=update))
   params = init_params(jax.random.key(0), method.model)
@@ -132,13 +133,16 @@ def test_shards_put_together_give_the_leaf_back(shape, devices):
   np.testing.assert_array_equal(shards.unshard(parts, leaf), leaf)
 
 
+_draw = jax.jit(draw_times_and_noise, static_argnums=(2, 3))
+
+
 def test_draws_depend_on_the_example_alone():
   key = jax.random.key(3)
-  t, noise = draw_times_and_noise(key, jnp.arange(8), (8, 2, 2, 3), 10)
-  again = draw_times_and_noise(key, jnp.arange(4, 8), (4, 2, 2, 3), 10)
+  t, noise = _draw(key, jnp.arange(8), (8, 2, 2, 3), 10)
+  again = _draw(key, jnp.arange(4, 8), (4, 2, 2, 3), 10)
   np.testing.assert_array_equal(t[4:], again[0])
   np.testing.assert_array_equal(noise[4:], again[1])
-  many, _ = draw_times_and_noise(key, jnp.arange(4000), (4000, 1, 1, 1), 10)
+  many, _ = _draw(key, jnp.arange(4000), (4000, 1, 1, 1), 10)
   counts = np.bincount(many, minlength=11)
   assert counts[0] == 0 and counts[1:].min() > 300 and len(counts) == 11
 

@@ -10,13 +10,17 @@ import pytest
 
 from benchmarks.lib import runs
 
+STEPS = 20
+QUICK_STEPS = 6
 SETTINGS = {
   'data.batch_size': 32,
-  'train.steps': 20,
+  'train.steps': STEPS,
   'train.log_every': 1,
   'train.save_every': 5,
   'train.eval_every': 20,
   'eval.steps': 1,
+  'entropy.windows': (3,),  # these two compile sooner
+  'model.middle': 0,
   'loss.l1': 1.0,
   'optim.schedule': 'constant',  # so that a shorter run is a beginning
 }
@@ -61,26 +65,40 @@ def plain(root):
   return launch
 
 
-def _assert_same_losses(launch, plain):
+def _assert_same_losses(launch, plain, steps=STEPS):
   found, expected = launch.log(), plain.log()
-  assert [row['step'] for row in found] == list(range(1, 21))
+  assert [row['step'] for row in found] == list(range(1, steps + 1))
   for a, b in zip(found, expected, strict=True):
     for name in ('loss', 'entropy', 'l1'):
       assert a[name] == pytest.approx(b[name], abs=1e-5), (a['step'], name)
 
 
-@pytest.mark.parametrize(
-  'form',
-  [QUICK] + [pytest.param(form, marks=pytest.mark.slow) for form in ALL[1:]],
-  ids=str,
-)
+def _assert_devices(launch):
+  text = launch.output(0).read_text()
+  assert f'{launch.processes * launch.devices} device(s)' in text
+
+
+def test_two_processes_give_the_losses_of_one_device(root, tmp_path):
+  """The quick one of all forms; both runs go on at once."""
+  launches = [
+    _launch(root, tmp_path / name, form, **{'train.steps': QUICK_STEPS})
+    for name, form in (('plain', ALL[0]), ('run', QUICK))
+  ]
+  started = [process for launch in launches for process in launch.start()]
+  statuses = [process.wait(300) for process in started]
+  assert statuses == [0, 0, 0], launches[1].output(0).read_text()[-3000:]
+  plain, launch = launches
+  _assert_same_losses(launch, plain, QUICK_STEPS)
+  _assert_devices(launch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('form', [QUICK, *ALL[1:]], ids=str)
 def test_every_form_gives_the_losses_of_one_device(form, root, plain, tmp_path):
   launch = _launch(root, tmp_path / 'run', form)
   launch.finish()
   _assert_same_losses(launch, plain)
-  text = (launch.output(0)).read_text()
-  (processes, devices), *_ = form
-  assert f'{processes * devices} device(s)' in text
+  _assert_devices(launch)
 
 
 @pytest.mark.slow

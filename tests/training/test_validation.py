@@ -12,8 +12,11 @@ from sel_jax.settings import Settings
 from sel_jax.training.validation import Validation
 
 SETTINGS = Settings.parse(sample.get_config()).changed(
-  {'model.width': 4, 'model.enc': (1,), 'model.dec': (1,), 'eval.steps': 1}
-)
+  {
+    'model.width': 4, 'model.enc': (1,), 'model.middle': 0, 'model.dec': (1,),
+    'eval.steps': 1,
+  }
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
