@@ -129,7 +129,7 @@ def _converter() -> tuple[Any, Any]:
   except ImportError as error:
     raise InputError(
       f'ONNX needs {error.name}, which wants an environment of its own: make '
-      '.venv-onnx, then .venv-onnx/bin/python -m experiments.export'
+      'test-onnx, then .venv-onnx/bin/python -m experiments.export'
     ) from error
   return jax2onnx, onnxruntime
 
