@@ -9,7 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-Array = jax.Array
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
 
 
 def is_sharded(leaf: Any) -> bool:
@@ -17,7 +18,7 @@ def is_sharded(leaf: Any) -> bool:
   return jnp.ndim(leaf) > 0
 
 
-def _rows(leaf: Array, devices: int) -> Array:
+def _rows(leaf: AnyArray, devices: int) -> Array:
   flat = leaf.reshape(-1)
   return jnp.pad(flat, (0, -flat.size % devices)).reshape(devices, -1)
 
