@@ -10,16 +10,19 @@ products and convolutions are counted, the entropy loss is not.
 """
 
 import argparse
+from collections.abc import Sequence
 import functools
 import time
 
 import jax
 import jax.numpy as jnp
 
-from benchmarks.lib import measure
-from benchmarks.step import flops
+from benchmarks.lib import front
+from benchmarks.lib import rows
+from benchmarks.lib.operations import flops
 from sel_jax import build
-from sel_jax.configs import lol
+from sel_jax.errors import InputError
+from sel_jax.settings import DTYPES
 from sel_jax.settings import Settings
 from sel_jax.training.state import TrainState
 from sel_jax.training.step import train_step
@@ -40,6 +43,8 @@ PLAN = {
   'activations GB': '.2f',
   'compile s': '.0f',
 }
+# Whether activations are recomputed -> the column of the largest batch.
+_BATCH = {'no': 'batch', 'yes': 'batch, remat'}
 COSTS = {
   'device': 's',
   'state GB': '.1f',
@@ -52,7 +57,7 @@ COSTS = {
 def _abstract(settings: Settings, batch: int):
   """Shapes of state and batch, and the step."""
   method = build.build_method(settings)
-  update = Update(build.build_optimizer(settings), 1.0)
+  update = Update(build.build_optimizer(settings), settings.optim.clip_norm)
   crop = settings.data.augment.crop
   image = jax.ShapeDtypeStruct((batch, crop, crop, 3), jnp.float32)
   example = {
@@ -62,8 +67,9 @@ def _abstract(settings: Settings, batch: int):
   }
 
   def make(key):
-    blank = jnp.zeros((1, 32, 32, 3))
-    variables = method.model.init(key, blank, blank, jnp.ones((1,)))
+    blank = jnp.zeros((1, crop, crop, 3))
+    t = jnp.ones((1,), jnp.int32)
+    variables = method.model.init(key, blank, blank, t)
     return TrainState.create(variables['params'], update.tx)
 
   state = jax.eval_shape(make, jax.random.key(0))
@@ -76,14 +82,11 @@ def _gigabytes(tree) -> float:
   return sum(x.size * x.dtype.itemsize for x in leaves) / 2**30
 
 
-def plan(preset: str, precision: str, remat: bool, batch: int):
-  """A row of the plan of a step, the state in GB, FLOP of one example.
+def plan(settings: Settings, batch: int) -> rows.Row:
+  """The plan of a step, the state in GB, GFLOP of one example.
 
   The state counts parameters, gradient, moments and average.
   """
-  settings = Settings.parse(lol.get_config(preset)).changed(
-    {'model.dtype': precision, 'model.remat': remat}
-  )
   method, state, example, step = _abstract(settings, batch)
   key = jax.random.key(0)
   begin = time.perf_counter()
@@ -97,54 +100,90 @@ def plan(preset: str, precision: str, remat: bool, batch: int):
   forward = jax.make_jaxpr(
     lambda p, x, t: method.model.apply({'params': p}, x, x, t)
   )(state.params, one, t)
-  row = {
-    'remat': 'yes' if remat else 'no',
-    'batch': batch,
+  return {
     'activations GB': max(temporary - grads, 0.0),
     'compile s': seconds,
+    'state GB': _gigabytes(state) + grads,
+    'GFLOP': 3 * flops(forward.jaxpr) / 1e9,
   }
-  return row, _gigabytes(state) + grads, 3 * flops(forward.jaxpr)
 
 
-def main() -> None:
-  """Prints the plan of the step and a row a device."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--preset', default='', help='of configs/lol.py')
-  parser.add_argument('--precision', default='float32')
-  parser.add_argument('--batches', default='1,3', help='two to compile')
-  parser.add_argument('--share', type=float, default=0.1, help='of the peak')
-  parser.add_argument('--json', help='also write the figures to this file')
-  args = parser.parse_args()
-  few, many = map(int, args.batches.split(','))
-  rows, per_example = [], {}
-  for remat in (False, True):
-    found = [
-      plan(args.preset, args.precision, remat, batch) for batch in (few, many)
-    ]
-    (first, state, work), (second, _, _) = found
-    rows += [first, second]
-    grown = second['activations GB'] - first['activations GB']
-    per_example[remat] = max(grown, 1e-6) / (many - few)
-  settings = Settings.parse(lol.get_config(args.preset))
+def _costs(args: argparse.Namespace, plans: Sequence[rows.Row]):
+  """A row per device, from the plans of all batches."""
+  few, many = args.batches
+  work, state = plans[0]['GFLOP'] * 1e9, plans[0]['state GB']
+  memory = {
+    (row['remat'], row['batch']): row['activations GB'] for row in plans
+  }
+  per_example = {
+    remat: max(memory[remat, many] - memory[remat, few], 1e-6) / (many - few)
+    for remat in args.remat
+  }
+  settings = _settings(args)
   total = work * settings.data.loader.batch_size * settings.train.steps
-  costs = []
-  for name, (peak, memory) in DEVICES.items():
-    room = 0.9 * memory - state
-    costs.append(
-      {
-        'device': name,
-        'state GB': state,
-        'batch': max(0, int(room / per_example[False])),
-        'batch, remat': max(0, int(room / per_example[True])),
-        'hours': total / (peak * 1e12 * args.share) / 3600,
-      }
+  return [
+    {'device': name, 'state GB': state}
+    | {
+      _BATCH[remat]: max(0, int((0.9 * room - state) / each))
+      for remat, each in per_example.items()
+    }
+    | {'hours': total / (peak * 1e12 * args.share) / 3600}
+    for name, (peak, room) in DEVICES.items()
+  ]
+
+
+def _settings(args: argparse.Namespace, remat: bool = False) -> Settings:
+  changes = {'model.dtype': args.precision}
+  if remat:
+    changes['model.remat'] = True
+  return front.settings(args.preset, changes)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+  parser = front.parser(__spec__.name, __doc__)
+  add = parser.add_argument
+  add('--preset', default='', help="of configs/lol.py; '' is the paper's")
+  add('--precision', choices=DTYPES, default='float32')
+  batches = front.numbers()
+  add('--batches', type=batches, default='1,3', help='two, to be compiled')
+  remat = front.names(_BATCH)
+  add('--remat', type=remat, default='no,yes', help='recompute activations')
+  add('--share', type=front.number(0, float), default=0.1, help='of the peak')
+  args = front.parse(parser, arguments)
+  if len(args.batches) != 2 or args.batches[0] >= args.batches[1]:
+    raise InputError('--batches: give two sizes, the smaller one first')
+  if not args.remat or not args.share:
+    raise InputError('--remat: give no, yes or both; --share: above 0')
+  for choice in args.remat:
+    _settings(args, choice == 'yes')
+  return args
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Prints the plan of the step, and a row per device."""
+  args = _parse(arguments)
+  cases = [
+    {'remat': remat, 'batch': batch}
+    for remat in args.remat
+    for batch in args.batches
+  ]
+  if args.dry_run:
+    return rows.preview([*cases, *({'device': name} for name in DEVICES)])
+  plans = [
+    rows.attempt(
+      case,
+      lambda case=case: plan(
+        _settings(args, case['remat'] == 'yes'), case['batch']
+      ),
     )
-  print(f'{measure.machine()}\n{work / 1e9:,.1f} GFLOP an example\n')
-  measure.show(rows, PLAN)
-  print()
-  measure.show(costs, COSTS)
-  measure.save(args.json, vars(args), rows + costs)
+    for case in cases
+  ]
+  tables, heading = [(plans, PLAN)], f'lol.py:{args.preset or "(paper)"}'
+  if not any('error' in row for row in plans):
+    heading += f', {plans[0]["GFLOP"]:,.1f} GFLOP per example'
+    tables.append((_costs(args, plans), COSTS))
+  return rows.report(args, *tables, heading=heading)
 
 
 if __name__ == '__main__':
-  main()
+  front.run(main)

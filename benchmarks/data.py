@@ -10,14 +10,17 @@ long a consumer waits for a batch that is busy for a while with the last one.
 """
 
 import argparse
+from collections.abc import Sequence
 import tempfile
 import time
 
-from benchmarks.lib import measure
+from benchmarks.lib import front
+from benchmarks.lib import rows
 from sel_jax.data import cache
 from sel_jax.data import pairs
 from sel_jax.data import pipeline
 from sel_jax.data.augment import AugmentSpec
+from sel_jax.errors import InputError
 
 COLUMNS = {
   'cache': 's',
@@ -51,7 +54,13 @@ def _walk(data, steps: int, busy: float) -> tuple[float, float]:
   return time.perf_counter() - start, waited / (steps - 1)
 
 
-def _row(args, opened, kind: str, threads: int, workers: int) -> measure.Row:
+def _row(
+  args: argparse.Namespace,
+  opened: pairs.Pairs,
+  kind: str,
+  threads: int,
+  workers: int,
+) -> rows.Row:
   with tempfile.TemporaryDirectory() as folder:
     start = time.perf_counter()
     kept = cache.keep(opened, cache.CacheSpec(kind, cache_dir=folder))
@@ -67,9 +76,6 @@ def _row(args, opened, kind: str, threads: int, workers: int) -> measure.Row:
     _, wait = _walk(data, max(2, args.steps // 10), args.busy)
     rate = (steps - 1) * args.batch / seconds
   return {
-    'cache': kind,
-    'threads': threads,
-    'workers': workers,
     'pairs': len(kept),
     'decode': decode,
     'crops/s': rate,
@@ -78,30 +84,53 @@ def _row(args, opened, kind: str, threads: int, workers: int) -> measure.Row:
   }
 
 
-def main() -> None:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+  parser = front.parser(__spec__.name, __doc__)
+  add = parser.add_argument
+  add('--root', default='', help='folder of pairs or records')
+  add('--tfds', default='', help='name of a prepared data set')
+  add('--batch', type=front.number(), default=8, help='examples')
+  add('--crop', type=front.number(), default=64, help='side, pixels')
+  add('--steps', type=front.number(2), default=200, help='batches')
+  seconds = front.number(0, float)
+  add('--busy', type=seconds, default=0.2, help='seconds per step')
+  caches = front.names(cache.CACHES)
+  add('--caches', type=caches, default=','.join(cache.CACHES))
+  add('--threads', type=front.numbers(), default='1,2,16')
+  add('--workers', type=front.numbers(), default='2', help='processes, or none')
+  return front.parse(parser, arguments)
+
+
+def _check(args: argparse.Namespace, opened: pairs.Pairs) -> None:
+  """Early: that the first pair has room for a crop."""
+  height, width = opened[0].low.shape[:2]
+  if min(height, width) < args.crop:
+    raise InputError(
+      f'--crop={args.crop}: {opened[0].name} has {width}x{height} pixels; give '
+      'less'
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
   """Prints a table; 'times' is against a step that takes --busy seconds."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--root', default='', help='folder of pairs or records')
-  parser.add_argument('--tfds', default='', help='name of a prepared data set')
-  parser.add_argument('--batch', type=int, default=8)
-  parser.add_argument('--crop', type=int, default=64)
-  parser.add_argument('--steps', type=int, default=200)
-  parser.add_argument('--busy', type=float, default=0.2, help='seconds a step')
-  parser.add_argument('--threads', default='1,2,16')
-  parser.add_argument('--workers', default='2', help='processes, or nothing')
-  parser.add_argument('--json', help='also write the figures to this file')
-  args = parser.parse_args()
+  args = _parse(arguments)
   opened = pairs.open_pairs(_spec(args), 'train')
-  rows = []
-  for kind in cache.CACHES:
-    for threads in map(int, args.threads.split(',')):
-      rows.append(_row(args, opened, kind, threads, 0))
-    for workers in filter(None, args.workers.split(',')):
-      rows.append(_row(args, opened, kind, 1, int(workers)))
-  print(f'{measure.machine()}\n')
-  measure.show(rows, COLUMNS)
-  measure.save(args.json, vars(args), rows)
+  _check(args, opened)
+  makers = [(threads, 0) for threads in args.threads]
+  makers += [(1, workers) for workers in args.workers]
+  cases = [
+    {'cache': kind, 'threads': threads, 'workers': workers}
+    for kind in args.caches
+    for threads, workers in makers
+  ]
+  if args.dry_run:
+    return rows.preview(cases)
+  found = [
+    rows.attempt(case, lambda case=case: _row(args, opened, *case.values()))
+    for case in cases
+  ]
+  return rows.report(args, (found, COLUMNS))
 
 
 if __name__ == '__main__':
-  main()
+  front.run(main)

@@ -10,17 +10,22 @@ release writes it. Each in a process of its own, on the same images.
 """
 
 import argparse
+from collections.abc import Sequence
 import functools
-import json
 import math
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.lib import front
 from benchmarks.lib import measure
+from benchmarks.lib import rows
 from sel_jax import entropy
 from sel_jax.entropy import fused
+from sel_jax.entropy.divergences import DIVERGENCES
+from sel_jax.entropy.kernels import KERNELS
+from sel_jax.errors import InputError
 
 COLUMNS = {
   'form': 's',
@@ -35,11 +40,16 @@ COLUMNS = {
   'memory times': '.1f',
 }
 
+# What the forms are compared with.
+_BASELINES = ('torch', 'dense')
+
 
 def _spec(args: argparse.Namespace, form: str) -> entropy.EntropySpec:
   changes = {'kernel': args.kernel, 'bandwidth': args.bandwidth, 'form': form}
   if args.definition == 'reference':
-    return entropy.EntropySpec.reference(args.distance, args.levels, **changes)
+    return entropy.EntropySpec.reference(
+      args.distance, levels=args.levels, **changes
+    )
   return entropy.EntropySpec(
     distance=args.distance, levels=args.levels, **changes
   )
@@ -65,15 +75,13 @@ def dense_loss(pred, target, *, spec, weights):
   return total / len(spec.windows)
 
 
-def _in_jax(args: argparse.Namespace) -> measure.Row:
-  form = 'auto' if args.only == 'dense' else args.only
-  spec = _spec(args, form)
+def _in_jax(args: argparse.Namespace, form: str, size: int) -> rows.Row:
+  dense = form == 'dense'
+  spec = _spec(args, fused.AUTO if dense else form)
   loss = entropy.spatial_entropy_loss
-  if args.only == 'dense':
+  if dense:
     loss = functools.partial(dense_loss, weights=entropy.uniform_weights())
-  pred, target = map(
-    jnp.asarray, measure.images(args.input, args.size, args.batch)
-  )
+  pred, target = map(jnp.asarray, measure.images(args.input, size, args.batch))
 
   def mean(x, y):
     return jnp.mean(loss(x, y, spec=spec))
@@ -81,10 +89,11 @@ def _in_jax(args: argparse.Namespace) -> measure.Row:
   forward = jax.jit(mean).lower(pred, target).compile()
   both = jax.jit(jax.value_and_grad(mean)).lower(pred, target).compile()
   run = lambda: jax.block_until_ready(both(pred, target))
+  repeats = _repeats(args, form)
   memory = measure.peak_extra_megabytes(run)
-  time = measure.seconds(run, args.repeats)
+  time = measure.seconds(run, repeats)
   ahead = measure.seconds(
-    lambda: jax.block_until_ready(forward(pred, target)), args.repeats
+    lambda: jax.block_until_ready(forward(pred, target)), repeats
   )
   return {
     'forward': ahead['median'],
@@ -96,16 +105,14 @@ def _in_jax(args: argparse.Namespace) -> measure.Row:
   }
 
 
-def _in_torch(args: argparse.Namespace) -> measure.Row:
+def _in_torch(args: argparse.Namespace, size: int) -> rows.Row:
   import torch
 
   from benchmarks.lib import torch_baseline
 
-  if (args.distance, args.kernel) != ('hellinger', 'logistic'):
-    raise ValueError('the baseline knows hellinger with the logistic kernel')
   pred, target = (
     torch.tensor(np.moveaxis(x, -1, 1).copy())
-    for x in measure.images(args.input, args.size, args.batch)
+    for x in measure.images(args.input, size, args.batch)
   )
   pred.requires_grad_()
   loss = functools.partial(
@@ -123,9 +130,10 @@ def _in_torch(args: argparse.Namespace) -> measure.Row:
     with torch.no_grad():
       return float(loss(pred))
 
+  repeats = _repeats(args, 'torch')
   memory = measure.peak_extra_megabytes(both)
-  time = measure.seconds(both, args.repeats)
-  ahead = measure.seconds(forward, args.repeats)
+  time = measure.seconds(both, repeats)
+  ahead = measure.seconds(forward, repeats)
   return {
     'forward': ahead['median'],
     'both': time['median'],
@@ -135,71 +143,96 @@ def _in_torch(args: argparse.Namespace) -> measure.Row:
   }
 
 
-def _parse() -> argparse.Namespace:
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--sizes', default='128', help='sides, such as 64,128')
-  parser.add_argument('--batch', type=int, default=1)
-  parser.add_argument('--levels', type=int, default=32)
-  parser.add_argument('--distance', default='hellinger')
-  parser.add_argument('--kernel', default='logistic')
-  parser.add_argument('--bandwidth', type=float, default=0.5)
-  parser.add_argument('--definition', default='ours', help='or reference')
-  parser.add_argument('--input', default='photo', help='or noise')
-  default = fused.choose_form('auto')
-  parser.add_argument('--forms', default=default, help='such as tiles,rows')
-  parser.add_argument('--baseline', default='', help='torch or dense')
-  parser.add_argument('--repeats', type=int, default=5)
-  parser.add_argument('--json', help='also write the figures to this file')
-  parser.add_argument('--only', help=argparse.SUPPRESS)
-  args = parser.parse_args()
-  args.sizes = [int(size) for size in args.sizes.split(',')]
-  args.size = args.sizes[0]
+def _repeats(args: argparse.Namespace, form: str) -> int:
+  """A slow baseline needs no many repeats."""
+  return min(args.repeats, 2) if form in _BASELINES else args.repeats
+
+
+def _row(args: argparse.Namespace, form: str, size: int) -> rows.Row:
+  """The figures of one form and size, in this process."""
+  if form == 'torch':
+    return _in_torch(args, size)
+  return _in_jax(args, form, size)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+  parser = front.parser(__spec__.name, __doc__)
+  add = parser.add_argument
+  add('--sizes', type=front.numbers(), default='128', help='sides: 64,128')
+  add('--batch', type=front.number(), default=1, help='pairs of images')
+  add('--levels', type=front.number(), default=32, help='bins of a density')
+  add('--distance', choices=DIVERGENCES, default='hellinger')
+  add('--kernel', choices=KERNELS, default='logistic')
+  add('--bandwidth', type=float, default=0.5, help='in bins')
+  add('--definition', choices=('ours', 'reference'), default='ours')
+  add('--input', choices=('photo', 'noise'), default='photo')
+  forms = front.names(fused.form_names())
+  add('--forms', type=forms, default=fused.AUTO, help='such as tiles,rows')
+  add('--baseline', choices=('', *_BASELINES), default='', help='what to beat')
+  add('--repeats', type=front.number(), default=5, help='calls that are timed')
+  args = front.parse(parser, arguments)
+  args.forms = [fused.choose_form(form) for form in args.forms]
+  _check(args)
   return args
 
 
-def _child(args: argparse.Namespace, form: str, size: int) -> measure.Row:
-  keep = ('batch', 'levels', 'distance', 'kernel', 'bandwidth', 'definition')
-  options = {k: getattr(args, k) for k in (*keep, 'input')}
-  # A slow baseline needs no many repeats.
-  repeats = min(args.repeats, 2) if form in ('torch', 'dense') else args.repeats
-  options |= {'only': form, 'sizes': size, 'repeats': repeats}
-  flags = [f'--{key}={value}' for key, value in options.items()]
-  return measure.in_child('benchmarks.entropy', flags) | {
-    'form': form,
-    'size': size,
-  }
-
-
-def main() -> None:
-  """Prints a table of forms and sizes."""
-  args = _parse()
-  if args.only:
-    row = _in_torch(args) if args.only == 'torch' else _in_jax(args)
-    print(json.dumps(row))
-    return
-  forms = [*filter(None, [args.baseline]), *args.forms.split(',')]
-  rows = []
+def _check(args: argparse.Namespace) -> None:
+  """What flags ask of one another."""
+  if not args.sizes or not args.forms:
+    raise InputError('--sizes and --forms: give at least one of each')
+  for form in args.forms:
+    _spec(args, form)
   for size in args.sizes:
-    found = [_child(args, form, size) for form in forms]
-    for row in found:
-      base = found[0]
-      if args.baseline and 'both' in base and 'both' in row:
-        row['times'] = base['both'] / row['both']
-        row['memory times'] = base['memory'] / max(row['memory'], 1.0)
-    rows += found
-  print(f'{measure.machine()}\n{_spec(args, "auto")}')
-  print(f'{args.batch} pair(s) of {args.input}; seconds, MB\n')
-  measure.show(rows, COLUMNS)
-  last = [row for row in rows if row['form'] == forms[-1] and 'both' in row]
-  if len(last) > 2:
-    slope = np.polyfit(
-      [math.log(row['size'] ** 2) for row in last],
-      [math.log(row['both']) for row in last],
-      1,
-    )[0]
-    print(f'\n{forms[-1]}: time grows as pixels^{slope:.2f}')
-  measure.save(args.json, vars(args), rows)
+    measure.check_side(args.input, size)
+  if args.baseline != 'torch':
+    return
+  front.require_torch()
+  if (args.distance, args.kernel) != ('hellinger', 'logistic'):
+    raise InputError(
+      '--baseline=torch knows hellinger with the logistic kernel alone; leave '
+      'out --distance and --kernel'
+    )
+
+
+def _compare(found: Sequence[rows.Row], baseline: rows.Row) -> None:
+  """Adds each row's ratios to the baseline's, where both have figures."""
+  for row in found:
+    if 'both' in baseline and 'both' in row:
+      row['times'] = baseline['both'] / row['both']
+      row['memory times'] = baseline['memory'] / max(row['memory'], 1.0)
+
+
+def _growth(found: Sequence[rows.Row], form: str) -> str:
+  """How time grows with the size, if there are three."""
+  last = [row for row in found if row['form'] == form and 'both' in row]
+  if len(last) < 3:
+    return ''
+  pixels = [math.log(row['size'] ** 2) for row in last]
+  slope = np.polyfit(pixels, [math.log(row['both']) for row in last], 1)[0]
+  return f'{form}: time grows as pixels^{slope:.2f}'
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Prints a table of forms and sizes."""
+  args = _parse(arguments)
+  if args.case:
+    return rows.answer(_row(args, **args.case))
+  forms = [*filter(None, [args.baseline]), *args.forms]
+  cases = [{'form': f, 'size': size} for size in args.sizes for f in forms]
+  if args.dry_run:
+    return rows.preview(cases)
+  found = [rows.in_child(args, case) for case in cases]
+  if args.baseline:
+    for start in range(0, len(found), len(forms)):
+      _compare(found[start : start + len(forms)], found[start])
+  return rows.report(
+    args,
+    (found, COLUMNS),
+    heading=f'{_spec(args, fused.AUTO)}\n'
+    f'{args.batch} pair(s) of {args.input}; seconds, MB',
+    note=_growth(found, forms[-1]),
+  )
 
 
 if __name__ == '__main__':
-  main()
+  front.run(main)

@@ -11,14 +11,16 @@ lines of the logs. Seeded, and bounded in time.
 """
 
 import argparse
-import logging
+from collections.abc import Sequence
+import os
 from pathlib import Path
 import random
 import signal
 import tempfile
 import time
 
-from benchmarks.lib import measure
+from benchmarks.lib import front
+from benchmarks.lib import rows
 from benchmarks.lib import runs
 
 COLUMNS = {
@@ -30,7 +32,7 @@ COLUMNS = {
 }
 
 
-def _launch(args, folder: Path, name: str) -> runs.Launch:
+def _launch(args: argparse.Namespace, folder: Path, name: str) -> runs.Launch:
   settings = {
     'data.batch_size': 2 * args.processes,
     'train.steps': args.steps,
@@ -40,7 +42,11 @@ def _launch(args, folder: Path, name: str) -> runs.Launch:
     'parallel.heartbeat': args.heartbeat,
   }
   return runs.Launch(
-    folder / 'data', folder / name, settings, processes=args.processes
+    folder / 'data',
+    folder / name,
+    settings,
+    processes=args.processes,
+    xla_flags=os.environ.get('XLA_FLAGS', ''),
   )
 
 
@@ -61,51 +67,57 @@ def _wait_for_training(launch, started, deadline: float) -> bool:
   raise TimeoutError('no step within the time')
 
 
-def disturb(args, launch: runs.Launch) -> list[measure.Row]:
-  """Kills the run again and again, then lets it end.
+def _kill(args, launch: runs.Launch, rng: random.Random, deadline: float):
+  """Starts the run and kills it once; nothing if it came to its end first."""
+  number = signal.Signals[f'SIG{args.signal}']
+  started = launch.start()
+  try:
+    # A share of the kills falls into start-up, restoring and the first steps.
+    early = rng.random() < args.early
+    pause = rng.uniform(0, args.startup if early else args.pause)
+    begin = time.monotonic()
+    running = early or _wait_for_training(launch, started, deadline)
+    if running:
+      time.sleep(pause)
+    victim = started[rng.randrange(len(started))]
+    alive = victim.poll() is None
+    victim.send_signal(number)
+    patience = 60 + 2 * args.heartbeat
+    statuses = [process.wait(patience) for process in started]
+  finally:
+    for process in started:
+      process.kill()
+      process.wait()
+  if not alive:
+    return None
+  return {
+    'after': time.monotonic() - begin,
+    'logged': _steps_logged(launch),
+    'resumed at': _newest(launch),
+    'status': ' '.join(map(str, statuses)),
+  }
 
-  Returns:
-    A row for each kill.
+
+def disturb(
+  args: argparse.Namespace, launch: runs.Launch, found: list[rows.Row]
+) -> None:
+  """Kills the run again and again.
+
+  Args:
+    args: how often, when, and by which signal.
+    launch: the run.
+    found: gets a row for each kill.
 
   Raises:
     TimeoutError: if the time is up first.
   """
   rng = random.Random(args.seed)
-  number = signal.Signals[f'SIG{args.signal}']
   deadline = time.monotonic() + 60 * args.minutes
-  rows = []
-  while len(rows) < args.kills:
-    started = launch.start()
-    try:
-      # Half of the kills fall into start-up, restoring and the first steps.
-      early = rng.random() < args.early
-      pause = rng.uniform(0, args.startup if early else args.pause)
-      begin = time.monotonic()
-      running = early or _wait_for_training(launch, started, deadline)
-      if running:
-        time.sleep(pause)
-      victim = started[rng.randrange(len(started))]
-      alive = victim.poll() is None
-      victim.send_signal(number)
-      patience = 60 + 2 * args.heartbeat
-      statuses = [process.wait(patience) for process in started]
-    finally:
-      for process in started:
-        process.kill()
-        process.wait()
-    if not alive:  # it had come to its end
-      return rows
-    saved = _newest(launch)
-    rows.append(
-      {
-        'kill': len(rows) + 1,
-        'after': time.monotonic() - begin,
-        'logged': _steps_logged(launch),
-        'resumed at': saved,
-        'status': ' '.join(map(str, statuses)),
-      }
-    )
-  return rows
+  while len(found) < args.kills:
+    row = _kill(args, launch, rng, deadline)
+    if row is None:  # it had come to its end
+      return
+    found.append({'kill': len(found) + 1} | row)
 
 
 def _newest(launch: runs.Launch) -> int:
@@ -125,39 +137,56 @@ def compare(whole: runs.Launch, cut: runs.Launch) -> list[str]:
   return found
 
 
-def main() -> None:
-  """Prints a table of kills and the verdict."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  number = lambda name, value, text, kind=int: parser.add_argument(
-    f'--{name}', type=kind, default=value, help=text
-  )
-  number('kills', 30, 'how often the run is killed')
-  number('seed', 0, 'of the moments')
-  number('steps', 600, 'of the run')
-  number('save_every', 5, 'steps between checkpoints')
-  number('processes', 1, 'that train together; one of them is killed')
-  number('heartbeat', 10, 'seconds until a dead process is noticed')
-  number('early', 0.3, 'share of kills before the first step', float)
-  number('startup', 12.0, 'latest moment of those, in seconds', float)
-  number('pause', 1.5, 'latest moment after the first step', float)
-  number('minutes', 40, 'time after which it gives up', float)
-  parser.add_argument('--signal', choices=('KILL', 'TERM'), default='KILL')
-  parser.add_argument('--json', help='also write the figures to this file')
-  args = parser.parse_args()
-  logging.getLogger('absl').setLevel(logging.ERROR)
+def _run(args: argparse.Namespace, found: list[rows.Row]) -> None:
+  """Both runs, and what speaks against their being equal."""
   with tempfile.TemporaryDirectory() as name:
     folder = Path(name)
     runs.make_pairs(folder / 'data')
     whole, cut = (_launch(args, folder, n) for n in ('whole', 'cut'))
     whole.finish()
-    rows = disturb(args, cut)
+    disturb(args, cut, found)
     cut.finish()
     differences = compare(whole, cut)
-  measure.show(rows, COLUMNS)
-  print(f'{len(rows)} kills; ' + ('; '.join(differences) or 'bitwise equal'))
-  measure.save(args.json, vars(args), rows)
-  raise SystemExit(bool(differences))
+  if len(found) < args.kills:
+    differences.append(f'it ended after {len(found)} kills: raise --steps')
+  if differences:
+    raise RuntimeError('; '.join(differences))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+  parser = front.parser(__spec__.name, __doc__)
+
+  def number(name, value, text, least=1, kind=int):
+    read = front.number(least, kind)
+    parser.add_argument(f'--{name}', type=read, default=value, help=text)
+
+  number('kills', 30, 'how often the run is killed')
+  number('seed', 0, 'of the moments', 0)
+  number('steps', 600, 'updates of the run')
+  number('save-every', 5, 'updates between checkpoints')
+  number('processes', 1, 'that train together; one of them is killed')
+  number('heartbeat', 10, 'seconds until a dead process is noticed')
+  number('early', 0.3, 'share of kills before the first step', 0, float)
+  number('startup', 12.0, 'latest moment of those, in seconds', 0, float)
+  number('pause', 1.5, 'latest moment after the first step', 0, float)
+  number('minutes', 40, 'time after which it gives up', 0, float)
+  parser.add_argument('--signal', choices=('KILL', 'TERM'), default='KILL')
+  return front.parse(parser, arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Prints a table of kills and the verdict."""
+  args = _parse(arguments)
+  if args.dry_run:
+    return rows.preview([{'kill': n + 1} for n in range(args.kills)])
+  found: list[rows.Row] = []
+  end = rows.attempt({}, lambda: _run(args, found) or {})
+  note = f'{len(found)} kills; bitwise equal'
+  if 'error' in end:
+    note = f'{len(found)} kills; not shown to be equal'
+    found.append({'kills': len(found)} | end)
+  return rows.report(args, (found, COLUMNS), note=note)
 
 
 if __name__ == '__main__':
-  main()
+  front.run(main)

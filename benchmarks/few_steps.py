@@ -8,16 +8,22 @@ leaves compilation out.
 """
 
 import argparse
-import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.lib import measure
+from benchmarks.lib import front
+from benchmarks.lib import rows
 from sel_jax import allocator
+from sel_jax.commands import flags
+from sel_jax.data import folders
 from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pairs import PairsSpec
+from sel_jax.diffusion import GRIDS
+from sel_jax.diffusion import SAMPLERS
 from sel_jax.evaluation import evaluator
+from sel_jax.evaluation import METRICS
 from sel_jax.evaluation import text_report
 from sel_jax.inference import Enhancer
 from sel_jax.inference import SHIPPED
@@ -29,38 +35,46 @@ COLUMNS = {
   'psnr': '.2f',
   'psnr low': '.2f',
   'psnr high': '.2f',
-  'ssim': '.3f',
-  'lpips_alex': '.3f',
   'psnr_gt_mean': '.2f',
   'seconds': '.2f',
 }
-_METRICS = ('psnr', 'ssim', 'lpips_alex')
+# PSNR once the mean is matched to the ground truth's.
+_MATCHED = 'psnr_gt_mean'
 
 
-def _measured(enhancer: Enhancer, pairs, limit: int) -> measure.Row:
+def _measured(enhancer: Enhancer, pairs, args: argparse.Namespace) -> rows.Row:
   """Means over a split."""
-  rows = evaluator.evaluate(enhancer, pairs, names=_METRICS, limit=limit)
-  summary = text_report.summarize(rows)
-  found = {key: summary[key]['mean'] for key in (*_METRICS, 'psnr_gt_mean')}
-  return found | {
+  found = evaluator.evaluate(
+    enhancer, pairs, names=args.metrics, limit=args.limit
+  )
+  summary = text_report.summarize(found)
+  means = {key: summary[key]['mean'] for key in (*args.metrics, _MATCHED)}
+  return means | {
     'psnr low': summary['psnr']['low'],
     'psnr high': summary['psnr']['high'],
-    'seconds': float(np.median([row['seconds'] for row in rows])),
+    'seconds': float(np.median([row['seconds'] for row in found])),
   }
 
 
-def main() -> None:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+  parser = front.parser(__spec__.name, __doc__)
+  add = parser.add_argument
+  add('--checkpoint', default=SHIPPED, help='run, or weights in .safetensors')
+  add('--data', default='', help='folder of pairs; empty is the sample set')
+  add('--split', choices=folders.SPLITS, default='test')
+  add('--samplers', type=front.names(SAMPLERS), default='posterior')
+  add('--grids', type=front.names(GRIDS), default='time')
+  add('--steps', type=front.numbers(), default='1,2,5,10', help='calls')
+  add('--metrics', default='psnr,ssim,lpips_alex')
+  add('--limit', type=front.number(0), default=0, help='images; 0 is all')
+  args = front.parse(parser, arguments)
+  args.metrics = flags.metrics(args.metrics)
+  return args
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
   """Prints a table of samplers, grids and steps."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--checkpoint', default=SHIPPED)
-  parser.add_argument('--data', default='', help='folder; empty: sample set')
-  parser.add_argument('--split', default='test')
-  parser.add_argument('--samplers', default='posterior')
-  parser.add_argument('--grids', default='time')
-  parser.add_argument('--steps', default='1,2,5,10')
-  parser.add_argument('--limit', type=int, default=0, help='images; 0 is all')
-  parser.add_argument('--json', help='also write the figures to this file')
-  args = parser.parse_args()
+  args = _parse(arguments)
   allocator.keep_memory()
   if args.data:
     spec = PairsSpec.create(root=str(Path(args.data).resolve()))
@@ -68,19 +82,29 @@ def main() -> None:
     spec = PairsSpec.create(source='sample')
   pairs = open_pairs(spec, args.split)
   enhancer = Enhancer.from_checkpoint(args.checkpoint)
-  rows = []
-  for sampler, grid, steps in itertools.product(
-    args.samplers.split(','),
-    args.grids.split(','),
-    map(int, args.steps.split(',')),
-  ):
-    row = {'sampler': sampler, 'grid': grid, 'steps': steps}
-    chosen = enhancer.with_settings(**row)
-    rows.append(row | _measured(chosen, pairs, args.limit))
-  print(f'{measure.machine()}\n{args.checkpoint}, {len(pairs)} images\n')
-  measure.show(rows, COLUMNS)
-  measure.save(args.json, vars(args), rows)
+  cases = [
+    {'sampler': sampler, 'grid': grid, 'steps': steps}
+    for sampler in args.samplers
+    for grid in args.grids
+    for steps in args.steps
+  ]
+  for case in cases:
+    enhancer.settings.changed({f'eval.{k}': v for k, v in case.items()})
+  if args.dry_run:
+    return rows.preview(cases)
+  found = [
+    rows.attempt(
+      case,
+      lambda case=case: _measured(enhancer.with_settings(**case), pairs, args),
+    )
+    for case in cases
+  ]
+  columns = COLUMNS | {n: METRICS[n].form for n in args.metrics}
+  images = len(evaluator.chosen(len(pairs), args.limit))
+  return rows.report(
+    args, (found, columns), heading=f'{args.checkpoint}, {images} images'
+  )
 
 
 if __name__ == '__main__':
-  main()
+  front.run(main)

@@ -1,27 +1,33 @@
 """Makes the pictures of the model card from photographs it has never seen.
 
 They come with scikit-image, darkened by the physical model of
-`sel_jax/data/degradations.py`: what the model is good at, and where it fails.
+`sel_jax/data/degrade.py`: what the model is good at, and where it fails.
 
   python -m benchmarks.pictures --folder=docs
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 import skimage.data
 
+from benchmarks.lib import front
+from benchmarks.lib import rows
 from sel_jax import allocator
 from sel_jax import files
 from sel_jax.data import degrade
+from sel_jax.errors import InputError
 from sel_jax.evaluation import metrics
 from sel_jax.images import codec
 from sel_jax.inference import Enhancer
 from sel_jax.inference import SHIPPED
 
+# Width and height of a photograph in a picture.
 _SIZE = (450, 300)
+COLUMNS = {'file': 's', 'photograph': 's', 'exposure': 'g', 'psnr': '.2f'}
 # File -> photographs and the share of light that is left; 1 is as it is.
 _PICTURES = {
   'before_after.jpg': [('chelsea', 0.05), ('coffee', 0.03)],
@@ -30,13 +36,18 @@ _PICTURES = {
 }
 
 
-def _case(name: str, exposure: float) -> tuple[np.ndarray, np.ndarray]:
-  """Low and true photograph, float32."""
+def _pair(
+  name: str, exposure: float, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Low and true photograph, float32; of a smaller width, if there is one."""
   clean = codec.to_float(getattr(skimage.data, name)())
+  if width:
+    size = (width, round(width * clean.shape[0] / clean.shape[1]))
+    clean = cv2.resize(clean, size, interpolation=cv2.INTER_AREA)
   if exposure == 1:
     return clean, clean
   model = degrade.LowLight(exposure=(exposure, exposure))
-  low = degrade.darken(np.random.default_rng(0), clean, model)
+  low = degrade.darken(np.random.default_rng(0), clean, model=model)
   return low, clean
 
 
@@ -52,27 +63,62 @@ def _strip(*parts: np.ndarray) -> np.ndarray:
   return np.concatenate(scaled, axis=1)
 
 
-def main() -> None:
+def _write(
+  args: argparse.Namespace, enhancer: Enhancer, file: str
+) -> list[rows.Row]:
+  """Writes a picture, unless a photograph failed; a row per photograph."""
+  strips: list[np.ndarray] = []
+
+  def restore(photograph: str, exposure: float) -> rows.Row:
+    low, clean = _pair(photograph, exposure, args.width)
+    restored = enhancer(low)
+    strips.append(_strip(low, restored, clean))
+    figure = metrics.psnr(
+      restored=codec.to_uint8(restored), clean=codec.to_uint8(clean)
+    )
+    return {'psnr': figure}
+
+  found = [
+    rows.attempt(case, lambda case=case: restore(*list(case.values())[1:]))
+    for case in _cases(file)
+  ]
+  if len(strips) == len(found):
+    path = files.ensure_directory(Path(args.folder)) / file
+    codec.write_image(path, np.concatenate(strips))
+  return found
+
+
+def _cases(file: str) -> list[rows.Row]:
+  return [
+    {'file': file, 'photograph': name, 'exposure': exposure}
+    for name, exposure in _PICTURES[file]
+  ]
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+  parser = front.parser(__spec__.name, __doc__)
+  add = parser.add_argument
+  add('--checkpoint', default=SHIPPED, help='run, or weights in .safetensors')
+  add('--folder', default='docs', help='where the pictures go')
+  add('--pictures', type=front.names(_PICTURES), default=','.join(_PICTURES))
+  width = front.number(0)
+  add('--width', type=width, default=0, help="pixels; 0 is a photograph's own")
+  args = front.parse(parser, arguments)
+  if Path(args.folder).is_file():
+    raise InputError(f'--folder={args.folder}: is a file; give a folder')
+  return args
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
   """Writes the pictures and prints what they measure."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--checkpoint', default=SHIPPED)
-  parser.add_argument('--folder', default='docs')
-  args = parser.parse_args()
+  args = _parse(arguments)
   allocator.keep_memory()
   enhancer = Enhancer.from_checkpoint(args.checkpoint)
-  folder = files.ensure_directory(Path(args.folder))
-  for file, cases in _PICTURES.items():
-    rows = []
-    for name, exposure in cases:
-      low, clean = _case(name, exposure)
-      restored = enhancer(low)
-      rows.append(_strip(low, restored, clean))
-      figure = metrics.psnr(
-        restored=codec.to_uint8(restored), clean=codec.to_uint8(clean)
-      )
-      print(f'{file}: {name} at {exposure}: PSNR {figure:.2f} dB')
-    codec.write_image(folder / file, np.concatenate(rows))
+  if args.dry_run:
+    return rows.preview([case for n in args.pictures for case in _cases(n)])
+  found = [row for n in args.pictures for row in _write(args, enhancer, n)]
+  return rows.report(args, (found, COLUMNS), heading=args.checkpoint)
 
 
 if __name__ == '__main__':
-  main()
+  front.run(main)

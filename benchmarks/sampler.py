@@ -9,30 +9,33 @@ Seconds are of whole restorations with a preset's network at random weights.
 """
 
 import argparse
+from collections.abc import Sequence
 import dataclasses
-import itertools
+from typing import Any
 
 import jax
 import numpy as np
 
 from benchmarks.lib import analytic
+from benchmarks.lib import front
 from benchmarks.lib import measure
+from benchmarks.lib import rows
 from sel_jax import allocator
 from sel_jax import build
 from sel_jax import models
-from sel_jax.configs import lol
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import SAMPLERS
 from sel_jax.inference import Restorer
-from sel_jax.settings import Settings
+from sel_jax.method import Method
+from sel_jax.settings import EvalSpec
 
+# Standard deviations of the data.
+_SPREADS = (0.02, 0.1, 0.2)
 COLUMNS = {
   'sampler': 's',
   'grid': 's',
   'steps': 'd',
-  'error 0.02': '.4f',
-  'error 0.1': '.4f',
-  'error 0.2': '.4f',
+  **{f'error {spread}': '.4f' for spread in _SPREADS},
   'size': 'd',
   'seconds': '.3f',
   'best': '.3f',
@@ -41,14 +44,13 @@ COLUMNS = {
 }
 
 
-def _timed(restore, size: int, steps: int, repeats: int) -> measure.Row:
+def _timed(restore, size: int, steps: int, repeats: int) -> rows.Row:
   """Seconds of one photograph."""
   image = measure.images('photo', size, 1)[0][0]
   run = lambda: np.asarray(restore(image))
   first = measure.once(run)
   time = measure.seconds(run, repeats)
   return {
-    'size': size,
     'seconds': time['median'],
     'best': time['best'],
     'per call': time['median'] / steps,
@@ -56,49 +58,76 @@ def _timed(restore, size: int, steps: int, repeats: int) -> measure.Row:
   }
 
 
-def main() -> None:
-  """Prints a table of samplers, grids and steps."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--preset', default='small', help='of configs/lol.py')
-  parser.add_argument('--samplers', default=','.join(SAMPLERS))
-  parser.add_argument('--grids', default=','.join(GRIDS))
-  parser.add_argument('--steps', default='2,5,10,20,50')
-  parser.add_argument('--sizes', default='', help='to time; empty is none')
-  parser.add_argument('--repeats', type=int, default=5)
-  parser.add_argument('--json', help='also write the figures to this file')
-  args = parser.parse_args()
-  for name, known in (('samplers', SAMPLERS), ('grids', GRIDS)):
-    if unknown := set(getattr(args, name).split(',')) - set(known):
-      parser.error(f'--{name}: {sorted(unknown)} not in {sorted(known)}')
-  allocator.keep_memory()
-  settings = Settings.parse(lol.get_config(args.preset))
-  method = build.build_method(settings)
-  params = models.init_params(method.model, jax.random.key(0))
-  rows = []
-  for sampler, grid, steps in itertools.product(
-    args.samplers.split(','),
-    args.grids.split(','),
-    map(int, args.steps.split(',')),
-  ):
-    times = GRIDS[grid](method.sde, steps)
-    row = {'sampler': sampler, 'grid': grid, 'steps': steps}
-    for spread in (0.02, 0.1, 0.2):
-      data = analytic.GaussianData(spread=spread)
-      error = analytic.error(data, method.sde, sampler, times)
-      row[f'error {spread}'] = error
-    sizes = [int(size) for size in filter(None, args.sizes.split(','))]
-    spec = dataclasses.replace(
-      settings.eval, sampler=sampler, steps=steps, grid=grid
+def _errors(method: Method, sampler: str, grid: str, steps: int) -> rows.Row:
+  """Distance from the truth for each spread of the data."""
+  times = GRIDS[grid](method.sde, steps)
+  return {
+    f'error {spread}': analytic.error(
+      analytic.GaussianData(spread=spread), method.sde, sampler, times
     )
+    for spread in _SPREADS
+  }
+
+
+def _row(
+  method: Method, params: Any, spec: EvalSpec, size: int, repeats: int
+) -> rows.Row:
+  """Error and, for a size, seconds of one sampler."""
+  found = _errors(method, spec.sampler, spec.grid, spec.steps)
+  if size:
     restore = Restorer(method, spec).bind(params)
-    rows += [row | _timed(restore, n, steps, args.repeats) for n in sizes]
-    if not sizes:
-      rows.append(row)
-  print(f'{measure.machine()}\nlol.py:{args.preset or "(paper)"}\n')
-  shown = {key: form for key, form in COLUMNS.items() if key in rows[0]}
-  measure.show(rows, shown)
-  measure.save(args.json, vars(args), rows)
+    found |= _timed(restore, size, spec.steps, repeats)
+  return found
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+  parser = front.parser(__spec__.name, __doc__)
+  add = parser.add_argument
+  add('--preset', default='small', help="of configs/lol.py; '' is the paper's")
+  add('--samplers', type=front.names(SAMPLERS), default=','.join(SAMPLERS))
+  add('--grids', type=front.names(GRIDS), default=','.join(GRIDS))
+  add('--steps', type=front.numbers(), default='2,5,10,20,50', help='calls')
+  add(
+    '--sizes', type=front.numbers(), default='', help='sides to time, or none'
+  )
+  add('--repeats', type=front.number(), default=5, help='calls that are timed')
+  args = front.parse(parser, arguments)
+  for size in args.sizes:
+    measure.check_side('photo', size)
+  return args
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+  """Prints a table of samplers, grids and steps."""
+  args = _parse(arguments)
+  settings = front.settings(args.preset)
+  for steps in args.steps:
+    settings.changed({'eval.steps': steps})
+  cases = [
+    {'sampler': sampler, 'grid': grid, 'steps': steps}
+    | ({'size': size} if size else {})
+    for sampler in args.samplers
+    for grid in args.grids
+    for steps in args.steps
+    for size in args.sizes or [0]
+  ]
+  if args.dry_run:
+    return rows.preview(cases)
+  allocator.keep_memory()
+  method = build.build_method(settings)
+  params = models.init_params(jax.random.key(0), method.model)
+
+  def measured(case: rows.Row) -> rows.Row:
+    chosen = {k: v for k, v in case.items() if k != 'size'}
+    spec = dataclasses.replace(settings.eval, **chosen)
+    return _row(method, params, spec, case.get('size', 0), args.repeats)
+
+  found = [
+    rows.attempt(case, lambda case=case: measured(case)) for case in cases
+  ]
+  heading = f'lol.py:{args.preset or "(paper)"}'
+  return rows.report(args, (found, COLUMNS), heading=heading)
 
 
 if __name__ == '__main__':
-  main()
+  front.run(main)

@@ -2,10 +2,11 @@
 
 Times the compiled step of a preset, network x loss x precision, and, with
 `--baseline=torch`, the same network in PyTorch with L1 alone or with the dense
-entropy loss as well. Each in a process of its own, in turn, three times; shown
-is the round in the middle. FLOP/s count the products and sums of matrix
-products and convolutions, three times the forward pass, and are set against the
-best matrix product found on the device.
+entropy loss as well, of clean images whatever the preset's objective. Each in a
+process of its own, in turn, three times; shown is the round in the middle.
+FLOP/s count the products and sums of matrix products and convolutions, three
+times the forward pass, and are set against the best matrix product found on the
+device.
 
   python -m benchmarks.step --baseline=torch
   python -m benchmarks.step --levels=32 --baseline=torch
@@ -13,26 +14,30 @@ best matrix product found on the device.
 """
 
 import argparse
+from collections.abc import Sequence
 import functools
-import json
-import math
 import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.lib import front
 from benchmarks.lib import measure
+from benchmarks.lib import rows
+from benchmarks.lib.operations import flops
 from sel_jax import allocator
 from sel_jax import build
 from sel_jax import models
-from sel_jax.configs import lol
+from sel_jax.errors import InputError
+from sel_jax.settings import DTYPES
 from sel_jax.settings import Settings
 from sel_jax.training.parallel import Parallel
 from sel_jax.training.state import TrainState
 from sel_jax.training.step import train_step
 from sel_jax.training.step import Update
 
+_CASE = ('framework', 'loss', 'precision')
 COLUMNS = {
   'framework': 's',
   'loss': 's',
@@ -48,42 +53,25 @@ COLUMNS = {
 }
 
 
-def _settings(args: argparse.Namespace) -> Settings:
-  changes = {'model.dtype': args.precision}
+# Losses of a step -> keys of the configuration that ask for them.
+LOSSES = {
+  'l1': {'loss.entropy': 0.0, 'loss.l1': 1.0},
+  'entropy': {},
+}
+
+
+def _settings(
+  args: argparse.Namespace, loss: str = 'entropy', precision: str = 'float32'
+) -> Settings:
+  changes = {'model.dtype': precision} | LOSSES[loss]
   if args.levels:
     changes['entropy.levels'] = args.levels
   if args.batch:
     changes['data.batch_size'] = args.batch
-  if args.loss == 'l1':
-    changes |= {'loss.entropy': 0.0, 'loss.l1': 1.0}
-  return Settings.parse(lol.get_config(args.preset)).changed(changes)
+  return front.settings(args.preset, changes)
 
 
-def flops(jaxpr) -> float:
-  """Floating-point operations of matrix products and convolutions.
-
-  Args:
-    jaxpr: of a function; loops count as often as they run, branches never.
-  """
-  total = 0.0
-  for equation in jaxpr.eqns:
-    name, out = equation.primitive.name, equation.outvars[0].aval
-    shapes = [getattr(v.aval, 'shape', ()) for v in equation.invars]
-    if name == 'dot_general':
-      (contract, _), _ = equation.params['dimension_numbers']
-      total += 2 * out.size * math.prod(shapes[0][d] for d in contract)
-    elif name == 'conv_general_dilated':
-      rhs = equation.params['dimension_numbers'].rhs_spec
-      total += 2 * out.size * math.prod(shapes[1]) / shapes[1][rhs[0]]
-    times = equation.params.get('length', 1) if name == 'scan' else 1
-    for inner in equation.params.values():
-      inner = getattr(inner, 'jaxpr', inner)
-      if hasattr(inner, 'eqns'):
-        total += times * flops(inner)
-  return total
-
-
-def peak_flops(precision: str) -> float:
+def peak_flops(precision: str, repeats: int = 10) -> float:
   """Best FLOP/s of square matrix products on this device."""
   best = 0.0
   sizes = (1024, 2048) if jax.default_backend() == 'cpu' else (4096, 8192)
@@ -91,7 +79,7 @@ def peak_flops(precision: str) -> float:
     a = jnp.ones((size, size), precision)
     product = jax.jit(jnp.dot).lower(a, a).compile()
     run = lambda product=product, a=a: product(a, a).block_until_ready()
-    best = max(best, 2 * size**3 / measure.seconds(run, 10)['best'])
+    best = max(best, 2 * size**3 / measure.seconds(run, repeats)['best'])
   return best
 
 
@@ -102,12 +90,15 @@ def _batch(settings: Settings) -> dict[str, np.ndarray]:
   return {'low': 0.2 * clean, 'clean': clean, 'index': index}
 
 
-def _in_jax(args: argparse.Namespace) -> measure.Row:
-  allocator.keep_memory()  # as training does
-  settings = _settings(args)
+def _compiled(settings: Settings):
+  """The compiled step, its state and batch, and the seconds it took."""
   method = build.build_method(settings)
-  update = Update(build.build_optimizer(settings), clip_norm=1.0)
-  params = models.init_params(method.model, jax.random.key(0))
+  update = Update(
+    build.build_optimizer(settings),
+    clip_norm=settings.optim.clip_norm,
+    decay=settings.optim.ema_decay,
+  )
+  params = models.init_params(jax.random.key(0), method.model)
   host = jax.device_get(TrainState.create(params, update.tx))
   spread = Parallel(
     settings.parallel, batch_size=settings.data.loader.batch_size
@@ -122,149 +113,179 @@ def _in_jax(args: argparse.Namespace) -> measure.Row:
   begin = time.perf_counter()
   compiled = step.lower(state, batch, key).compile()
   spent = time.perf_counter() - begin
+  return lambda state: compiled(state, batch, key), state, spent
+
+
+def forward_flops(settings: Settings) -> float:
+  """Operations of the network on one batch."""
+  model = build.build_method(settings).model
+  crop, size = settings.data.augment.crop, settings.data.loader.batch_size
+  image = jax.ShapeDtypeStruct((size, crop, crop, 3), jnp.float32)
+  t = jax.ShapeDtypeStruct((size,), jnp.int32)
+  variables = jax.eval_shape(model.init, jax.random.key(0), image, image, t)
+  return flops(jax.make_jaxpr(model.apply)(variables, image, image, t).jaxpr)
+
+
+def _in_jax(args: argparse.Namespace, loss: str, precision: str) -> rows.Row:
+  allocator.keep_memory()  # as training does
+  settings = _settings(args, loss, precision)
+  compiled, state, spent = _compiled(settings)
 
   def run():
     nonlocal state
-    state, scalars = compiled(state, batch, key)
+    state, scalars = compiled(state)
     jax.block_until_ready((state, scalars))
 
   timing = measure.seconds(run, args.repeats)
-  x = jax.ShapeDtypeStruct(batch['low'].shape, jnp.float32)
-  t = jax.ShapeDtypeStruct((len(batch['index']),), jnp.int32)
-  forward = jax.make_jaxpr(
-    lambda p, x, t: method.model.apply({'params': p}, x, x, t)
-  )(params, x, t)
-  rate = 3 * flops(forward.jaxpr) / timing['median']
+  peak = peak_flops(precision, min(args.repeats, 10))
+  rate = 3 * forward_flops(settings) / timing['median']
   return {
     'seconds': timing['median'],
     'best': timing['best'],
     'compile': spent,
     'GFLOP/s': rate / 1e9,
-    'of peak': rate / (peak_flops(args.precision) * jax.device_count()),
+    'of peak': rate / (peak * jax.device_count()),
   }
 
 
-def _in_torch(args: argparse.Namespace) -> measure.Row:
+def _in_torch(args: argparse.Namespace, loss: str) -> rows.Row:
   import torch
 
   from benchmarks.lib import torch_baseline
 
-  settings = _settings(args)
-  model = settings.model.network
+  settings = _settings(args, loss)
   torch.manual_seed(0)
-  net = torch_baseline.ConditionalNAFNet(
-    model.width, model.enc, model.middle, model.dec
-  )
-
-  def loss(pred, target):
-    total = (pred - target).abs().mean()
-    if args.loss == 'l1':
-      return total
-    dense = torch_baseline.hellinger_loss(
-      pred, target, levels=settings.entropy.levels
-    )
-    return total + settings.loss.entropy * dense
-
-  step = torch_baseline.TrainingStep(
-    net, build.build_method(settings).sde, loss
-  )
+  step = torch_baseline.TrainingStep.create(settings)
   low, clean = (
     torch.tensor(np.moveaxis(_batch(settings)[k], -1, 1).copy())
     for k in ('low', 'clean')
   )
-  timing = measure.seconds(lambda: step(low, clean), args.repeats)
+  repeats = min(args.repeats, 3) if loss != 'l1' else args.repeats
+  timing = measure.seconds(lambda: step(low, clean), repeats)
   return {'seconds': timing['median'], 'best': timing['best']}
 
 
-def _parse() -> argparse.Namespace:
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--preset', default='small', help='of configs/lol.py')
-  parser.add_argument('--losses', default='l1,entropy')
-  parser.add_argument('--precisions', default='float32', help='or bfloat16')
-  parser.add_argument('--levels', type=int, default=0, help="0: the preset's")
-  parser.add_argument('--batch', type=int, default=0, help="0: the preset's")
-  parser.add_argument('--baseline', default='', help='torch')
-  parser.add_argument('--repeats', type=int, default=15)
-  parser.add_argument('--rounds', type=int, default=3, help='processes each')
-  parser.add_argument('--json', help='also write the figures to this file')
-  for hidden in ('only', 'loss', 'precision'):
-    parser.add_argument(f'--{hidden}', help=argparse.SUPPRESS)
-  args = parser.parse_args()
-  args.loss = args.loss or args.losses.split(',')[0]
-  args.precision = args.precision or args.precisions.split(',')[0]
+def _row(
+  args: argparse.Namespace, framework: str, loss: str, precision: str
+) -> rows.Row:
+  """The figures of one case, in this process."""
+  if framework == 'torch':
+    return _in_torch(args, loss)
+  return _in_jax(args, loss, precision)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+  parser = front.parser(__spec__.name, __doc__)
+  add = parser.add_argument
+  add('--preset', default='small', help="of configs/lol.py; '' is the paper's")
+  add('--losses', type=front.names(LOSSES), default='l1,entropy')
+  precisions = front.names(DTYPES)
+  add('--precisions', type=precisions, default='float32', help='or bfloat16')
+  add('--levels', type=front.number(0), default=0, help="0: the preset's")
+  add('--batch', type=front.number(0), default=0, help="0: the preset's")
+  add('--baseline', choices=('', 'torch'), default='', help='what to beat')
+  add('--repeats', type=front.number(), default=15, help='steps that are timed')
+  add('--rounds', type=front.number(), default=3, help='processes of each row')
+  args = front.parse(parser, arguments)
+  _check(args)
   return args
 
 
-def _child(args, framework: str, loss: str, precision: str) -> measure.Row:
-  options = {k: getattr(args, k) for k in ('preset', 'levels', 'batch')}
-  slow = framework == 'torch' and loss != 'l1'
-  options |= {'only': framework, 'loss': loss, 'precision': precision}
-  options |= {'repeats': min(args.repeats, 3) if slow else args.repeats}
-  flags = [f'--{key}={value}' for key, value in options.items()]
-  return {
-    'framework': framework,
-    'loss': loss,
-    'precision': precision,
-    **measure.in_child('benchmarks.step', flags),
+def _check(args: argparse.Namespace) -> None:
+  """What flags and preset ask of one another."""
+  if not args.losses or not args.precisions:
+    raise InputError('--losses and --precisions: give at least one of each')
+  settings = _settings(args)
+  Parallel(settings.parallel, batch_size=settings.data.loader.batch_size)
+  measure.check_side('photo', settings.data.augment.crop)
+  if args.baseline != 'torch':
+    return
+  front.require_torch()
+  if unknown := _beyond_torch(settings):
+    raise InputError(
+      f'--baseline=torch: the baseline has no {unknown}, which '
+      f'lol.py:{args.preset} asks for; take --preset=small'
+    )
+
+
+def _beyond_torch(settings: Settings) -> str:
+  """What the settings ask for and the baseline lacks, if anything."""
+  model, entropy = settings.model, settings.entropy
+  lacks = {
+    f'network {model.name}': model.name != 'nafnet',
+    'network on squares of pixels': getattr(model.network, 'patch', 1) != 1,
+    "network's gamma": getattr(model.network, 'gamma', 1) != 1,
+    f'divergence {entropy.distance}': entropy.distance != 'hellinger',
+    f'kernel {entropy.kernel}': entropy.kernel != 'logistic',
+    f'bandwidth {entropy.bandwidth}': isinstance(entropy.bandwidth, str),
+    'loss besides l1': bool(dict(settings.loss.weights).keys() - {'l1'}),
   }
+  return next((name for name, lacking in lacks.items() if lacking), '')
 
 
-def _rounds(args, cases) -> list[measure.Row]:
-  """Every case in turn, `--rounds` times; of each the round in the middle."""
+def _rounds(args: argparse.Namespace, cases: Sequence[rows.Row]):
+  """Every case in turn, `--rounds` times; of each the round in the middle.
+
+  A case that failed in any round is a row that failed.
+  """
   found = [
-    [_child(args, *case) for case in cases] for _ in range(max(args.rounds, 1))
+    [rows.in_child(args, case) for case in cases] for _ in range(args.rounds)
   ]
-  rows = []
+  middle = []
   for runs in zip(*found, strict=True):
-    ordered = sorted(runs, key=lambda row: row.get('seconds', math.inf))
-    times = [row['seconds'] for row in ordered if 'seconds' in row]
-    spread = {'least': times[0], 'most': times[-1]} if times else {}
-    rows.append(ordered[len(times) // 2] | spread)
-  return rows
+    failed = [row for row in runs if 'error' in row]
+    ordered = failed or sorted(runs, key=lambda row: row['seconds'])
+    row = ordered[len(ordered) // 2]
+    if not failed:
+      times = [run['seconds'] for run in ordered]
+      row = row | {'least': times[0], 'most': times[-1]}
+    middle.append(row)
+  return middle
 
 
-def _compare(rows: list[measure.Row]) -> None:
+def _compare(found: Sequence[rows.Row]) -> None:
   """Adds each row's ratio to PyTorch and the share of its loss."""
-  found = {
+  seconds = {
     (r['framework'], r['loss'], r['precision']): r['seconds']
-    for r in rows
+    for r in found
     if 'seconds' in r
   }
-  for row in rows:
-    key = (row['framework'], row['loss'], row['precision'])
-    plain = found.get((key[0], 'l1', key[2]))
-    if key[1] != 'l1' and plain and key in found:
-      row['share of loss'] = 1 - plain / found[key]
-    torch = found.get(('torch', key[1], 'float32'))
-    if torch and key in found:
-      row['times'] = torch / found[key]
+  for row in found:
+    framework, loss, precision = (row[k] for k in _CASE)
+    own = seconds.get((framework, loss, precision))
+    plain = seconds.get((framework, 'l1', precision))
+    torch = seconds.get(('torch', loss, 'float32'))
+    if own and plain and loss != 'l1':
+      row['share of loss'] = 1 - plain / own
+    if own and torch:
+      row['times'] = torch / own
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
   """Prints a table of frameworks, losses and precisions."""
-  args = _parse()
-  if args.only:
-    row = _in_torch(args) if args.only == 'torch' else _in_jax(args)
-    print(json.dumps(row))
-    return
+  args = _parse(arguments)
+  if args.case:
+    return rows.answer(_row(args, **args.case))
   frameworks = [*filter(None, [args.baseline]), 'jax']
   cases = [
-    (framework, loss, precision)
-    for loss in args.losses.split(',')
+    dict(zip(_CASE, (framework, loss, precision), strict=True))
+    for loss in args.losses
     for framework in frameworks
-    for precision in args.precisions.split(',')
+    for precision in args.precisions
     if framework == 'jax' or precision == 'float32'
   ]
-  rows = _rounds(args, cases)
-  _compare(rows)
-  config = _config(args)
-  crop = config.data.crop
-  print(f'{measure.machine()}\nlol.py:{args.preset or "(paper)"}', end=', ')
-  print(f'{config.data.batch_size} x {crop} x {crop}', end=', ')
-  print(f'{config.entropy.levels} levels\n')
-  measure.show(rows, COLUMNS)
-  measure.save(args.json, vars(args), rows)
+  if args.dry_run:
+    return rows.preview(cases)
+  found = _rounds(args, cases)
+  _compare(found)
+  settings = _settings(args)
+  crop, batch = settings.data.augment.crop, settings.data.loader.batch_size
+  heading = (
+    f'lol.py:{args.preset or "(paper)"}, {batch} x {crop} x {crop}, '
+    f'{settings.entropy.levels} levels'
+  )
+  return rows.report(args, (found, COLUMNS), heading=heading)
 
 
 if __name__ == '__main__':
-  main()
+  front.run(main)

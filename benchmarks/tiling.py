@@ -11,8 +11,10 @@ seconds and memory of larger photographs, each in a process of its own.
 """
 
 import argparse
+from collections.abc import Callable
+from collections.abc import Sequence
 import dataclasses
-import json
+import functools
 from pathlib import Path
 import time
 
@@ -20,17 +22,22 @@ import cv2
 import numpy as np
 import skimage.data
 
+from benchmarks.lib import front
 from benchmarks.lib import measure
+from benchmarks.lib import rows
 from sel_jax import allocator
 from sel_jax import files
+from sel_jax.errors import InputError
 from sel_jax.images import codec
 from sel_jax.inference import Enhancer
 from sel_jax.inference import Restorer
 from sel_jax.inference import tiling
 
+# How tiles become a photograph.
+_EVERY_STEP, _AT_END = 'blended at every step', 'blended at the end'
+_PASTED = 'pasted'
 SEAMS = {
   'tiles': 's',
-  'tile': 'd',
   'overlap': 'd',
   'pool': 'd',
   'difference': '.2f',
@@ -63,10 +70,12 @@ def photograph(width: int, height: int) -> np.ndarray:
   return np.clip(dark, 0, 1, out=dark)
 
 
-def jumps(difference: np.ndarray, rows: set[int], columns: set[int]):
+def jumps(
+  difference: np.ndarray, across: set[int], along: set[int]
+) -> tuple[float, float]:
   """Mean change across lines where tiles begin or end, and elsewhere."""
   at_tiles, others = [], []
-  for axis, lines in ((0, rows), (1, columns)):
+  for axis, lines in ((0, across), (1, along)):
     steps = np.abs(np.diff(difference, axis=axis)).mean(axis=(1 - axis, 2))
     marked = np.zeros(len(steps), bool)
     marked[[n - 1 for n in lines if 0 < n <= len(steps)]] = True
@@ -75,10 +84,15 @@ def jumps(difference: np.ndarray, rows: set[int], columns: set[int]):
   return tuple(float(np.concatenate(x).mean()) for x in (at_tiles, others))
 
 
-def apart(restore, image, tile: int, overlap: int):
-  """Tiles restored each by itself, then blended; no overlap is a paste."""
+def apart(
+  restore: Callable[[np.ndarray], np.ndarray],
+  image: np.ndarray,
+  plan: tiling.Tiling,
+  *,
+  blend: bool,
+) -> np.ndarray:
+  """Tiles restored each by itself, then blended, or pasted."""
   height, width, _ = image.shape
-  plan = tiling.Tiling.create(height, width, tile, overlap)
   total = np.zeros((*plan.size, 3), np.float32)
   padded = np.pad(
     image,
@@ -87,142 +101,206 @@ def apart(restore, image, tile: int, overlap: int):
   )
   for group in plan.groups(1):
     window = plan.window(*group[0])
-    if overlap:
+    if blend:
       total[window] += plan.weight(*group[0]) * restore(padded[window])
     else:
       total[window] = restore(padded[window])
-  return total[:height, :width], plan
+  return total[:height, :width]
 
 
-def seams(enhancer: Enhancer, image, tile: int, folder: Path | None):
-  """Rows of the first table."""
+class Seams:
+  """One photograph, whole and in tiles.
 
-  def restore(**settings):
-    spec = dataclasses.replace(enhancer.spec, **settings)
-    return Restorer(enhancer.method, spec).bind(enhancer.params)
+  Attributes:
+    pictures: name -> every result so far.
+  """
 
-  height, width, _ = image.shape
-  rows, pictures = [], {'low': image}
+  def __init__(self, enhancer: Enhancer, image: np.ndarray, tile: int):
+    """Restores nothing yet.
 
-  def add(name, found, whole, plan, overlap, pool=0):
+    Args:
+      enhancer: the model.
+      image: [H, W, 3] float32 in [0, 1].
+      tile: side of a tile, a multiple of what the network asks for.
+    """
+    self._enhancer, self._image, self._tile = enhancer, image, tile
+    self._multiple = tiling.side_multiple(enhancer.method.model)
+    self.pictures = {'low': image}
+
+  def _restore(self, **settings: int) -> Callable[[np.ndarray], np.ndarray]:
+    spec = dataclasses.replace(self._enhancer.spec, **settings)
+    return Restorer(self._enhancer.method, spec).bind(self._enhancer.params)
+
+  @functools.cached_property
+  def _single(self) -> Callable[[np.ndarray], np.ndarray]:
+    """Restores what it is given whole."""
+    return self._restore(tile=0)
+
+  def _whole(self, pool: int) -> np.ndarray:
+    """The photograph restored whole, once for each window of attention."""
+    name = f'whole {pool}'
+    if name not in self.pictures:
+      restore = self._restore(tile=0, pool=pool) if pool else self._single
+      self.pictures[name] = restore(self._image)
+    return self.pictures[name]
+
+  def row(self, tiles: str, overlap: int, pool: int) -> rows.Row:
+    """How the photograph in tiles differs from the whole one."""
+    height, width, _ = self._image.shape
+    plan = tiling.Tiling.create(
+      height, width, self._tile, overlap, multiple=self._multiple
+    )
+    if tiles == _EVERY_STEP:
+      sides = {'tile': self._tile, 'overlap': overlap}
+      found = self._restore(**sides, pool=pool)(self._image)
+    else:
+      found = apart(self._single, self._image, plan, blend=tiles != _PASTED)
+    self.pictures[f'{tiles} {overlap} {pool}'] = found
+    difference = 255 * (found - self._whole(pool))
     lines = [
       {int(n) for s in starts for n in (s, s + side)}
-      for starts, side in zip((plan.rows, plan.columns), plan.tile)
+      for starts, side in zip((plan.rows, plan.columns), plan.tile, strict=True)
     ]
-    difference = 255 * (found - whole)
     jump, elsewhere = jumps(difference, *lines)
-    rows.append(
-      {
-        'tiles': name,
-        'tile': tile,
-        'overlap': overlap,
-        'pool': pool,
-        'difference': float(np.abs(difference).mean()),
-        'largest': float(np.abs(difference).max()),
-        'jump': jump,
-        'elsewhere': elsewhere,
-      }
-    )
-    pictures[f'{name} {overlap} {pool}'] = found
+    return {
+      'difference': float(np.abs(difference).mean()),
+      'largest': float(np.abs(difference).max()),
+      'jump': jump,
+      'elsewhere': elsewhere,
+    }
 
-  whole = pictures['whole'] = restore(tile=0)(image)
-  single = restore(tile=0)
-  for overlap in (tile // 8, tile // 4):
-    plan = tiling.Tiling.create(height, width, tile, overlap)
-    found = restore(tile=tile, overlap=overlap)(image)
-    add('blended at every step', found, whole, plan, overlap)
-  found, plan = apart(single, image, tile, tile // 4)
-  add('blended at the end', found, whole, plan, tile // 4)
-  found, plan = apart(single, image, tile, 0)
-  add('pasted', found, whole, plan, 0)
-  for pool in (tile // 4, tile // 2):
-    overlap = tile // 4
-    plan = tiling.Tiling.create(height, width, tile, overlap)
-    local = restore(tile=0, pool=pool)(image)
-    found = restore(tile=tile, overlap=overlap, pool=pool)(image)
-    add('blended at every step', found, local, plan, overlap, pool)
-  if folder:
-    files.ensure_directory(folder)
-    for name, picture in pictures.items():
+  def write(self, folder: str | Path) -> None:
+    """Writes every result as a picture."""
+    folder = files.ensure_directory(folder)
+    for name, picture in self.pictures.items():
       codec.write_image(folder / f'{name}.png', picture)
-  return rows
 
 
-def one_size(args) -> measure.Row:
+def one_size(args: argparse.Namespace, size: str) -> rows.Row:
   """A row of the second table, in this process."""
-  width, height = map(int, args.child.split('x'))
+  allocator.keep_memory()
+  width, height = front.sides(size)[0]
   image = photograph(width, height)
-  enhancer = Enhancer.from_checkpoint(
-    args.checkpoint, steps=args.steps, tile=args.tile, overlap=args.overlap
-  )
+  enhancer = _enhancer(args)
   enhancer(image[:64, :64])  # starts the devices
-  result = {}
-
-  def run():
-    start = time.perf_counter()
-    result['image'] = enhancer(image)
-    result['seconds'] = time.perf_counter() - start
-
-  run()
+  begin = time.perf_counter()
+  restored = enhancer(image)
+  seconds = time.perf_counter() - begin
   if args.folder:
-    files.ensure_directory(args.folder)
-    path = Path(args.folder) / f'{args.child}.jpg'
-    codec.write_image(path, result['image'])
-  spec = enhancer.spec
-  large = bool(spec.tile) and max(width, height) > spec.tile
-  plan = tiling.Tiling.create(height, width, spec.tile or 32, spec.overlap)
+    path = files.ensure_directory(args.folder) / f'{size}.jpg'
+    codec.write_image(path, restored)
   return {
-    'size': args.child,
     'megapixels': width * height / 1e6,
-    'tiles': len(plan) if large else 1,
-    'seconds': result['seconds'],
-    'per megapixel': result['seconds'] / (width * height / 1e6),
+    'tiles': _tiles(enhancer, height, width),
+    'seconds': seconds,
+    'per megapixel': seconds / (width * height / 1e6),
     'peak MB': measure.peak_megabytes(),
   }
 
 
-def main() -> None:
+def _enhancer(args: argparse.Namespace) -> Enhancer:
+  names = ('steps', 'tile', 'overlap', 'anchor')
+  given = {name: getattr(args, name) for name in names}
+  return Enhancer.from_checkpoint(args.checkpoint, **given)
+
+
+def _tiles(enhancer: Enhancer, height: int, width: int) -> int:
+  """How many tiles a photograph is restored in."""
+  spec = enhancer.spec
+  multiple = tiling.side_multiple(enhancer.method.model)
+  tile = tiling.round_up(spec.tile, multiple)
+  if not tile or max(height, width) <= tile:
+    return 1
+  return len(
+    tiling.Tiling.create(height, width, tile, spec.overlap, multiple=multiple)
+  )
+
+
+def _seam_cases(args: argparse.Namespace) -> list[rows.Row]:
+  """Cases of the first table."""
+  last = args.seam_overlaps[-1]
+  kinds = [(_EVERY_STEP, overlap, 0) for overlap in args.seam_overlaps]
+  kinds += [(_AT_END, last, 0), (_PASTED, 0, 0)]
+  kinds += [(_EVERY_STEP, last, pool) for pool in args.seam_pools]
+  return [
+    dict(zip(('tiles', 'overlap', 'pool'), kind, strict=True)) for kind in kinds
+  ]
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+  parser = front.parser(__spec__.name, __doc__)
+  add, numbers = parser.add_argument, front.numbers()
+  add('--checkpoint', default='runs/sample', help='or weights, or shipped')
+  add('--sizes', type=front.sides, default='1000x750,2000x1500', help='or none')
+  seam = {'type': front.sides, 'default': '512x640'}
+  add('--seam-size', **seam, help='of the first table; empty is none')
+  add('--seam-tile', type=front.number(), default=256, help='side, pixels')
+  add('--seam-overlaps', type=numbers, default='32,64', help='pixels')
+  pools = 'windows of the attention, pixels; empty is none'
+  add('--seam-pools', type=numbers, default='64,128', help=pools)
+  add('--steps', type=front.number(), help="default: the run's own")
+  add('--tile', type=front.number(0), help="default: the run's own")
+  add('--overlap', type=front.number(0), help="default: the run's own")
+  anchor = "give tiles the tones of the thumbnail; default: the run's own"
+  parser.switch('--anchor', default=None, help=anchor)
+  add('--folder', help='also write the pictures there')
+  return front.parse(parser, arguments)
+
+
+def _check(args: argparse.Namespace, enhancer: Enhancer) -> None:
+  """What the first table asks of flags and model."""
+  multiple = tiling.side_multiple(enhancer.method.model)
+  if args.seam_tile % multiple:
+    raise InputError(
+      f'--seam-tile={args.seam_tile}: give a multiple of {multiple}'
+    )
+  if not args.seam_overlaps or max(args.seam_overlaps) > args.seam_tile // 2:
+    raise InputError(
+      f'--seam-overlaps: give pixels, up to half of --seam-tile='
+      f'{args.seam_tile}'
+    )
+  if len(args.seam_size) > 1 or max(args.seam_size[0]) <= args.seam_tile:
+    raise InputError('--seam-size: give one, with a side above --seam-tile')
+  for pool in args.seam_pools:
+    enhancer.settings.changed({'eval.pool': pool})
+
+
+def _first_table(
+  args: argparse.Namespace, enhancer: Enhancer
+) -> list[rows.Row]:
+  seams = Seams(enhancer, photograph(*args.seam_size[0]), args.seam_tile)
+  found = [
+    rows.attempt(case, lambda case=case: seams.row(**case))
+    for case in _seam_cases(args)
+  ]
+  if args.folder:
+    seams.write(args.folder)
+  return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
   """Prints both tables."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--checkpoint', default='runs/sample')
-  parser.add_argument('--sizes', default='1000x750,2000x1500')
-  parser.add_argument('--seam_size', default='512x640', help='empty is none')
-  parser.add_argument('--seam_tile', type=int, default=256)
-  parser.add_argument('--steps', type=int, help="default: the run's own")
-  parser.add_argument('--tile', type=int)
-  parser.add_argument('--overlap', type=int)
-  parser.add_argument('--folder', help='also write the pictures there')
-  parser.add_argument('--json', help='also write the figures to this file')
-  parser.add_argument('--child', help=argparse.SUPPRESS)
-  args = parser.parse_args()
-  allocator.keep_memory()
-  if args.child:
-    print(json.dumps(one_size(args)))
-    return
-  rows = []
-  print(f'{measure.machine()}\n')
+  args = _parse(arguments)
+  if args.case:
+    return rows.answer(one_size(args, **args.case))
+  enhancer = _enhancer(args)
   if args.seam_size:
-    width, height = map(int, args.seam_size.split('x'))
-    enhancer = Enhancer.from_checkpoint(args.checkpoint, steps=args.steps)
-    folder = Path(args.folder) if args.folder else None
-    image = photograph(width, height)
-    found = seams(enhancer, image, args.seam_tile, folder)
-    measure.show(found, SEAMS)
-    print()
-    rows += found
-  given = ('checkpoint', 'steps', 'tile', 'overlap', 'folder')
-  flags = [
-    f'--{name}={getattr(args, name)}'
-    for name in given
-    if getattr(args, name) is not None
-  ]
-  sizes = [
-    measure.in_child('benchmarks.tiling', [f'--child={size}', *flags])
-    for size in filter(None, args.sizes.split(','))
-  ]
-  measure.show(sizes, SIZES)
-  measure.save(args.json, vars(args), rows + sizes)
+    _check(args, enhancer)
+  sizes = [{'size': f'{width}x{height}'} for width, height in args.sizes]
+  if args.dry_run:
+    seams = _seam_cases(args) if args.seam_size else []
+    return rows.preview([*seams, *sizes])
+  allocator.keep_memory()
+  tables = []
+  if args.seam_size:
+    tables.append((_first_table(args, enhancer), SEAMS))
+  if sizes:
+    tables.append(([rows.in_child(args, case) for case in sizes], SIZES))
+  heading = f'{args.checkpoint}, {enhancer.spec.steps} steps'
+  if args.seam_size:
+    heading += f'; first table: tiles of {args.seam_tile} pixels'
+  return rows.report(args, *tables, heading=heading)
 
 
 if __name__ == '__main__':
-  main()
+  front.run(main)

@@ -1,16 +1,11 @@
-"""Shared by the benchmarks: clocks, memory, inputs, tables.
+"""Shared by the benchmarks: clocks, memory, inputs.
 
-Contract: every figure that is compared is taken in a process of its own, one
-after another, so that neither memory nor threads of one reach the next.
+Contract: what is timed waits for its own result; memory is what Linux counts.
 """
 
 from collections.abc import Callable
-from collections.abc import Sequence
-import json
 from pathlib import Path
 import platform
-import subprocess
-import sys
 import time
 from typing import Any
 
@@ -18,7 +13,10 @@ import jax
 import numpy as np
 import skimage.data
 
-Row = dict[str, Any]
+from sel_jax.errors import InputError
+
+# Side of the photograph that `images` cuts from.
+PHOTO_SIDE = 512
 
 
 def seconds(function: Callable[[], Any], repeats: int) -> dict[str, float]:
@@ -78,14 +76,13 @@ def peak_extra_megabytes(function: Callable[[], Any]) -> float:
   return max(_status('VmHWM') - before, 0.0)
 
 
-def in_child(module: str, arguments: Sequence[str]) -> Row:
-  """Runs a benchmark module in a new process; its last line is the row."""
-  command = [sys.executable, '-m', module, *arguments]
-  done = subprocess.run(command, capture_output=True, text=True, check=False)
-  if done.returncode:
-    lines = done.stderr.strip().splitlines() or ['no message']
-    return {'error': lines[-1]}
-  return json.loads(done.stdout.splitlines()[-1])
+def check_side(kind: str, side: int) -> None:
+  """Raises InputError unless `images` has images of this side."""
+  if kind == 'photo' and side > PHOTO_SIDE:
+    raise InputError(
+      f'side {side}: the photograph has {PHOTO_SIDE} pixels a side; give a '
+      'smaller size'
+    )
 
 
 def images(kind: str, size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
@@ -96,15 +93,17 @@ def images(kind: str, size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
       deviation 0.05; or 'noise', two draws of uniform noise.
     size: side.
     batch: number of pairs.
+
+  Raises:
+    InputError: if the photograph is smaller.
   """
+  check_side(kind, size)
   rng = np.random.default_rng(0)
   shape = (batch, size, size, 3)
   if kind == 'noise':
     return tuple(rng.uniform(size=shape).astype(np.float32) for _ in range(2))
   photo = skimage.data.astronaut() / 255
   room = np.array(photo.shape[:2]) - size
-  if min(room) < 0:
-    raise ValueError(f'--size={size}: the photograph has 512 pixels a side')
   corners = [(0, min(100, room[1]))]
   corners += [tuple(rng.integers(room + 1)) for _ in range(batch - 1)]
   crops = [photo[y : y + size, x : x + size] for y, x in corners]
@@ -123,29 +122,3 @@ def machine() -> dict[str, Any]:
     'python': platform.python_version(),
     'jax': jax.__version__,
   }
-
-
-def show(rows: Sequence[Row], columns: dict[str, str]) -> None:
-  """Prints rows as a Markdown table.
-
-  Args:
-    rows: of figures; a missing one is left blank.
-    columns: key -> format, such as '.3f'.
-  """
-  print('| ' + ' | '.join(columns) + ' |')
-  print('|' + ' --- |' * len(columns))
-  for row in rows:
-    cells = [
-      format(row[key], spec) if key in row else ''
-      for key, spec in columns.items()
-    ]
-    print('| ' + ' | '.join(cells) + ' |')
-    if 'error' in row:
-      print(f'  failed: {row["error"]}')
-
-
-def save(path: str | None, arguments: dict, rows: Sequence[Row]) -> None:
-  """Writes figures with what they were taken on, if there is a path."""
-  if path:
-    content = {'machine': machine(), 'arguments': arguments, 'rows': list(rows)}
-    Path(path).write_text(json.dumps(content, indent=2) + '\n')

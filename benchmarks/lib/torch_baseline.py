@@ -11,6 +11,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sel_jax import build
+from sel_jax.settings import Settings
+
 Tensor = torch.Tensor
 
 _TINY = 1e-30
@@ -219,8 +222,17 @@ class TrainingStep:
   gradient, AdamW, moving average of the parameters.
   """
 
-  def __init__(self, net: nn.Module, sde, loss, lr: float = 1e-4):
-    self.net, self.loss = net, loss
+  def __init__(self, net: nn.Module, sde, loss, *, lr: float, clip_norm: float):
+    """Takes the pieces.
+
+    Args:
+      net: (x_t, mu, t) -> x_0_hat - mu.
+      sde: the diffusion, see `sel_jax.diffusion.IRSDE`.
+      loss: (pred, target) -> a scalar.
+      lr: learning rate.
+      clip_norm: largest global norm of the gradient; 0 is off.
+    """
+    self.net, self.loss, self.clip_norm = net, loss, clip_norm or math.inf
     self.a = torch.tensor(np.asarray(sde.decay))
     self.s = torch.tensor(np.asarray(sde.marginal_std))
     self.parameters = list(net.parameters())
@@ -229,16 +241,57 @@ class TrainingStep:
       self.parameters, lr=lr, betas=(0.9, 0.99), weight_decay=0.0
     )
 
+  @classmethod
+  def create(cls, settings: Settings) -> 'TrainingStep':
+    """The step that the settings describe; it always compares clean images."""
+    model, spec = settings.model.network, settings.entropy
+    net = ConditionalNAFNet(model.width, model.enc, model.middle, model.dec)
+    l1 = dict(settings.loss.weights).get('l1', 0.0)
+
+    def loss(pred: Tensor, target: Tensor) -> Tensor:
+      total = l1 * (pred - target).abs().mean()
+      if settings.loss.entropy:
+        # Estimates beyond [0, 1] are cut off, as by the release's definition.
+        total = total + settings.loss.entropy * hellinger_loss(
+          pred.clamp(0, 1),
+          target,
+          levels=spec.levels,
+          bandwidth=spec.bandwidth,
+          windows=spec.windows,
+        )
+      return total
+
+    sde = build.build_method(settings).sde
+    optim = settings.optim
+    return cls(net, sde, loss, lr=optim.lr, clip_norm=optim.clip_norm)
+
   def __call__(self, low: Tensor, clean: Tensor) -> float:
-    """One update on [B, 3, H, W] images; the loss."""
+    """One update on [B, 3, H, W] images at drawn times; the loss."""
     t = torch.randint(1, len(self.a), (len(low),))
+    return self.update(low, clean, t, torch.randn_like(low))[0]
+
+  def update(
+    self, low: Tensor, clean: Tensor, t: Tensor, noise: Tensor
+  ) -> tuple[float, float]:
+    """One update.
+
+    Args:
+      low: [B, 3, H, W] in [0, 1].
+      clean: the same shape.
+      t: [B] times, 1..T.
+      noise: standard normal, shape of `low`.
+
+    Returns:
+      The loss, and the gradient's norm before it is clipped.
+    """
     a, s = self.a[t][:, None, None, None], self.s[t][:, None, None, None]
-    x = low + a * (clean - low) + s * torch.randn_like(low)
-    loss = self.loss(self.net(x, low, t.float()), clean)
+    x = low + a * (clean - low) + s * noise
+    # The output is the clean image less the low one, as `predicts` has it.
+    loss = self.loss(low + self.net(x, low, t.float()), clean)
     self.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(self.parameters, 1.0)
+    norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
     self.optimizer.step()
     with torch.no_grad():
       torch._foreach_lerp_(self.average, self.parameters, 0.005)
-    return float(loss.detach())
+    return float(loss.detach()), float(norm)
