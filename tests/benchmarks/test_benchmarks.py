@@ -1,68 +1,289 @@
+"""Every benchmark starts, says what it would do, and tells what failed."""
+
+import argparse
+import importlib
 import json
-from pathlib import Path
+import os
 import subprocess
 import sys
 
+from helpers.commands import ENVIRONMENT
+from helpers.commands import refused
+from helpers.commands import ROOT
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
-from benchmarks import step
-from benchmarks.lib import measure
-from sel_jax import entropy
+from benchmarks import cost
+from benchmarks.lib import analytic
+from benchmarks.lib import front
+from benchmarks.lib import rows
+from benchmarks.lib.operations import flops
 from sel_jax import models
-from sel_jax.configs import lol
-from sel_jax.interop import torch_weights
+from sel_jax.inference import Enhancer
+from sel_jax.interop import portable
 
-ROOT = Path(__file__).parents[2]
+# Benchmark -> the smallest flags, and what tells its rows apart, in order.
+# {folder} is empty, {pairs} a data set, {model} a tiny network's weights.
+SMALLEST = {
+  'cost': (
+    '--preset=tiny --batches=1,2 --remat=no --share=0.2',
+    [{'remat': 'no', 'batch': 1}, {'remat': 'no', 'batch': 2}]
+    + [{'device': name} for name in cost.DEVICES],
+  ),
+  'data': (
+    '--root={pairs} --crop=16 --batch=4 --steps=10 --busy=0.01 --threads=1 '
+    '--workers=',
+    [{'cache': name, 'threads': 1} for name in ('memory', 'disk', 'none')],
+  ),
+  'endurance': ('--steps=4', [{'step': n} for n in (1, 2, 3, 4)]),
+  'entropy': (
+    '--sizes=8 --levels=4 --repeats=1 --baseline=dense --forms=tiles',
+    [{'form': form, 'size': 8} for form in ('dense', 'tiles')],
+  ),
+  'faults': ('--kills=1 --steps=60 --early=0 --pause=0', [{'kill': 1}]),
+  'few_steps': (
+    '--checkpoint={model} --steps=1,2 --limit=1 --metrics=psnr,ssim',
+    [{'sampler': 'posterior', 'grid': 'time', 'steps': n} for n in (1, 2)],
+  ),
+  'pictures': (
+    '--checkpoint={model} --folder={folder} --width=48 --pictures=not_dark.jpg',
+    [{'photograph': name} for name in ('rocket', 'astronaut')],
+  ),
+  'sampler': (
+    '--preset=tiny --samplers=ddim --grids=time --steps=1,2 --sizes=32 '
+    '--repeats=1',
+    [{'sampler': 'ddim', 'steps': n, 'size': 32} for n in (1, 2)],
+  ),
+  'step': (
+    '--preset=tiny --repeats=1 --rounds=1 --losses=entropy',
+    [{'framework': 'jax', 'loss': 'entropy', 'precision': 'float32'}],
+  ),
+  'tiling': (
+    '--checkpoint={model} --steps=1 --sizes=64x40 --seam-size=64x96 '
+    '--seam-tile=32 --seam-overlaps=8 --seam-pools=16',
+    [
+      {'tiles': 'blended at every step', 'pool': 0},
+      {'tiles': 'blended at the end'},
+      {'tiles': 'pasted'},
+      {'tiles': 'blended at every step', 'pool': 16},
+      {'size': '64x40', 'tiles': 1},
+    ],
+  ),
+}  # fmt: skip
 
 
-def _run(name, *flags):
+# What `front.run` changes of JAX.
+_CHANGED = ('jax_enable_compilation_cache', 'jax_traceback_filtering')
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+  """Weights of a tiny network that was never trained."""
+  settings = front.settings('tiny')
+  network = Enhancer.create(settings).method.model
+  path = tmp_path_factory.mktemp('model') / 'tiny.safetensors'
+  facts = {'config': settings.to_dict(), 'step': 0}
+  portable.save(path, models.init_params(jax.random.key(0), network), facts)
+  return path
+
+
+@pytest.fixture
+def start(monkeypatch, capsys):
+  """A benchmark in this process: its exit status and what it printed."""
+
+  def call(name, *flags):
+    main = importlib.import_module(f'benchmarks.{name}').main
+    capsys.readouterr()
+    changed = {name: getattr(jax.config, name) for name in _CHANGED}
+    with pytest.raises(SystemExit) as left:
+      front.run(lambda: main(flags))
+    for name, value in changed.items():
+      jax.config.update(name, value)
+    printed = capsys.readouterr()
+    code = left.value.code
+    return subprocess.CompletedProcess(flags, code, printed.out, printed.err)
+
+  monkeypatch.chdir(ROOT)
+  return call
+
+
+@pytest.fixture
+def smallest(model, pairs, tmp_path):
+  """Of a benchmark: its smallest flags, and the rows they give."""
+
+  def flags(name):
+    text, expected = SMALLEST[name]
+    text = text.format(model=model, pairs=pairs, folder=tmp_path)
+    return text.split(), expected
+
+  return flags
+
+
+def _matches(row, expected):
+  return {key: row.get(key) for key in expected} == expected
+
+
+def test_every_benchmark_is_started_by_a_test():
+  found = {path.stem for path in (ROOT / 'benchmarks').glob('*.py')}
+  assert found - {'__init__'} == set(SMALLEST)
+
+
+@pytest.mark.fence
+@pytest.mark.parametrize('name', SMALLEST)
+def test_benchmark_runs(name, smallest, tmp_path):
+  path = tmp_path / 'figures.json'
+  flags, expected = smallest(name)
   done = subprocess.run(
-    [sys.executable, '-m', f'benchmarks.{name}', *flags],
+    [sys.executable, '-m', f'benchmarks.{name}', *flags, f'--json={path}'],
     capture_output=True,
     text=True,
     cwd=ROOT,
+    env=ENVIRONMENT,
   )
   assert done.returncode == 0, done.stderr
-  return done.stdout
+  found = json.loads(path.read_text())['rows']
+  assert len(found) == len(expected), found
+  for row, known in zip(found, expected, strict=True):
+    assert _matches(row, known), (row, known)
+    assert len(row) > len(known)  # it has figures
+    assert 'error' not in row
+  assert 'failed' not in done.stdout
+  lines = [x for x in done.stdout.splitlines() if x.startswith('|')]
+  tables = sum(line.startswith('| ---') for line in lines)
+  # A line per row, and for each table its head and the line below.
+  assert tables and len(lines) == len(expected) + 2 * tables
+
+
+@pytest.mark.parametrize('name', SMALLEST)
+def test_dry_run_tells_the_rows_and_writes_nothing(
+  name, smallest, tmp_path, start, monkeypatch
+):
+  flags, expected = smallest(name)
+  started = []
+  for call in ('run', 'Popen'):
+    monkeypatch.setattr(subprocess, call, lambda *a, **_: started.append(a))
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  compiled = []
+
+  def on_event(event, *_, **__):
+    if event.endswith('backend_compile_duration'):
+      compiled.append(event)
+
+  jax.monitoring.register_event_duration_secs_listener(on_event)
+  try:
+    done = start(name, *flags, '--dry-run', '--json=figures.json')
+  finally:
+    jax.monitoring.unregister_event_duration_listener(on_event)
+  assert done.returncode == 0, done.stderr
+  lines = done.stdout.splitlines()
+  assert len(lines) == len(expected)
+  for line, known in zip(lines, expected, strict=True):
+    told = [f'{k}={v}' for k, v in known.items() if f'{k}=' in line]
+    assert told and all(part in line for part in told), (line, known)
+  assert not list(tmp_path.iterdir()) and not started
+  # A model that is loaded brings its sampler's coefficients, small programs.
+  assert not compiled or '{model}' in SMALLEST[name][0]
 
 
 @pytest.mark.parametrize(
-  'sizes', ['8', pytest.param('8,12,16', marks=pytest.mark.slow)]
+  'name, flags, parts',
+  [
+    ('entropy', '--kernel=round', ['--kernel', 'round', 'logistic']),
+    ('entropy', '--forms=tile', ['--forms', 'tile', 'tiles']),
+    ('entropy', '--distance=far', ['--distance', 'far', 'hellinger']),
+    ('entropy', '--levels=1', ['levels=1', 'at least 2']),
+    ('entropy', '--sizes=600', ['600', '512']),
+    ('entropy', '--sizes=8,x', ['--sizes', 'x', 'no number']),
+    ('entropy', '--size=8', ['--size ', '--sizes']),
+    ('entropy', '--json=/no/such/x.json', ['/no/such', 'no folder']),
+    ('step', '--preset=huge', ['--preset=huge', 'small']),
+    ('step', '--losses=l3', ['--losses', 'l3', 'l1']),
+    ('step', '--precisions=int8', ['--precisions', 'int8', 'bfloat16']),
+    ('step', '--preset=light --baseline=torch', ['--baseline=torch']),
+    ('cost', '--batches=3,1', ['--batches', 'smaller']),
+    ('cost', '--preset=huge', ['--preset=huge', 'small']),
+    ('data', '--root={pairs} --crop=4096', ['--crop=4096', 'pixels']),
+    ('data', '--root=/no/such', ['/no/such']),
+    ('data', '--steps=1', ['--steps', 'at least 2']),
+    ('faults', '--signal=HUP', ['--signal', 'HUP', 'KILL']),
+    ('sampler', '--samplers=euler', ['--samplers', 'euler']),
+    ('sampler', '--preset=tiny --steps=99', ['steps=99', '10']),
+    ('few_steps', '--checkpoint=/no/such', ['/no/such']),
+    ('few_steps', '--metrics=beauty', ['--metrics', 'beauty']),
+    ('pictures', '--pictures=cat.jpg', ['--pictures', 'cat.jpg']),
+    ('tiling', '--sizes=64', ['--sizes', '64', 'WIDTHxHEIGHT']),
+    ('tiling', '--checkpoint=shipped --seam-tile=40', ['40', 'multiple of 32']),
+  ],
 )
-def test_entropy_prints_a_table_and_writes_figures(tmp_path, sizes):
-  path, count = tmp_path / 'figures.json', len(sizes.split(','))
-  flags = (f'--sizes={sizes}', '--levels=4', '--repeats=1', f'--json={path}')
-  table = _run('entropy', *flags, '--baseline=dense')
-  rows = json.loads(path.read_text())['rows']
-  assert [row['form'] for row in rows] == ['dense', 'tiles'] * count
-  for dense, tiles in zip(rows[::2], rows[1::2], strict=True):
-    assert tiles['value'] == pytest.approx(dense['value'], rel=1e-4)
-    assert tiles['times'] == pytest.approx(dense['both'] / tiles['both'])
-  assert table.count('| tiles |') == count
-  assert ('pixels^' in table) == (count > 2)
+def test_wrong_value_is_one_line(name, flags, parts, start, pairs):
+  done = start(name, *flags.format(pairs=pairs).split())
+  refused(done, *parts)
+  assert not done.stdout
 
 
-def test_data_prints_a_table(tmp_path):
+def test_help_is_the_docstring(start):
+  doc = importlib.import_module('benchmarks.entropy').__doc__
+  assert doc.strip() in start('entropy', '--help').stdout
+
+
+def test_a_row_that_fails_is_told_and_the_rest_is_taken(
+  start, tmp_path, monkeypatch
+):
+  true = analytic.error
+
+  def broken(data, sde, sampler, times):
+    if sampler == 'ode':
+      raise ArithmeticError('no\nsuch error')
+    return true(data, sde, sampler, times)
+
+  monkeypatch.setattr(analytic, 'error', broken)
   path = tmp_path / 'figures.json'
-  flags = (
-    '--batch=4',
-    '--steps=10',
-    '--busy=0.01',
-    '--threads=1',
-    '--workers=',
+  flags = ('--preset=tiny', '--grids=time', '--steps=2', f'--json={path}')
+  done = start('sampler', *flags, '--samplers=ode,ddim')
+  assert done.returncode == 1
+  case = 'sampler=ode, grid=time, steps=2'
+  assert f'failed: {case}: ArithmeticError: such error' in done.stdout
+  assert 'ArithmeticError' in done.stderr  # the traceback
+  failed, sound = json.loads(path.read_text())['rows']
+  assert (
+    failed['error'] == 'ArithmeticError: such error'
+    and 'error 0.1' not in failed
   )
-  _run('data', *flags, f'--json={path}')
-  rows = json.loads(path.read_text())['rows']
-  assert [row['cache'] for row in rows] == ['memory', 'disk', 'none']
-  assert all(row['crops/s'] > 0 for row in rows)
+  assert sound['sampler'] == 'ddim' and sound['error 0.1'] > 0
+  assert done.stdout.count('| ddim |') == done.stdout.count('| ode |') == 1
 
 
-def test_a_failed_row_says_why():
-  row = measure.in_child('benchmarks.entropy', ['--only=tiles', '--levels=1'])
-  assert 'must be at least 2' in row['error']
+def test_a_process_that_fails_is_a_row_that_failed(
+  start, tmp_path, monkeypatch
+):
+  path, python = tmp_path / 'figures.json', tmp_path / 'python'
+  python.write_text(
+    '#!/bin/sh\necho "Traceback" >&2\necho "MemoryError: no room" >&2\nexit 3\n'
+  )
+  python.chmod(0o755)
+  monkeypatch.setattr(sys, 'executable', os.fspath(python))
+  done = start('entropy', '--sizes=8', '--forms=rows', f'--json={path}')
+  assert done.returncode == 1
+  assert 'failed: form=rows, size=8: MemoryError: no room' in done.stdout
+  [row] = json.loads(path.read_text())['rows']
+  assert row == {'form': 'rows', 'size': 8, 'error': 'MemoryError: no room'}
+
+
+def test_a_failed_plan_fails_the_run(start, monkeypatch):
+  monkeypatch.setattr(cost, 'train_step', lambda *_, **__: 1 / 0)
+  done = start('cost', '--preset=tiny', '--batches=1,2', '--remat=no')
+  assert done.returncode == 1
+  assert done.stdout.count('ZeroDivisionError') == 2
+  assert 'device |' not in done.stdout
+
+
+def test_a_table_without_rows_is_a_failure(capsys):
+  args = argparse.Namespace(json=None)
+  assert rows.report(args, ([], {'size': 'd'})) == 1
+  assert rows.report(args, ([{'size': 3}], {'size': 'd'})) == 0
+  assert '| 3 |' in capsys.readouterr().out
 
 
 def test_operations_are_counted_through_loops():
@@ -75,49 +296,12 @@ def test_operations_are_counted_through_loops():
 
     return jax.lax.scan(body, x, length=7)[0]
 
-  found = step.flops(jax.make_jaxpr(products)(jnp.ones((4, 5))).jaxpr)
+  found = flops(jax.make_jaxpr(products)(jnp.ones((4, 5))).jaxpr)
   assert found == 7 * 2 * (3 * 5 * 4 + 3 * 5 * 5)
   image, kernel = jnp.ones((2, 6, 8, 3)), jnp.ones((3, 3, 3, 10))
   dimensions = ('NHWC', 'HWIO', 'NHWC')
   conv = lambda x: jax.lax.conv_general_dilated(
     x, kernel, (1, 1), 'SAME', dimension_numbers=dimensions
   )
-  found = step.flops(jax.make_jaxpr(conv)(image).jaxpr)
+  found = flops(jax.make_jaxpr(conv)(image).jaxpr)
   assert found == 2 * (2 * 6 * 8 * 10) * (3 * 3 * 3)
-
-
-def test_the_baseline_is_the_same_network_and_loss():
-  torch = pytest.importorskip('torch', reason='PyTorch is not installed')
-  from benchmarks.lib import torch_baseline
-
-  config = lol.get_config('small').model
-  sizes = (config.width, config.enc, config.middle, config.dec)
-  torch.manual_seed(0)
-  net = torch_baseline.ConditionalNAFNet(*sizes)
-  with torch.no_grad():  # the gains start at zero
-    for parameter in net.parameters():
-      parameter.add_(0.1 * torch.randn_like(parameter))
-  weights = {k: v.numpy() for k, v in net.state_dict().items()}
-  x, mu = measure.images('photo', 32, 2)
-  t = np.array([3, 70])
-  ours = models.ConditionalNAFNet(*sizes).apply(
-    {'params': torch_weights.nafnet_params(weights)}, x, mu, t
-  )
-  theirs = [torch.tensor(np.moveaxis(a, -1, 1).copy()) for a in (x, mu)]
-  with torch.no_grad():
-    output = net(*theirs, torch.tensor(t, dtype=torch.float32)).numpy()
-    loss = torch_baseline.hellinger_loss(*theirs, levels=8)
-  np.testing.assert_allclose(ours, np.moveaxis(output, 1, -1), atol=1e-3)
-  spec = entropy.EntropySpec.reference('hellinger', 8)
-  value = entropy.spatial_entropy_loss(
-    jnp.asarray(x), jnp.asarray(mu), spec=spec
-  )
-  assert float(value.mean()) == pytest.approx(float(loss), rel=1e-5)
-
-
-def test_few_steps_prints_a_table(tmp_path):
-  path = tmp_path / 'figures.json'
-  _run('few_steps', '--steps=1,2', '--limit=1', f'--json={path}')
-  rows = json.loads(path.read_text())['rows']
-  assert [row['steps'] for row in rows] == [1, 2]
-  assert all(row['psnr low'] <= row['psnr'] for row in rows)
