@@ -5,10 +5,13 @@ alike and gives JAX's back. Shapes are checked while the tests run, see
 `tests/helpers/checker.py`; a user's program pays nothing.
 """
 
+from typing import Any
+
 import jax
 from jaxtyping import Float
 from jaxtyping import Int
 from jaxtyping import Key
+from jaxtyping import Num
 from jaxtyping import UInt8
 import numpy as np
 
@@ -22,7 +25,11 @@ Floats = Float[AnyArray, '...']
 Same = Float[AnyArray, '*S']
 # t of each image, or one of all.
 Times = Int[AnyArray, '...'] | np.integer | int
+# The same where it need not be whole, as networks take it.
+AnyTimes = Num[AnyArray, '...'] | np.number | float
 RandomKey = Key[Array, '']
+# Length of an axis: an int, or a symbol in an export of free sizes.
+Length = Any
 
 # Photographs on the host, in [0, 1] and as a file holds them.
 Rgb = Float[np.ndarray, 'H W 3']

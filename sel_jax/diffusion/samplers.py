@@ -20,6 +20,7 @@ from sel_jax.arrays import AnyArray
 from sel_jax.arrays import Array
 from sel_jax.arrays import Floats
 from sel_jax.arrays import Images
+from sel_jax.arrays import Length
 from sel_jax.arrays import RandomKey
 from sel_jax.arrays import Same
 from sel_jax.arrays import Times
@@ -191,7 +192,7 @@ def coefficients_of(
 
 
 def row_noise(
-  key: RandomKey, rows: Int[AnyArray, ' R'], width: int, channels: int
+  key: RandomKey, rows: Int[AnyArray, ' R'], width: Length, channels: int
 ) -> Float[Array, 'R W C']:
   """Standard normal rows of an image; row i depends on (key, i) alone.
 
@@ -211,7 +212,7 @@ def draw_key(key: RandomKey, n: Times, example: Times) -> RandomKey:
 
 
 def per_example_noise(
-  key: RandomKey, shape: tuple[int, ...]
+  key: RandomKey, shape: tuple[Length, ...]
 ) -> Callable[[Times], Float[Array, 'B H W C']]:
   """The draw n -> standard normal [B, H, W, C], one stream per example.
 

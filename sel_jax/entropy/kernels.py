@@ -120,7 +120,7 @@ def bin_mass(
   bandwidth: Float[AnyArray, '...'] | float,
   kernel: str = 'logistic',
   mass: str = 'exact',
-  ends: tuple[Floats, Floats] | None = None,
+  ends: tuple[Floats | float, Floats | float] | None = None,
 ) -> Float[Array, '...']:
   """Mass that a kernel centred at `u` puts into the bin `index`.
 

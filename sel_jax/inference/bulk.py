@@ -13,6 +13,8 @@ import dataclasses
 import glob
 import os
 from pathlib import Path
+from typing import Protocol
+from typing import runtime_checkable
 
 import cv2
 import numpy as np
@@ -22,10 +24,24 @@ from sel_jax.data import folders
 from sel_jax.errors import InputError
 from sel_jax.images import codec
 from sel_jax.images import metadata
-from sel_jax.inference.enhancer import Enhancer
 
 # Longest side of each half of a preview.
 _PREVIEW = 1024
+
+
+@runtime_checkable
+class Brightens(Protocol):
+  """What brightens a photograph, such as an `Enhancer`."""
+
+  def __call__(
+    self,
+    image: np.ndarray,
+    *,
+    strength: float,
+    on_progress: Callable[[float], None] | None,
+  ) -> np.ndarray:
+    """[H, W, 3] float32 in [0, 1], to the same; tells shares of the work."""
+    ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,7 +168,7 @@ def _write_preview(path: Path, low: np.ndarray, result: np.ndarray) -> None:
 
 
 def enhance_files(
-  enhancer: Enhancer,
+  enhancer: Brightens,
   jobs: Iterable[Job],
   *,
   strength: float = 1.0,

@@ -16,9 +16,10 @@ from jaxtyping import Num
 import numpy as np
 
 from sel_jax.arrays import AnyArray
+from sel_jax.arrays import AnyTimes
 from sel_jax.arrays import Array
 from sel_jax.arrays import Images
-from sel_jax.arrays import Times
+from sel_jax.arrays import Length
 
 Dtype = Any
 
@@ -252,7 +253,7 @@ class Dense(nn.Module):
     return y + bias.astype(self.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
 
 
-def time_batch(t: Times, batch: int) -> Num[Array, ' batch']:
+def time_batch(t: AnyTimes, batch: Length) -> Num[Array, ' batch']:
   """Times as [B], from a scalar or [B]."""
   t = jnp.asarray(t)
   return jnp.broadcast_to(t.reshape(-1), (batch,))

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from sel_jax.arrays import AnyArray
+from sel_jax.arrays import AnyTimes
 from sel_jax.arrays import Images
-from sel_jax.arrays import Times
 from sel_jax.fields import key
 from sel_jax.models import layers
 
@@ -215,7 +215,7 @@ class ConditionalNAFNet(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Images, mu: Images, t: Times
+    self, x: Images, mu: Images, t: AnyTimes
   ) -> Float[AnyArray, 'B H W C']:
     """(x_t, mu, t) -> e_hat, float32 [B, H, W, C]."""
     batch, height, width, channels = x.shape

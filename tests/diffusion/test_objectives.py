@@ -49,6 +49,6 @@ def test_predictions_are_one_model_in_other_coordinates(name):
   np.testing.assert_allclose(found, noise, atol=2e-4)
 
 
-def test_unknown_objective_is_refused():
+def test_unknown_objective_is_refused(unchecked):
   with pytest.raises(ValueError, match="unknown objective 'magic'"):
     objective_pair('magic', *[None] * 7)

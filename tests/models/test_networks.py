@@ -196,11 +196,11 @@ def test_unshuffling_is_pytorchs_and_shuffling_undoes_it():
 
 def test_gamma_spreads_dark_tones_and_black_has_a_slope():
   mus = jnp.asarray([0.0, 0.01, 0.0198, 0.02, 0.0202])
+  params = init_params(jax.random.key(0), ConditionalNAFNet(4, (1,), 1, (1,)))
 
   def responses(gamma, mus):
     """Of flat images of these intensities, [5, 4, 4, 3]."""
     model = ConditionalNAFNet(4, (1,), 1, (1,), gamma=gamma)
-    params = init_params(jax.random.key(0), model)
     x = jnp.broadcast_to(mus[:, None, None, None], (5, 4, 4, 3))
     return model.apply({'params': params}, x, x, 5)
 
