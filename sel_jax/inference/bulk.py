@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from sel_jax import files
+from sel_jax.arrays import Rgb
 from sel_jax.data import folders
 from sel_jax.errors import InputError
 from sel_jax.images import codec
@@ -35,11 +36,11 @@ class Brightens(Protocol):
 
   def __call__(
     self,
-    image: np.ndarray,
+    image: Rgb,
     *,
     strength: float,
     on_progress: Callable[[float], None] | None,
-  ) -> np.ndarray:
+  ) -> Rgb:
     """[H, W, 3] float32 in [0, 1], to the same; tells shares of the work."""
     ...
 
