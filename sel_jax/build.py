@@ -52,7 +52,7 @@ def training_data(
   """Batches of the training split.
 
   Args:
-    settings: of the run.
+    settings: the run's settings.
     process: which of how many processes share a batch.
 
   Raises:

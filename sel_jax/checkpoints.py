@@ -46,7 +46,7 @@ def wait_for_all(name: str, seconds: int) -> None:
   """Waits until every process came to the barrier `name`, a new one each time.
 
   Raises:
-    Exception: of the coordination service, naming who is missing.
+    Exception: the coordination service's, naming who is missing.
   """
   ocp.multihost.get_barrier_sync_fn()(key=name, timeout_ms=1000 * seconds)
 
@@ -67,7 +67,7 @@ class Checkpoints:
     """Opens, or makes, the folder.
 
     Args:
-      workdir: of the run.
+      workdir: the run's folder.
       keep: newest checkpoints to keep.
       read_only: touch nothing; otherwise what a killed writer left is removed.
 

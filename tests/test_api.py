@@ -2,7 +2,9 @@
 
 import importlib
 import inspect
+from pathlib import Path
 import pkgutil
+import re
 import subprocess
 import sys
 import typing
@@ -12,6 +14,8 @@ import numpy as np
 import pytest
 
 import sel_jax
+
+ROOT = Path(__file__).parents[1]
 
 PACKAGES = [
   'ablation', 'data', 'diffusion', 'entropy', 'evaluation', 'images',
@@ -164,6 +168,18 @@ def test_every_module_states_its_contract():
     other = hasattr(module, 'main') or 'configs' in info.name  # tell of use
     if not info.ispkg and not other:
       assert 'Contract:' in module.__doc__, info.name
+
+
+def test_args_say_what_a_thing_is():
+  """Not whose it is: 'params: of the network' leaves the reader to guess."""
+  riddles = [
+    f'{path.name}:{number}: {line.strip()}'
+    for top in ('sel_jax', 'benchmarks')
+    for path in sorted((ROOT / top).rglob('*.py'))
+    for number, line in enumerate(path.read_text().splitlines(), 1)
+    if re.match(r'\s+\*{0,2}\w+: (of|as of|as in) ', line)
+  ]
+  assert not riddles, '\n'.join(riddles)
 
 
 def test_nothing_that_is_imported_is_tensorflow():

@@ -52,7 +52,7 @@ def in_child(args: argparse.Namespace, case: Row) -> Row:
   """A case that is measured in a process of its own, see `answer`.
 
   Args:
-    args: of `front.parse`; the process gets the same flags.
+    args: what `front.parse` gives; the process gets the same flags.
     case: what to measure.
 
   Returns:
@@ -93,7 +93,7 @@ def report(
   """Prints tables, writes --json, and says what failed.
 
   Args:
-    args: of `front.parse`.
+    args: what `front.parse` gives.
     *tables: rows and columns of each; a missing figure is left blank.
     heading: above the tables, what was measured.
     note: below them, what follows from the figures.

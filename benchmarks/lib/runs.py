@@ -61,7 +61,7 @@ class Launch:
 
   Attributes:
     data: folder of pairs.
-    workdir: of the run.
+    workdir: the run's folder.
     settings: keys of the configuration.
     devices: simulated in each process.
     processes: that train together.

@@ -50,7 +50,7 @@ def plot(results: Sequence[dict], name: str) -> str:
 
   Args:
     results: from `trials.run`.
-    name: of the metric.
+    name: the metric's name.
   """
   rows = trials.summarize(results, name)
   seeds = {

@@ -34,7 +34,7 @@ class Trial:
 
   Attributes:
     variant: its name.
-    seed: of everything that is drawn.
+    seed: decides everything that is drawn.
     settings: all of them, the seed included.
   """
 
@@ -77,7 +77,7 @@ def every_trial(
   Args:
     base: nested sections that variants change, as of a configuration.
     variants: name -> {'section.key': value}; the first is the baseline.
-    seeds: of the runs.
+    seeds: one per run.
 
   Raises:
     InputError: for a key or value that does not fit, or names that clash.
@@ -155,7 +155,7 @@ def earlier(
 
   Args:
     todo: from `every_trial`.
-    workdir: as of `run`.
+    workdir: the folder that `run` gets.
 
   Returns:
     (variant, seed) -> its result.
@@ -188,7 +188,7 @@ def run(
     todo: from `every_trial`.
     workdir: a folder for each trial, and `results.json`.
     split: to measure on.
-    names: of `evaluation.METRICS`.
+    names: rows of `evaluation.METRICS`.
 
   Yields:
     Each trial's result, those of earlier starts first; ends early where a

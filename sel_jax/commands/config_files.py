@@ -128,7 +128,7 @@ def override(
   """Sets keys of a configuration, in place.
 
   Args:
-    config: of `load`.
+    config: what `load` gives.
     changes: 'section.key' -> value as text.
 
   Raises:

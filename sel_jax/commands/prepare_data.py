@@ -34,7 +34,7 @@ def _rehearse(manual_dir: str, name: str, data_dir: str | None) -> None:
 
   Args:
     manual_dir: folder that was unpacked.
-    name: of the data set.
+    name: the data set's name.
     data_dir: where records would go; None if pairs would only be looked at.
   """
   if data_dir is None:

@@ -173,7 +173,7 @@ def keep(pairs: Pairs, spec: CacheSpec) -> PairSource:
   """Decodes photographs once and keeps them.
 
   Args:
-    pairs: of `open_pairs`; those of a disk's cache are told apart by their
+    pairs: what `open_pairs` gives; a disk's cache tells them apart by their
       `marks`.
     spec: where to.
 

@@ -79,7 +79,7 @@ class TrainingData:
 
     Args:
       pairs: decoded or quickly decoded, see `cache.keep`.
-      seed: of the order and of every crop.
+      seed: decides the order and every crop.
       augment: what is drawn for each pair.
       loader: size of a batch, threads and worker processes.
       process: which of how many share a batch: this one gets examples

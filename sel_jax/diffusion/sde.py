@@ -167,7 +167,7 @@ class IRSDE:
     Args:
       t: where the step begins.
       s: where it ends.
-      share: of the score's pull: 1 in the reverse SDE, 1/2 in the
+      share: part of the score's pull: 1 in the reverse SDE, 1/2 in the
         probability-flow ODE.
     """
     span = self.elapsed(t, s)

@@ -1,6 +1,6 @@
 """Rules for the kernel bandwidth.
 
-Contract: a rule maps samples to one bandwidth an image, in the samples' own
+Contract: a rule maps samples to one bandwidth per image, in the samples' own
 unit, positive even where the samples are constant.
 """
 

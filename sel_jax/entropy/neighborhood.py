@@ -55,7 +55,7 @@ def window_scales(
     shape: [H, W].
     windows: odd sizes.
     border: 'valid' counts the pixels that exist, 'zero' all of the window.
-    dtype: of the result.
+    dtype: the result's type.
 
   Returns:
     [windows, H, W].
@@ -116,7 +116,7 @@ def positive_weights(
 
   Args:
     key: typed PRNG key.
-    dtype: of the result.
+    dtype: the result's type.
 
   Returns:
     [3, 3], non-negative, the centre 0, sum 1.

@@ -43,8 +43,8 @@ class EntropySpec(DensitySpec):
     """The published release's definition, number for number.
 
     Args:
-      distance: as in the class.
-      levels: as in the class.
+      distance: the divergence, a row of `DIVERGENCES`.
+      levels: L, bins along each axis.
       **changes: any other field, to mend one defect at a time.
 
     Returns:

@@ -61,7 +61,7 @@ def measure(
   Args:
     restored: [H, W, 3] uint8.
     clean: the same shape.
-    names: of `metrics.METRICS`.
+    names: rows of `metrics.METRICS`.
 
   Returns:
     name -> value; GT-mean rows end in '_gt_mean'.
@@ -96,8 +96,8 @@ def evaluate(
 
   Args:
     restorer: restores `restorer.at_once` photographs at a time.
-    pairs: of `open_pairs`.
-    names: of `metrics.METRICS`.
+    pairs: what `open_pairs` gives.
+    names: rows of `metrics.METRICS`.
     limit: how many, evenly spread over the split; 0 is all.
     share: which of how many processes share the work: this one takes
       photographs share[0], share[0] + share[1], ...
@@ -137,10 +137,10 @@ def evaluate_outputs(
   A file belongs to the pair of the same stem, whatever its format.
 
   Args:
-    folder: of images, named as the pairs.
-    pairs: of `open_pairs`.
-    names: of `metrics.METRICS`.
-    on_image: as of `evaluate`.
+    folder: images, named as the pairs.
+    pairs: what `open_pairs` gives.
+    names: rows of `metrics.METRICS`.
+    on_image: called after each photograph, as in `evaluate`.
 
   Returns:
     A row per image: 'name' and the metrics.

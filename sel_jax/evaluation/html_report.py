@@ -256,7 +256,7 @@ def write_html(
   """Writes the report, whole or not at all.
 
   Args:
-    path: of the file.
+    path: where the file goes.
     entries: what was measured; 'psnr' is among the figures.
     shots: entry's name -> image's name -> its pictures.
 

@@ -179,8 +179,8 @@ class Metric:
 
   Attributes:
     function: (*, restored, clean) -> value.
-    title: of its column.
-    form: of its numbers.
+    title: its column's heading.
+    form: how its numbers are formatted.
     higher: whether more is better.
     available: None, or a check that raises an InputError with the remedy.
   """

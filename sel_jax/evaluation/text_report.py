@@ -26,9 +26,9 @@ class Entry:
   """One method, measured on a split.
 
   Attributes:
-    name: of the method or checkpoint.
+    name: the method or checkpoint.
     protocol: how it was measured: data, split, sampler, steps, seed...
-    rows: one an image: 'name', metrics, 'seconds'.
+    rows: one per image: 'name', metrics, 'seconds'.
     overall: figures of the outputs as a set, such as 'FID'.
   """
 
@@ -77,8 +77,8 @@ def bootstrap(
 
   Args:
     values: [N] finite figures.
-    share: of the resampled means within the interval.
-    seed: of the resampling.
+    share: part of the resampled means that the interval holds.
+    seed: the resampling's seed.
 
   Returns:
     Lower and upper end; NaN for no values.
@@ -210,7 +210,7 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def write_csv(path: str | Path, entries: Sequence[Entry]) -> None:
-  """Writes a line an image and entry, whole or not at all.
+  """Writes a line per image and entry, whole or not at all.
 
   Raises:
     InputError: if the file cannot be written.

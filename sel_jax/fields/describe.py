@@ -127,7 +127,7 @@ class Described:
   """A key as the table of keys, the flags and the defaults show it.
 
   Attributes:
-    name: of the key.
+    name: the key's name.
     hint: its type.
     default: its value if nothing is said.
     key: its meaning, range and choices.

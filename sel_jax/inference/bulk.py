@@ -182,7 +182,7 @@ def enhance_files(
   Args:
     enhancer: the model.
     jobs: from `collect`.
-    strength: see `Enhancer`.
+    strength: 0 changes nothing, 1 is the whole result; see `Enhancer`.
     preview: also write a low | result strip beside each result.
     overwrite: replace results that are there.
     on_progress: called with (job, share of it just done).
@@ -215,7 +215,7 @@ def check_files(
   """What `enhance_files` would make of jobs: reads all, writes nothing.
 
   Args:
-    jobs: of `collect`.
+    jobs: what `collect` gives.
     overwrite: redo results that are there.
 
   Yields:

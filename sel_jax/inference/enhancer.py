@@ -130,7 +130,7 @@ class Enhancer:
     """A model from its settings and parameters; compiles nothing yet.
 
     Args:
-      settings: of the run that it was trained in.
+      settings: those of the run that trained it.
       params: the averaged parameters; None if `with_params` brings them.
       step: updates it was trained for; 0 if that is not known.
     """

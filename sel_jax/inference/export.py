@@ -84,9 +84,9 @@ def stablehlo(
 
   Args:
     enhancer: the model with the sampler's settings in force.
-    path: of the new file.
+    path: where the new file goes.
     size: height and width; left out, both and the batch are free.
-    platforms: of `PLATFORMS`.
+    platforms: rows of `PLATFORMS`.
 
   Returns:
     The greatest difference from the model itself on an example.
@@ -156,7 +156,7 @@ def onnx(
 
   Args:
     enhancer: the model.
-    path: of the new file.
+    path: where the new file goes.
     size: height and width, multiples of `tiling.side_multiple`.
 
   Returns:
@@ -211,9 +211,9 @@ def check(enhancer: Enhancer, path: str | os.PathLike, **options: Any) -> None:
   """Refuses what `export` would refuse before it starts.
 
   Args:
-    enhancer: as of `export`.
-    path: as of `export`.
-    **options: as of `export`.
+    enhancer: the model.
+    path: where the new file would go.
+    **options: those that `export` would get.
 
   Raises:
     InputError: for an unknown ending, and as the formats say.

@@ -81,7 +81,7 @@ class Restorer:
   """Restores photographs with a method and its sampler's settings.
 
   Attributes:
-    at_once: photographs that it restores together at best: one a device.
+    at_once: photographs that it restores together at best: one per device.
   """
 
   def __init__(
@@ -135,7 +135,7 @@ class Restorer:
     """Restores one photograph; the same seed for every photograph.
 
     Args:
-      params: of the network.
+      params: the network's parameters.
       image: [H, W, 3] low light, float32 in [0, 1].
       on_progress: called with the share of the work just done.
 
@@ -153,7 +153,7 @@ class Restorer:
     """Restores photographs, as if one by one, on all devices.
 
     Args:
-      params: of the network.
+      params: the network's parameters.
       images: each [H, W, 3] low light, float32 in [0, 1]; sizes may differ.
 
     Returns:

@@ -56,10 +56,10 @@ def tile_starts(
   """Where tiles begin along one side, evenly spread, overlapping enough.
 
   Args:
-    length: of the side, a multiple of `multiple`, at least `tile`.
+    length: the side's length, a multiple of `multiple`, at least `tile`.
     tile: side of a tile, a multiple of `multiple`.
     overlap: least overlap of neighbours, below `tile`.
-    multiple: see `side_multiple`.
+    multiple: sides are multiples of it; see `side_multiple`.
 
   Returns:
     Multiples of `multiple` from 0 to length - tile.
@@ -78,7 +78,7 @@ def tile_weights(
   Each is a squared sine over its tile, never zero, divided by the sum.
 
   Args:
-    length: of the side.
+    length: the side's length.
     tile: side of a tile.
     starts: from `tile_starts`.
 
@@ -220,8 +220,8 @@ class TiledSampler:
     """Restores one photograph.
 
     Args:
-      params: of the network.
-      key: of the sampler's noise.
+      params: the network's parameters.
+      key: draws the sampler's noise.
       image: [H, W, 3] low light, float32 in [0, 1].
       on_tile: called with the share of the work just done.
 

@@ -104,7 +104,7 @@ def write_state(path: str | os.PathLike, state: Mapping) -> None:
   """Writes tensors as `torch.save` does, whole or not at all.
 
   Args:
-    path: of the new file.
+    path: where the new file goes.
     state: PyTorch name -> array.
 
   Raises:

@@ -205,7 +205,7 @@ def nafnet_state(params: Mapping) -> dict[str, np.ndarray]:
   """The release's tensors from parameters: the inverse of `nafnet_params`.
 
   Args:
-    params: of `ConditionalNAFNet`.
+    params: parameters of `ConditionalNAFNet`.
 
   Returns:
     PyTorch name -> array.
@@ -264,7 +264,7 @@ def unet_state(params: Mapping) -> dict[str, np.ndarray]:
   """The release's tensors from parameters: the inverse of `unet_params`.
 
   Args:
-    params: of `ConditionalUNet`.
+    params: parameters of `ConditionalUNet`.
 
   Returns:
     PyTorch name -> array.

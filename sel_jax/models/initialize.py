@@ -1,7 +1,7 @@
 """Fast drawing of a network's first parameters.
 
 Contract: the distributions of `model.init`, from shapes alone: tracing instead
-of compiling the network saves many seconds a start.
+of compiling the network saves many seconds per start.
 """
 
 import math
@@ -39,7 +39,7 @@ def init_params(
   Args:
     key: typed PRNG key; the same key gives the same parameters everywhere.
     model: the network.
-    channels: of the images.
+    channels: how many the images have.
 
   Returns:
     Float32 parameters as NumPy arrays.

@@ -114,7 +114,7 @@ def unrolled_params(params: Mapping[str, Any]) -> dict[str, Any]:
   """Parameters for `scan=False`: each stage's stack as `block_0`, `block_1`...
 
   Args:
-    params: of `ConditionalNAFNet`.
+    params: parameters of `ConditionalNAFNet`.
 
   Returns:
     The same numbers in the other tree.

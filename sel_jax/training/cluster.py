@@ -67,9 +67,9 @@ def is_told(
   """Whether `connect` is told where the other processes are.
 
   Args:
-    coordinator: as of `connect`.
-    processes: as of `connect`.
-    process: as of `connect`.
+    coordinator: HOST:PORT where process 0 listens.
+    processes: how many train together.
+    process: which of them this one is, from 0.
 
   Raises:
     InputError: if the three are not given together.

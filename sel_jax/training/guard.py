@@ -42,9 +42,10 @@ class Guard:
     """Has seen nothing yet.
 
     Args:
-      settings: of the run.
-      stop: of this process. Alone, it is obeyed at once; several processes
-        hear of it by the scalar `STOP`, so that all stop after one update.
+      settings: the run's settings.
+      stop: this process's wish to stop. Alone, it is obeyed at once; several
+        processes hear of it by the scalar `STOP`, so that all stop after one
+        update.
     """
     self._spec, self._parallel = settings.train, settings.parallel
     self._stop = stop if jax.process_count() == 1 else None
@@ -57,7 +58,7 @@ class Guard:
 
     Args:
       done: updates done, from 1.
-      scalars: of this update.
+      scalars: what this update says.
 
     Raises:
       NonFiniteLossError: after more bad updates in a row than are allowed.

@@ -45,7 +45,7 @@ def train(
   """Trains, or goes on training, the model that the settings describe.
 
   Args:
-    settings: of the run.
+    settings: the run's settings.
     workdir: folder of checkpoints, logs and pictures, one for all processes;
       made if missing.
     profile: first and last update to trace, into WORKDIR/profile.

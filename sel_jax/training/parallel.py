@@ -41,7 +41,7 @@ class Parallel:
 
   Attributes:
     spec: section `parallel`.
-    devices: of all processes, those of a process side by side.
+    devices: all of them, those of a process side by side.
     count: how many they are.
     local: how many of them this process has.
     process: which of how many processes this is.
@@ -121,7 +121,7 @@ class Layout:
   section `parallel` says so.
 
   Attributes:
-    devices: of the run.
+    devices: the run's devices.
     like: shapes of a whole state.
   """
 
@@ -129,7 +129,7 @@ class Layout:
     """Describes the layout; no device holds anything yet.
 
     Args:
-      devices: of the run.
+      devices: the run's devices.
       like: a whole state, or the shapes of one.
     """
     self.devices = devices

@@ -54,7 +54,7 @@ class Progress:
     """Opens the log.
 
     Args:
-      settings: of the run.
+      settings: the run's settings.
       workdir: its folder.
       first: updates that are done already.
       on_log: called at each line of the log.
@@ -100,7 +100,7 @@ class Progress:
 
     Args:
       done: updates done.
-      metrics: of `Validation`.
+      metrics: what `Validation` measured.
       picture: [H, 3W, 3] uint8; the first process has one.
     """
     self._writers.scalars(done, {f'val/{k}': v for k, v in metrics.items()})

@@ -40,7 +40,7 @@ class StateFound:
   """Where a run stands.
 
   Attributes:
-    parameters: of the network.
+    parameters: how many the network has.
     first: updates that are done already.
     devices: that share a batch.
   """
@@ -54,7 +54,7 @@ def check_data(settings: Settings) -> DataFound:
   """Reads the pairs as a run does before its first update.
 
   Args:
-    settings: of the run.
+    settings: the run's settings.
 
   Raises:
     InputError: as `train`, for pairs that do not fit.
@@ -89,7 +89,7 @@ def check_state(settings: Settings, workdir: str | Path) -> StateFound:
   """Reads the checkpoint that a run would go on from, if there is one.
 
   Args:
-    settings: of the run.
+    settings: the run's settings.
     workdir: its folder; it need not exist.
 
   Raises:

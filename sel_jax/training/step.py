@@ -37,7 +37,7 @@ def draw_times_and_noise(
   """Times and noise of each example, from its global index alone.
 
   Args:
-    key: of this step.
+    key: this step's key.
     index: [B] global example numbers.
     shape: [B, H, W, C] of the images.
     steps: T.
@@ -71,7 +71,7 @@ class Update:
   Attributes:
     tx: an optimizer that works element by element.
     clip_norm: largest global norm; 0 is off.
-    decay: of the parameters' moving average.
+    decay: the parameters' moving average keeps this much per update.
     accumulate: parts that a shard's batch is walked through in.
     sharded: optimizer state and average are sharded over the axis, see
       `shards`.
@@ -135,7 +135,7 @@ def train_step(
   Args:
     state: replicated, or sharded as `update.sharded` says.
     batch: this shard's 'low', 'clean' [B, H, W, 3] and 'index' [B].
-    key: of the run.
+    key: the run's key.
     method: network, diffusion and distances.
     update: what happens to the gradient.
     axis: mesh axis to average over; none on a single shard.

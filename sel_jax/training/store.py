@@ -41,7 +41,7 @@ class Store:
     """Opens, or makes, their folder.
 
     Args:
-      settings: of the run.
+      settings: the run's settings.
       workdir: its folder.
       read_only: make and remove nothing.
 
@@ -86,7 +86,7 @@ class Store:
 
     Args:
       state: whole, on the host, the same in every process.
-      metrics: of a validation, if there was one.
+      metrics: what a validation measured, if there was one.
 
     Raises:
       InputError: if it cannot be written.

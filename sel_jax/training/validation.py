@@ -24,7 +24,7 @@ class Validation:
     """Decodes the split, so that a broken file is named before the first step.
 
     Args:
-      settings: of the run.
+      settings: the run's settings.
       share: which of how many processes this one is.
 
     Raises:

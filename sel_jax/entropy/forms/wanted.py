@@ -39,7 +39,7 @@ class Wanted:
     """The images that are differentiated.
 
     Args:
-      primals: of each image, what a forward rule with `symbolic_zeros` is
+      primals: for each image, what a forward rule with `symbolic_zeros` is
         given; any pytree.
     """
     perturbed = [
@@ -73,7 +73,7 @@ class Wanted:
     """`jax.vjp` by what each operand holds of the wanted images.
 
     Args:
-      function: of the operands.
+      function: takes the operands.
       *operands: each a sequence over all images.
 
     Returns:

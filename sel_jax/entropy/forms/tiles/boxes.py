@@ -90,7 +90,7 @@ def spread(
     always: see `fence`.
     windows: odd sizes.
     grid: the tile's sizes.
-    slopes: of each window's outputs, see `with_margin`.
+    slopes: each window's output slopes, see `with_margin`.
 
   Returns:
     Their sum over the windows.

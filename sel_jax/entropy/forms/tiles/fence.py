@@ -24,7 +24,7 @@ def apart(
 
   Args:
     always: true, but not known to be before the program runs.
-    function: of arrays, to a pytree of arrays.
+    function: takes arrays, gives a pytree of arrays.
     *operands: pytrees of arrays.
 
   Returns:

@@ -52,7 +52,7 @@ def factors_of(
   """The masses a_i(u) and b_j(v) of each image, zero beyond the border.
 
   Args:
-    samples: of each image, in bin units.
+    samples: each image's (u, v), in bin units.
     bandwidth: h in bin units.
     inside: 1 for pixels that exist, 0 beyond the border.
     spec: levels, kernel, mass.
