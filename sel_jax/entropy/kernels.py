@@ -113,7 +113,7 @@ _FAR = 1e4
 
 
 def bin_mass(
-  u: Float[AnyArray, '...'],
+  u: Float[AnyArray, '...'] | float,
   index: Shaped[AnyArray, '...'] | int,
   *,
   levels: int,
