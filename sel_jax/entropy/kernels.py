@@ -149,7 +149,7 @@ def bin_mass(
   k = get_kernel(kernel)
   if ends is not None and mass != 'exact':
     raise ValueError(f'ends shorten exact masses only, not mass={mass!r}')
-  offset = index - u
+  offset = jnp.asarray(index - u)
   if mass == 'raw':
     return k.density(offset / bandwidth)
   if mass == 'point':
