@@ -396,6 +396,5 @@ _ABOUT = (
   '`enhance`, `evaluate`, `export` and `demo` too: `--steps=4`.',
 )
 
-
 if __name__ == '__main__':
   print(table(), end='')

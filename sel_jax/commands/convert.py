@@ -14,7 +14,6 @@ import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
-import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from sel_jax.commands import dry_run
 from sel_jax.errors import InputError
 from sel_jax.inference import Enhancer
 from sel_jax.interop import portable
+from sel_jax.interop import torch_files
 from sel_jax.settings import Settings
 
 _TORCH = {'.pth', '.pt', '.ckpt'}
@@ -55,14 +55,6 @@ class _Weights:
   settings: Settings
   step: int
   params: Any
-
-
-def _require_torch() -> None:
-  """Raises InputError where PyTorch's files cannot be written."""
-  if importlib.util.find_spec('torch') is None:
-    raise InputError(
-      'PyTorch files need PyTorch: pip install torch, or "sel-jax[torch]"'
-    )
 
 
 def _from_torch(path: Path, changes: dict[str, Any]) -> _Weights:
@@ -150,7 +142,7 @@ def _writer(
   """What writes the destination, once that can be written."""
   if destination.suffix in _TORCH:
     _check_reference(read.settings.model.network)
-    _require_torch()
+    torch_files.require_torch()
     return _save_torch
   if destination.suffix == portable.ENDING:
     return _save_portable

@@ -5,6 +5,7 @@ are read with `weights_only=True`: tensors and plain containers, no code.
 """
 
 from collections.abc import Mapping
+import importlib.util
 import os
 from pathlib import Path
 import pickle
@@ -25,13 +26,18 @@ _AVERAGE = 'ema_model.'  # of ema-pytorch, beside the weights that it averages
 StateDict = dict[str, np.ndarray]
 
 
-def _torch():
-  try:
-    import torch
-  except ImportError as error:
+def require_torch() -> None:
+  """Raises InputError where PyTorch is not installed; does not load it."""
+  if importlib.util.find_spec('torch') is None:
     raise InputError(
       'PyTorch files need PyTorch: pip install torch, or "sel-jax[torch]"'
-    ) from error
+    )
+
+
+def _torch() -> Any:
+  require_torch()
+  import torch
+
   return torch
 
 

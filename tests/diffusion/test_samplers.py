@@ -393,9 +393,8 @@ def test_bad_arguments_are_named():
   run = functools.partial(sample, _exact(sde), sde, jax.random.key(0), MU)
   with pytest.raises(ValueError, match="unknown sampler 'magic'"):
     run(sampler='magic')
-  with pytest.raises(ValueError, match='times must decrease'):
-    run(times=np.array([10, 4, 4, 0]))
-  with pytest.raises(ValueError, match='times must decrease'):
-    run(times=np.array([12, 0]))
+  for times in ([10, 4, 4, 0], [12, 0]):
+    with pytest.raises(ValueError, match='times must decrease'):
+      run(times=np.array(times))
   with pytest.raises(ValueError, match='steps=11'):
     time_grid(10, 11)
