@@ -10,8 +10,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest
 
 .PHONY: help train test check lint types shapes check-benchmarks check-commands \
-  check-notebooks docs coverage test-slow test-torch test-browser test-onnx \
-  notebooks settings release format pin clean
+  check-processes check-notebooks docs coverage test-slow test-torch test-browser \
+  test-onnx notebooks settings release format pin clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */\1|/' | awk -F'|' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -23,7 +23,7 @@ train: $(RUN)  ## a first run, two minutes on two cores: a checkpoint, a log, a 
 test: $(DEV)  ## the test suite; types and shapes of annotations are checked as it runs
 	$(PYTEST) -n 2
 
-check: lint types shapes docs check-commands check-notebooks check-benchmarks  ## everything else that CI wants green
+check: lint types shapes docs check-commands check-processes check-notebooks check-benchmarks  ## everything else that CI wants green
 
 lint: $(DEV)  ## style and format
 	$(BIN)/ruff check .
@@ -40,6 +40,9 @@ docs: $(CHECK)  ## the site: docs/_build/html
 
 check-commands: $(CHECK)  ## every command of the documentation starts
 	$(PYTEST) -m "not slow" tests/docs
+
+check-processes: $(DEV)  ## runs that are spread, killed or loaded in another process
+	$(PYTEST) -n 2 -m fence tests/commands tests/inference tests/training
 
 check-notebooks: $(CHECK)  ## every notebook runs to its end
 	$(PYTEST) -n 2 -m "not slow" tests/notebooks

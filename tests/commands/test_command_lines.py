@@ -83,6 +83,7 @@ def _steps_logged(log):
   return [json.loads(line)['step'] for line in log.read_text().splitlines()]
 
 
+@pytest.mark.fence
 def test_a_killed_run_ends_bitwise_equal(pairs, trained, tmp_path):
   cut = tmp_path / 'cut'
   args = train_args(pairs, cut)

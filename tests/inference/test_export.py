@@ -58,6 +58,7 @@ def _photos(*shape):
   return rng.uniform(0, 0.3, (*shape, 3)).astype(np.float32)
 
 
+@pytest.mark.fence
 def test_the_whole_sampler_runs_in_a_fresh_process(run, trained, tmp_path):
   """Any batch and any size, equal to our own result."""
   path = tmp_path / 'model.stablehlo'

@@ -18,9 +18,10 @@ def _saved(workdir):
   return sorted(int(p.name) for p in (workdir / 'checkpoints').iterdir())
 
 
-def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(tmp_path):
+def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(pairs, tmp_path):
   settings = Settings.parse(sample.get_config()).changed(
     {
+      'data.source': 'folder', 'data.root': str(pairs),
       'data.crop': 16, 'data.batch_size': 8,
       'model.width': 4, 'model.enc': (1,), 'model.dec': (1,),
       'model.middle': 0,
@@ -39,10 +40,12 @@ def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(tmp_path):
   assert saved and saved[-1] < 6
 
 
-def test_a_run_stopped_and_continued_is_one_run(tmp_path, caplog, capsys):
+def test_a_run_stopped_and_continued_is_one_run(
+  pairs, tmp_path, caplog, capsys
+):
   settings = Settings.parse(lol.get_config('tiny')).changed(
     {
-      'data.source': 'sample',
+      'data.root': str(pairs),
       'train.eval_every': 2,
       'model.middle': 0,
       'loss.entropy': 0.0,

@@ -78,6 +78,7 @@ def _assert_devices(launch):
   assert f'{launch.processes * launch.devices} device(s)' in text
 
 
+@pytest.mark.fence
 def test_two_processes_give_the_losses_of_one_device(root, tmp_path):
   """The quick one of all forms; both runs go on at once."""
   launches = [
