@@ -49,6 +49,6 @@ def test_distance_of_sets(weights, monkeypatch):
   same, other = fid.FrechetDistance(), fid.FrechetDistance()
   assert np.isnan(same.distance())
   for image in images:
-    same.add(image, image)
-    other.add(image // 3, image)
+    same.add(restored=image, clean=image)
+    other.add(restored=image // 3, clean=image)
   assert other.distance() > 1000 * same.distance()
