@@ -29,7 +29,7 @@ lint: $(DEV)  ## style and format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(DEV)  ## the type checker over sel_jax
+types: $(DEV)  ## the type checker over sel_jax, benchmarks and experiments
 	$(BIN)/pyrefly check --python-interpreter-path=$(BIN)/python
 
 shapes: $(DEV)  ## public functions say shapes, and a wrong shape is refused

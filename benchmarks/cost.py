@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from benchmarks.lib import front
+from benchmarks.lib import measure
 from benchmarks.lib import rows
 from benchmarks.lib.operations import flops
 from sel_jax import build
@@ -94,7 +95,7 @@ def plan(settings: Settings, batch: int) -> rows.Row:
   compiled = lowered.compile()
   seconds = time.perf_counter() - begin
   grads = _gigabytes(state.params)
-  temporary = compiled.memory_analysis().temp_size_in_bytes / 2**30
+  temporary = measure.planned_megabytes(compiled) / 2**10
   one = jax.ShapeDtypeStruct((1, *example['low'].shape[1:]), jnp.float32)
   t = jax.ShapeDtypeStruct((1,), jnp.int32)
   forward = jax.make_jaxpr(

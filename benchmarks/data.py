@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Sequence
 import tempfile
 import time
+from typing import Any
 
 from benchmarks.lib import front
 from benchmarks.lib import rows
@@ -118,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   _check(args, opened)
   makers = [(threads, 0) for threads in args.threads]
   makers += [(1, workers) for workers in args.workers]
-  cases = [
+  cases: list[dict[str, Any]] = [
     {'cache': kind, 'threads': threads, 'workers': workers}
     for kind in args.caches
     for threads, workers in makers

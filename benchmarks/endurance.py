@@ -39,7 +39,8 @@ def measure_run(settings: Settings, found: list[rows.Row]) -> None:
   """Adds a row for each line of the log, while the run goes on."""
   compiled = []
 
-  def on_event(event, _, **__):
+  def on_event(event: str, duration_secs: float, **__: str | int):
+    del duration_secs
     if event.endswith('backend_compile_duration'):
       compiled.append(event)
 

@@ -100,7 +100,7 @@ def _in_jax(args: argparse.Namespace, form: str, size: int) -> rows.Row:
     'both': time['median'],
     'best': time['best'],
     'memory': memory,
-    'planned': both.memory_analysis().temp_size_in_bytes / 2**20,
+    'planned': measure.planned_megabytes(both),
     'value': float(run()[0]),
   }
 

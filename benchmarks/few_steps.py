@@ -52,7 +52,7 @@ def _measured(enhancer: Enhancer, pairs, args: argparse.Namespace) -> rows.Row:
   return means | {
     'psnr low': summary['psnr']['low'],
     'psnr high': summary['psnr']['high'],
-    'seconds': float(np.median([row['seconds'] for row in found])),
+    'seconds': float(np.median([float(row['seconds']) for row in found])),
   }
 
 

@@ -17,6 +17,7 @@ import argparse
 from collections.abc import Sequence
 import functools
 import time
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -105,9 +106,10 @@ def _compiled(settings: Settings):
   )
   layout = spread.layout(host)
   state = layout.place(host)
-  step = layout.map_step(
+  mapped = layout.map_step(
     functools.partial(train_step, method=method, update=update)
   )
+  step = cast(jax.stages.Wrapped, mapped)  # jitted, as one process has it
   batch = spread.put_batch(_batch(settings))
   key = jax.random.key(1)
   begin = time.perf_counter()

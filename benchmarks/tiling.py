@@ -17,6 +17,7 @@ import dataclasses
 import functools
 from pathlib import Path
 import time
+from typing import Any
 
 import cv2
 import numpy as np
@@ -81,7 +82,8 @@ def jumps(
     marked[[n - 1 for n in lines if 0 < n <= len(steps)]] = True
     at_tiles.append(steps[marked])
     others.append(steps[~marked])
-  return tuple(float(np.concatenate(x).mean()) for x in (at_tiles, others))
+  marks, rest = np.concatenate(at_tiles), np.concatenate(others)
+  return float(marks.mean()), float(rest.mean())
 
 
 def apart(
@@ -127,7 +129,7 @@ class Seams:
     self._multiple = tiling.side_multiple(enhancer.method.model)
     self.pictures = {'low': image}
 
-  def _restore(self, **settings: int) -> Callable[[np.ndarray], np.ndarray]:
+  def _restore(self, **settings: Any) -> Callable[[np.ndarray], np.ndarray]:
     spec = dataclasses.replace(self._enhancer.spec, **settings)
     return Restorer(self._enhancer.method, spec).bind(self._enhancer.params)
 

@@ -33,7 +33,7 @@ class _Help(argparse.RawDescriptionHelpFormatter):
 
   def _get_help_string(self, action: argparse.Action) -> str:
     told = action.default in (None, False, '', argparse.SUPPRESS)
-    return action.help + ('' if told else ' (%(default)s)')
+    return (action.help or '') + ('' if told else ' (%(default)s)')
 
 
 def parser(module: str, doc: str) -> Parser:

@@ -76,6 +76,12 @@ def peak_extra_megabytes(function: Callable[[], Any]) -> float:
   return max(_status('VmHWM') - before, 0.0)
 
 
+def planned_megabytes(compiled: jax.stages.Compiled) -> float:
+  """MiB that XLA plans for intermediate arrays; NaN where it does not tell."""
+  analysis = compiled.memory_analysis()
+  return analysis.temp_size_in_bytes / 2**20 if analysis else float('nan')
+
+
 def check_side(kind: str, side: int) -> None:
   """Raises InputError unless `images` has images of this side."""
   if kind == 'photo' and side > PHOTO_SIDE:
@@ -101,7 +107,8 @@ def images(kind: str, size: int, batch: int) -> tuple[np.ndarray, np.ndarray]:
   rng = np.random.default_rng(0)
   shape = (batch, size, size, 3)
   if kind == 'noise':
-    return tuple(rng.uniform(size=shape).astype(np.float32) for _ in range(2))
+    pred, target = rng.uniform(size=(2, *shape)).astype(np.float32)
+    return pred, target
   photo = skimage.data.astronaut() / 255
   room = np.array(photo.shape[:2]) - size
   corners = [(0, min(100, room[1]))]

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from sel_jax import build
+from sel_jax.errors import InputError
 from sel_jax.settings import Settings
 
 Tensor = torch.Tensor
@@ -243,10 +244,19 @@ class TrainingStep:
 
   @classmethod
   def create(cls, settings: Settings) -> 'TrainingStep':
-    """The step that the settings describe; it always compares clean images."""
+    """The step that the settings describe; it always compares clean images.
+
+    Raises:
+      InputError: for a bandwidth by rule.
+    """
     model, spec = settings.model.network, settings.entropy
     net = ConditionalNAFNet(model.width, model.enc, model.middle, model.dec)
     l1 = dict(settings.loss.weights).get('l1', 0.0)
+    bandwidth = spec.bandwidth
+    if isinstance(bandwidth, str):
+      raise InputError(
+        f'entropy.bandwidth={bandwidth!r}: the PyTorch step knows numbers only'
+      )
 
     def loss(pred: Tensor, target: Tensor) -> Tensor:
       total = l1 * (pred - target).abs().mean()
@@ -256,7 +266,7 @@ class TrainingStep:
           pred.clamp(0, 1),
           target,
           levels=spec.levels,
-          bandwidth=spec.bandwidth,
+          bandwidth=bandwidth,
           windows=spec.windows,
         )
       return total
