@@ -16,6 +16,7 @@ from sel_jax.entropy.divergences import relative_entropy
 from sel_jax.entropy.kernels import bin_mass
 from sel_jax.entropy.kernels import Kernel
 from sel_jax.entropy.kernels import KERNELS
+from sel_jax.entropy.losses import distance_map
 from sel_jax.entropy.losses import entropy_map
 from sel_jax.entropy.losses import spatial_entropy
 from sel_jax.entropy.losses import spatial_entropy_loss

@@ -201,6 +201,7 @@ def local_density(
   Returns:
     [B, H, W, C, L, L], L*L values for every pixel: mind the memory.
   """
+  image = jnp.asarray(image)
   if neighbor_weights is None:
     neighbor_weights = neighborhood.uniform_weights(dtype=image.dtype)
   u, v = coordinates(image, neighbor_weights, spec=spec)

@@ -51,7 +51,7 @@ def bin_sums(
   Args:
     summand: elementwise in the densities of each image.
     samples: (u, v) of each image in bin units, [B, C, H, W].
-    bandwidth: h of each image in bin units, [B]; not differentiated.
+    bandwidth: h of each image in bin units, [B].
     spec: levels, kernel, mass, windows, border.
     form: a row of `FORMS`, or `AUTO`.
 

@@ -167,4 +167,6 @@ def bin_mass(
   found = jnp.maximum(k.cdf(high) - k.cdf(low), 0.0)
   if ends is None:
     return found
-  return jnp.where((index < first) | (index > last), 0.0, found)  # NaN stays
+  # NaN stays, even in a dictionary of one bin that takes everything.
+  found = jnp.where(jnp.isnan(offset), offset, found)
+  return jnp.where((index < first) | (index > last), 0.0, found)

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Float
+import numpy as np
 
 from sel_jax.arrays import AnyArray
 from sel_jax.arrays import Array
@@ -153,6 +154,21 @@ def draw_weights(
   return WEIGHTS['uniform' if key is None else name](key, dtype=dtype)
 
 
+def _check_weights(weights: Float[AnyArray, '...']) -> None:
+  """Raises ValueError unless they are [3, 3] and, if known, have a sum."""
+  if weights.shape[-2:] != (3, 3) or weights.size != 9:
+    raise ValueError(f'neighbour weights must be (3, 3), not {weights.shape}')
+  if isinstance(weights, jax.core.Tracer):
+    return
+  ring = np.delete(np.asarray(weights, np.float64).ravel(), 4)
+  rounding = np.finfo(np.float32).eps * np.sum(np.abs(ring))
+  if abs(np.sum(ring)) <= rounding:
+    raise ValueError(
+      'neighbour weights sum to zero without the centre, which is ignored: '
+      'give positive ones, such as entropy.uniform_weights()'
+    )
+
+
 def neighbor_mean(
   image: Images,
   weights: Float[AnyArray, '...'],
@@ -173,16 +189,19 @@ def neighbor_mean(
       pixels beyond the border as black.
 
   Returns:
-    [B, H, W, C]; a pixel without any neighbour keeps its own value.
+    [B, H, W, C]; a pixel without any neighbour keeps its own value. Traced
+    weights that sum to zero are not divided by their sum.
 
   Raises:
-    ValueError: if `weights` is not [3, 3], leading ones aside.
+    ValueError: if `weights` is not [3, 3], leading ones aside, or if those of
+      the neighbours sum to zero.
   """
-  if weights.shape[-2:] != (3, 3) or weights.size != 9:
-    raise ValueError(f'neighbour weights must be (3, 3), not {weights.shape}')
+  _check_weights(weights)
+  image = jnp.asarray(image)
   ring = jnp.asarray(weights).reshape(3, 3).astype(image.dtype)
   ring = ring.at[1, 1].set(0)
   total = jnp.sum(ring)
+  total = jnp.where(total == 0, 1, total)
   if normalization == 'image':
     total = total * image.shape[-1]
   mean = shifted_sums(image, ring / total)
@@ -190,7 +209,8 @@ def neighbor_mean(
     return mean
   # The share of the weight that lies inside, by magnitude: the same as dividing
   # by the inside weights' sum when they are positive, and never 0 by sign.
-  share = jnp.abs(ring) / jnp.sum(jnp.abs(ring))
+  size = jnp.sum(jnp.abs(ring))
+  share = jnp.abs(ring) / jnp.where(size == 0, 1, size)
   inside = shifted_sums(jnp.ones_like(image[:1, :, :, :1]), share)
   exists = inside > 1e-6
   return jnp.where(exists, mean / jnp.where(exists, inside, 1), image)

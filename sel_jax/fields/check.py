@@ -9,6 +9,7 @@ from collections.abc import Collection
 from collections.abc import Mapping
 import difflib
 import functools
+import sys
 import types
 import typing
 from typing import Any
@@ -95,6 +96,12 @@ def close(name: str, known: Collection[str]) -> str:
   return _near(name, known) or f'known: {sorted(known)}'
 
 
+def _is_traced(value: Any) -> bool:
+  """Whether it is a value that JAX is tracing; without importing JAX."""
+  jax = sys.modules.get('jax')
+  return jax is not None and isinstance(value, jax.core.Tracer)
+
+
 def checked(one: Described, value: Any) -> Any:
   """A value as its key's type; lists of stored JSON become tuples.
 
@@ -105,6 +112,13 @@ def checked(one: Described, value: Any) -> Any:
 
   if isinstance(value, list):
     value = tuple(value)
+  if _is_traced(value):
+    raise SettingError(
+      one.name,
+      value,
+      'is traced, but a spec is static: make it outside of jax.jit, or '
+      f'give {one.name} to the function beside the spec, if it takes that',
+    )
   limits = tuple(sorted(one.key.limits.items()))
   try:
     value = _adapter(one.hint, limits).validate_python(value)

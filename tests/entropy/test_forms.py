@@ -74,11 +74,14 @@ def test_tiles_reach_few_bins_where_a_picture_is_flat():
 
 def test_a_broken_image_does_not_look_sound():
   pred, target = random_pair((1, 6, 6, 1))
-  pred = pred.at[0, 3, 3, 0].set(jnp.nan)
+  pixel = pred.at[0, 3, 3, 0].set(jnp.nan)
+  far = jnp.full_like(pred, 9.0)  # all in the last bin
   for form in fused.FORMS:
     spec = EntropySpec(levels=6, form=form)
-    loss = functools.partial(entropy.spatial_entropy_loss, spec=spec)
-    assert np.isnan(jax.jit(loss)(pred, target)[0])
+    loss = jax.jit(functools.partial(entropy.spatial_entropy_loss, spec=spec))
+    assert np.isnan(loss(pixel, target)[0])
+    assert np.isnan(loss(jnp.full_like(pred, jnp.nan), target)[0])
+    assert np.isnan(loss(far.at[0, 3, 3, 0].set(jnp.nan), far)[0])
 
 
 def _largest_array(jaxpr):

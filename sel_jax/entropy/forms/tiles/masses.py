@@ -35,11 +35,13 @@ def _ends(
   accuracy = float(jnp.finfo(inside.dtype).eps)
   reach = KERNELS[spec.kernel].tail(accuracy) * bandwidth + 0.5
   stacked = lax.stop_gradient(jnp.stack(samples))
-  least = jnp.min(jnp.where(inside > 0, stacked, jnp.inf))
-  most = jnp.max(jnp.where(inside > 0, stacked, -jnp.inf))
+  # A broken pixel must not move the others' ends.
+  counts = (inside[None] > 0) & ~jnp.isnan(stacked)
+  least = jnp.min(jnp.where(counts, stacked, jnp.inf))
+  most = jnp.max(jnp.where(counts, stacked, -jnp.inf))
   ends = jnp.floor(least - reach), jnp.ceil(most + reach)
   first, last = (jnp.clip(end, 0, spec.levels - 1) for end in ends)
-  return first, last
+  return jnp.minimum(first, last), last  # where every pixel is broken
 
 
 def factors_of(
