@@ -33,7 +33,7 @@ def _photographs(side):
   [
     # Other kernels and windows are beside the distances in the quick suite.
     pytest.param('hellinger', {}, marks=pytest.mark.slow),
-    ('hellinger', {'kernel': 'bspline', 'levels': 40, 'windows': (7,)}),
+    ('hellinger', {'kernel': 'bspline', 'levels': 40, 'windows': (1, 7)}),
     ('relative', {'bandwidth': 0.25, 'value_range': (0.0, 1.0)}),
     pytest.param(
       'cross', {'kernel': 'gaussian', 'bandwidth': 1.0}, marks=pytest.mark.slow
