@@ -3,6 +3,7 @@
 ablations.py            every mend of the published loss undone alone
 ablations.py:loss       L1, L2, Charbonnier, each distance, and mixtures
 ablations.py:claim      the table of docs/results.md, on lol.py:quick
+ablations.py:detail     density of detail, whole and sampled, on lol.py:quick
 ablations.py:bandwidth  the kernel's bandwidth, fixed and by rules
 ablations.py:kernel, :levels, :windows, :neighbors, :range, :objective
 ablations.py:tiny       two variants of a toy, for tests
@@ -78,6 +79,28 @@ def _mends() -> dict:
   return variants
 
 
+def _detail() -> dict:
+  plain = {'loss.entropy': 0.0, 'loss.l1': 1.0}
+  density = {
+    'loss.entropy': 0.3,
+    'entropy.detail': 3.0,
+    'entropy.levels': 32,
+    'entropy.windows': (3, 7),
+  }
+  bases = {'L1': plain, 'L1 + SSIM': {**plain, 'loss.ssim': 1.0}}
+  added = {
+    '': {},
+    ' + 4 detail L1': {'loss.detail_l1': 4.0},
+    ' + 0.3 detail entropy of a quarter': {**density, 'entropy.sample': 0.25},
+    ' + 0.3 detail entropy': density,
+  }
+  return {
+    base + name: {**loss, **more}
+    for name, more in added.items()
+    for base, loss in bases.items()
+  }
+
+
 def _tiny() -> dict:
   return {'entropy': {}, 'L1': {'loss.entropy': 0.0, 'loss.l1': 1.0}}
 
@@ -86,6 +109,7 @@ _PRESETS = {
   '': _mends,
   'loss': _losses,
   'claim': _claim,
+  'detail': _detail,
   'bandwidth': lambda: _one_by_one(
     'entropy.bandwidth', (0.5, 0.1, 0.25, 1.0, 2.0, 4.0, 'silverman', 'scott')
   ),
@@ -109,7 +133,7 @@ _PRESETS = {
   'tiny': _tiny,
 }
 
-_BASES = {'tiny': 'tiny', 'claim': 'quick'}
+_BASES = {'tiny': 'tiny', 'claim': 'quick', 'detail': 'quick'}
 
 
 def get_config(preset: str = '') -> ml_collections.ConfigDict:
@@ -124,7 +148,7 @@ def get_config(preset: str = '') -> ml_collections.ConfigDict:
   config.seeds = (0, 1) if preset == 'tiny' else (0, 1, 2)
   config.split = 'test'
   config.metrics = ('psnr', 'ssim')
-  if preset == 'claim':
+  if preset in ('claim', 'detail'):
     config.metrics += ('lpips_alex', 'niqe')
   # A plain value: names of variants are no names of keys.
   config.variants = tuple(

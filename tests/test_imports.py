@@ -32,6 +32,7 @@ FLOORS = (
     'sel_jax.configs',
   ),
   ('sel_jax.method', 'sel_jax.settings'),
+  ('sel_jax.sections',),
   ('sel_jax.data',),
   (
     'sel_jax.entropy',
@@ -45,8 +46,9 @@ FLOORS = (
     'sel_jax.fields',
     'sel_jax.files',
     'sel_jax.allocator',
-    'sel_jax.arrays',
+    'sel_jax.detail',
   ),
+  ('sel_jax.arrays',),
   ('sel_jax.errors',),
 )
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

@@ -12,6 +12,9 @@ from sel_jax.arrays import AnyArray
 from sel_jax.arrays import Array
 from sel_jax.arrays import Images
 
+# One for all images, or one for each.
+Bandwidth = Float[AnyArray, '*h'] | float
+
 # Below this many bins a kernel is narrower than float32 resolves usefully.
 MIN_BANDWIDTH = 0.05
 
@@ -88,3 +91,27 @@ def resolve_bandwidth(
     )
   h = jax.lax.stop_gradient(RULES[rule](samples))
   return jnp.maximum(h, MIN_BANDWIDTH)[:, None, None, None]
+
+
+def per_image(
+  given: Bandwidth | None, rule: float | str, samples: Images
+) -> Float[Array, ' B']:
+  """The bandwidth of each image.
+
+  Args:
+    given: h in bin units, a number or one for each image.
+    rule: what holds where none is given, see `resolve_bandwidth`.
+    samples: own values, in bin units.
+
+  Raises:
+    ValueError: if `given` is neither one number nor one for each image.
+  """
+  if given is None:
+    given = resolve_bandwidth(rule, samples)
+  h = jnp.ravel(jnp.asarray(given, samples.dtype))
+  if h.size not in (1, len(samples)):
+    raise ValueError(
+      f'bandwidth has {h.size} values for {len(samples)} images: give one, or '
+      'one for each image'
+    )
+  return jnp.broadcast_to(h, samples.shape[:1])

@@ -16,8 +16,10 @@ from sel_jax.arrays import AnyArray
 from sel_jax.arrays import Array
 from sel_jax.arrays import Floats
 from sel_jax.arrays import Images
+from sel_jax.detail import detail_layer
 from sel_jax.entropy import bandwidth as bandwidths
 from sel_jax.entropy import neighborhood
+from sel_jax.entropy.bandwidth import Bandwidth
 from sel_jax.entropy.bandwidth import RULES
 from sel_jax.entropy.kernels import bin_mass
 from sel_jax.entropy.kernels import KERNELS
@@ -47,8 +49,19 @@ class DensitySpec:
     "images in [0, 1] with the diffusion's noise on them",
     default=(-0.5, 1.5),
   )
+  detail: float = key(
+    'density of the detail layer, the image minus its own Gaussian blur of '
+    'this sigma in pixels, instead of the image; 0 is off',
+    default=0.0,
+    ge=0,
+  )
+  detail_range: tuple[float, float] = key(
+    "what value_range is, of a detail layer: its first and its last bin's "
+    'centre',
+    default=(-0.25, 0.25),
+  )
   clip: bool = key(
-    'clamp intensities into value_range first: no gradient beyond it',
+    'clamp intensities into their range first: no gradient beyond it',
     default=False,
   )
   mass: str = key(
@@ -78,9 +91,15 @@ class DensitySpec:
   def __post_init__(self):
     if not self.windows or any(w % 2 == 0 for w in self.windows):
       raise fields.refuse(self, 'windows', 'give odd sizes such as (1, 3, 5)')
-    low, high = self.value_range
-    if not low < high:
-      raise fields.refuse(self, 'value_range', 'low must be below high')
+    for name in ('value_range', 'detail_range'):
+      low, high = getattr(self, name)
+      if not low < high:
+        raise fields.refuse(self, name, 'low must be below high')
+
+  @property
+  def limits(self) -> tuple[float, float]:
+    """Values of the first and the last bin's centre: image's, or detail's."""
+    return self.detail_range if self.detail else self.value_range
 
 
 def coordinates(
@@ -90,16 +109,20 @@ def coordinates(
 
     u = (L - 1) (x - low) / (high - low),     v = mean of u over the 3x3 ring
 
+  with x the image, or its detail layer.
+
   Args:
     image: [B, H, W, C] intensities.
     weights: [3, 3] neighbour weights.
-    spec: levels, value_range, clip, border, neighbor_normalization.
+    spec: levels, detail and ranges, clip, border, neighbor_normalization.
 
   Returns:
     u and v, both [B, H, W, C].
   """
   image = jnp.asarray(image)
-  low, high = spec.value_range
+  if spec.detail:
+    image = detail_layer(image, sigma=spec.detail)
+  low, high = spec.limits
   if spec.clip:
     image = jnp.clip(image, low, high)
   u = (image - low) * ((spec.levels - 1) / (high - low))
@@ -186,7 +209,7 @@ def local_density(
   spec: DensitySpec,
   neighbor_weights: Float[AnyArray, '3 3'] | None = None,
   window: int = 3,
-  bandwidth: Float[AnyArray, '*h'] | float | None = None,
+  bandwidth: Bandwidth | None = None,
 ) -> Float[Array, 'B H W C L L']:
   """Joint density around every pixel, arXiv 2404.09735 section 3.
 
@@ -195,7 +218,7 @@ def local_density(
     spec: which density.
     neighbor_weights: [3, 3]; uniform if left out.
     window: odd side of the window.
-    bandwidth: h in bin units, a scalar or [B, 1, 1, 1], to override the
+    bandwidth: h in bin units, a number or one for each image, instead of the
       spec's; needed where two images must share an automatic one.
 
   Returns:
@@ -205,9 +228,7 @@ def local_density(
   if neighbor_weights is None:
     neighbor_weights = neighborhood.uniform_weights(dtype=image.dtype)
   u, v = coordinates(image, neighbor_weights, spec=spec)
-  if bandwidth is None:
-    bandwidth = bandwidths.resolve_bandwidth(spec.bandwidth, u)
-  h = jnp.broadcast_to(jnp.ravel(jnp.asarray(bandwidth, u.dtype)), u.shape[:1])
+  h = bandwidths.per_image(bandwidth, spec.bandwidth, u)
 
   def channel_density(u, v, h):  # [H, W] -> [H, W, L, L]
     patches_u, inside = neighborhood.extract_patches(u, window)

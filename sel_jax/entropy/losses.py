@@ -5,13 +5,16 @@ says otherwise; results are per image, the caller reduces. Values and gradients
 are finite for every finite image.
 """
 
+from collections.abc import Callable
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Bool
 from jaxtyping import Float
+from jaxtyping import Int
 import numpy as np
 
 from sel_jax.arrays import AnyArray
@@ -23,12 +26,13 @@ from sel_jax.entropy import density
 from sel_jax.entropy import divergences
 from sel_jax.entropy import fused
 from sel_jax.entropy import neighborhood
+from sel_jax.entropy.average import average
+from sel_jax.entropy.average import pixel_counts
+from sel_jax.entropy.bandwidth import Bandwidth
 from sel_jax.entropy.density import Planes
 from sel_jax.entropy.divergences import Summand
+from sel_jax.entropy.sampling import draw_part
 from sel_jax.entropy.spec import EntropySpec
-
-# One for all images, or one for each.
-Bandwidth = Float[AnyArray, '*h'] | float
 
 
 def _checked(image: Images, name: str) -> Float[Array, 'B H W C']:
@@ -46,72 +50,18 @@ def _checked(image: Images, name: str) -> Float[Array, 'B H W C']:
   return array if array.dtype == jnp.float64 else array.astype(jnp.float32)
 
 
-def _planes(samples: tuple[Array, Array]) -> Planes:
-  """(u, v) of every pixel as [B, C, H, W], the longest axis last."""
-  u, v = (jnp.transpose(x, (0, 3, 1, 2)) for x in samples)
-  return u, v
-
-
-def _bandwidth(
-  given: Bandwidth | None, spec: EntropySpec, u: Float[Array, 'B H W C']
-) -> Float[Array, ' B']:
-  """The bandwidth of each image [B]: given, or from its own values."""
-  if given is None:
-    given = bandwidths.resolve_bandwidth(spec.bandwidth, u)
-  h = jnp.ravel(jnp.asarray(given, u.dtype))
-  if h.size not in (1, len(u)):
-    raise ValueError(
-      f'bandwidth has {h.size} values for {len(u)} images: give one, or one '
-      'for each image'
-    )
-  return jnp.broadcast_to(h, u.shape[:1])
-
-
 def _weights(
   given: Float[AnyArray, '3 3'] | None,
-  name: str,
+  spec: EntropySpec,
   key: RandomKey | None,
   dtype: DTypeLike,
 ) -> Float[AnyArray, '3 3']:
-  """Neighbour weights: given, or drawn by the name of a row."""
+  """Neighbour weights: given, or as the spec draws them."""
   if given is None:
+    name = spec.neighbor_weights
     return neighborhood.draw_weights(key, name, dtype=dtype)
   # Arrays of NumPy stay known inside a compiled program, and can be checked.
   return given if isinstance(given, jax.Array) else np.asarray(given, dtype)
-
-
-def _average(
-  maps: Float[Array, 'B H W C'],
-  where: Bool[AnyArray, '...'] | None,
-  weights: Float[AnyArray, '...'] | None,
-) -> Float[Array, ' B']:
-  """Weighted mean over the pixels that count, 0 if none does."""
-  for name, factor in (('where', where), ('weights', weights)):
-    if factor is not None and not _fits(jnp.shape(factor), maps.shape):
-      raise ValueError(
-        f'{name} must broadcast to {maps.shape}, not shape {jnp.shape(factor)}'
-      )
-  if where is None and weights is None:
-    return jnp.mean(maps, axis=(1, 2, 3))
-  counts = jnp.ones((), maps.dtype)
-  if weights is not None:
-    counts = jnp.asarray(weights, maps.dtype)
-  counts = jnp.broadcast_to(counts, maps.shape)
-  if where is not None:
-    where = jnp.broadcast_to(jnp.asarray(where), maps.shape)
-    # Selected, not multiplied: what is left out may be NaN.
-    counts, maps = jnp.where(where, counts, 0), jnp.where(where, maps, 0)
-  total = jnp.sum(counts, axis=(1, 2, 3))
-  found = jnp.sum(counts * maps, axis=(1, 2, 3))
-  return found / jnp.where(total == 0, 1, total)
-
-
-def _fits(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
-  """Whether an array of a shape broadcasts to the whole."""
-  try:
-    return np.broadcast_shapes(shape, whole) == whole
-  except ValueError:
-    return False
 
 
 # Cached so that equal specs give the same function, hence one compilation.
@@ -126,6 +76,58 @@ def _distance_summand(distance: str, eps: float, swap: bool) -> Summand:
   if swap:
     return Summand(lambda p, q: row.term(q, p, eps))
   return Summand(lambda p, q: row.term(p, q, eps), row.product, row.merges)
+
+
+# (u, v) of every pixel of an image, in bin units.
+_Samples = tuple[Float[Array, 'B H W C'], Float[Array, 'B H W C']]
+
+
+def _planes(samples: _Samples) -> Planes:
+  """(u, v) of every pixel as [B, C, H, W], the longest axis last."""
+  u, v = (jnp.transpose(x, (0, 3, 1, 2)) for x in samples)
+  return u, v
+
+
+def _map(
+  summand: Summand,
+  samples: tuple[_Samples, ...],
+  bandwidth: Float[Array, ' B'],
+  spec: EntropySpec,
+  finish: Callable[[Array], Any] = lambda total: total,
+) -> Float[Array, 'B H W C']:
+  """Sum over the bins around every pixel, mean over the windows."""
+  planes = tuple(map(_planes, samples))
+  total = fused.bin_sums(summand, planes, bandwidth, spec=spec, form=spec.form)
+  return jnp.transpose(jnp.mean(finish(total), axis=0), (0, 2, 3, 1))
+
+
+def _pair_samples(
+  pred: Images,
+  target: Images,
+  spec: EntropySpec,
+  ring: Callable[[DTypeLike], Float[AnyArray, '3 3']],
+) -> tuple[_Samples, _Samples]:
+  """(u, v) of prediction and target."""
+  if pred.shape != target.shape:
+    raise ValueError(
+      f'pred and target differ in shape: {pred.shape} and {target.shape}'
+    )
+  pair = _checked(pred, 'pred'), _checked(target, 'target')
+  dtype = jnp.promote_types(*(x.dtype for x in pair))
+  weights = ring(dtype)
+  p, q = (
+    density.coordinates(x.astype(dtype), weights, spec=spec) for x in pair
+  )
+  return p, q
+
+
+def _distances(
+  p: _Samples, q: _Samples, bandwidth: Float[Array, ' B'], spec: EntropySpec
+) -> Float[Array, 'B H W C']:
+  swap = spec.distance == 'cross' and spec.cross_order == 'prediction'
+  summand = _distance_summand(spec.distance, spec.eps, swap)
+  finish = divergences.DIVERGENCES[spec.distance].finish
+  return _map(summand, (p, q), bandwidth, spec, finish)
 
 
 def distance_map(
@@ -144,7 +146,8 @@ def distance_map(
   Args:
     pred: see `spatial_entropy_loss`, as all that follows.
     target: shape of `pred`.
-    spec: which density and which distance; `EntropySpec()` if left out.
+    spec: which density and which distance; `EntropySpec()` if left out. Its
+      `sample` does nothing: a map is of all pixels.
     key: draws the neighbour weights.
     neighbor_weights: given weights.
     bandwidth: given bandwidth.
@@ -155,25 +158,11 @@ def distance_map(
   Raises:
     ValueError: as `spatial_entropy_loss`.
   """
-  if pred.shape != target.shape:
-    raise ValueError(
-      f'pred and target differ in shape: {pred.shape} and {target.shape}'
-    )
   spec = spec or EntropySpec()
-  pred, target = _checked(pred, 'pred'), _checked(target, 'target')
-  dtype = jnp.promote_types(pred.dtype, target.dtype)
-  pred, target = pred.astype(dtype), target.astype(dtype)
-  ring = _weights(neighbor_weights, spec.neighbor_weights, key, dtype)
-  q = density.coordinates(target, ring, spec=spec)
-  p = density.coordinates(pred, ring, spec=spec)
-  h = _bandwidth(bandwidth, spec, q[0])
-  swap = spec.distance == 'cross' and spec.cross_order == 'prediction'
-  summand = _distance_summand(spec.distance, spec.eps, swap)
-  total = fused.bin_sums(
-    summand, (_planes(p), _planes(q)), h, spec=spec, form=spec.form
-  )
-  distance = divergences.DIVERGENCES[spec.distance].finish(total)
-  return jnp.transpose(jnp.mean(distance, axis=0), (0, 2, 3, 1))
+  ring = functools.partial(_weights, neighbor_weights, spec, key)
+  p, q = _pair_samples(pred, target, spec, ring)
+  h = bandwidths.per_image(bandwidth, spec.bandwidth, q[0])
+  return _distances(p, q, h, spec)
 
 
 def spatial_entropy_loss(
@@ -186,6 +175,7 @@ def spatial_entropy_loss(
   bandwidth: Bandwidth | None = None,
   where: Bool[AnyArray, '...'] | None = None,
   weights: Float[AnyArray, '...'] | None = None,
+  index: Int[AnyArray, ' B'] | None = None,
 ) -> Float[Array, ' B']:
   """Distance between the spatial densities of two images.
 
@@ -198,9 +188,10 @@ def spatial_entropy_loss(
     pred: prediction, any float type; computed in float32 or float64.
     target: shape of `pred`. Differentiable too, at no cost when not asked for.
     spec: which density and which distance; `EntropySpec()` if left out.
-    key: draws the neighbour weights when the spec's are random. The same draw
-      serves prediction, target and the whole batch. Without a key they are
-      uniform.
+    key: draws the neighbour weights when the spec's are random, the same for
+      prediction, target and the whole batch, and the part of each image that is
+      looked at when the spec samples. Without a key nothing is drawn: the
+      weights are uniform, and all pixels are looked at.
     neighbor_weights: given weights, instead of a draw; the centre is ignored.
     bandwidth: h > 0 in bin units, a number or one for each image, instead of
       the spec's. It may be traced and differentiated, so that one program
@@ -209,6 +200,8 @@ def spatial_entropy_loss(
       The others still stand in their neighbours' windows.
     weights: weight of each pixel and channel in the mean, broadcastable to
       `pred`; any scale.
+    index: number of each image, 0 to B - 1 if left out: its part is drawn by
+      the key and this number, wherever in a batch it stands.
 
   Returns:
     Distances, in nats or, for Hellinger, in [0, 1]; 0 where no pixel counts.
@@ -217,15 +210,20 @@ def spatial_entropy_loss(
     ValueError: if the shapes differ or do not broadcast, an image is not a
       float [B, H, W, C], or the neighbour weights sum to zero.
   """
-  maps = distance_map(
-    pred,
-    target,
-    spec=spec,
-    key=key,
-    neighbor_weights=neighbor_weights,
-    bandwidth=bandwidth,
-  )
-  return _average(maps, where, weights)
+  spec = spec or EntropySpec()
+  ring = functools.partial(_weights, neighbor_weights, spec, key)
+  p, q = _pair_samples(pred, target, spec, ring)
+  h = bandwidths.per_image(bandwidth, spec.bandwidth, q[0])
+  counts = pixel_counts(pred.shape, where=where, weights=weights)
+  if key is None or spec.sample == 1:
+    return average(_distances(p, q, h, spec), counts)
+  batch, height, width, _ = pred.shape
+  index = jnp.arange(batch) if index is None else index
+  part = draw_part(key, index, shape=(height, width), share=spec.sample)
+  margin = max(spec.windows) // 2
+  p, q = jax.tree.map(functools.partial(part.cut, margin=margin), (p, q))
+  found = part.inner(_distances(p, q, h, spec), margin=margin)
+  return average(found, counts, part)
 
 
 def entropy_map(
@@ -252,14 +250,10 @@ def entropy_map(
   """
   spec = spec or EntropySpec()
   image = _checked(image, 'image')
-  ring = _weights(neighbor_weights, 'uniform', None, image.dtype)
+  ring = _weights(neighbor_weights, spec, None, image.dtype)
   samples = density.coordinates(image, ring, spec=spec)
-  h = _bandwidth(bandwidth, spec, samples[0])
-  summand = _entropy_summand(spec.eps)
-  total = fused.bin_sums(
-    summand, (_planes(samples),), h, spec=spec, form=spec.form
-  )
-  return jnp.transpose(jnp.mean(total, axis=0), (0, 2, 3, 1))
+  h = bandwidths.per_image(bandwidth, spec.bandwidth, samples[0])
+  return _map(_entropy_summand(spec.eps), (samples,), h, spec)
 
 
 def spatial_entropy(
@@ -290,4 +284,5 @@ def spatial_entropy(
   maps = entropy_map(
     image, spec=spec, neighbor_weights=neighbor_weights, bandwidth=bandwidth
   )
-  return _average(maps, where, weights)
+  counts = pixel_counts(maps.shape, where=where, weights=weights)
+  return average(maps, counts)

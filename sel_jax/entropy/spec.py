@@ -30,6 +30,13 @@ class EntropySpec(DensitySpec):
     choices=('target', 'prediction'),
   )
   eps: float = key('added to densities inside logarithms', default=1e-10, ge=0)
+  sample: float = key(
+    'part of the pixels that an update looks at: a rectangle of each image, '
+    'drawn by the key, whose mean is unbiased; 1 is all',
+    default=1.0,
+    gt=0,
+    le=1,
+  )
   form: str = key(
     'how it is computed; the values are the same',
     default='auto',

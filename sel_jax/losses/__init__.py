@@ -1,6 +1,7 @@
 """Losses of images: (pred, target) [B, H, W, C] -> [B]."""
 
 from sel_jax.losses.pixels import charbonnier
+from sel_jax.losses.pixels import detail_l1
 from sel_jax.losses.pixels import l1
 from sel_jax.losses.pixels import l2
 from sel_jax.losses.structure import ssim
@@ -12,4 +13,5 @@ LOSSES: dict[str, Loss] = {
   'l2': l2,
   'charbonnier': charbonnier,
   'ssim': ssim,
+  'detail_l1': detail_l1,
 }

@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from sel_jax.arrays import Array
 from sel_jax.arrays import Images
+from sel_jax.detail import detail_layer
 
 
 def l1(pred: Images, target: Images) -> Float[Array, ' B']:
@@ -26,3 +27,18 @@ def charbonnier(
   """Mean of sqrt(d^2 + eps^2), a smooth L1 (Lai et al., arXiv 1710.01992)."""
   squares = jnp.square(pred - target) + eps**2
   return jnp.mean(jnp.sqrt(squares), axis=(1, 2, 3))
+
+
+def detail_l1(
+  pred: Images, target: Images, *, sigma: float = 3.0
+) -> Float[Array, ' B']:
+  """Mean absolute error of the detail layers, see `detail_layer`.
+
+  Args:
+    pred: prediction.
+    target: shape of `pred`.
+    sigma: standard deviation of the blur that is taken off, in pixels.
+  """
+  return jnp.mean(
+    jnp.abs(detail_layer(pred - target, sigma=sigma)), axis=(1, 2, 3)
+  )
