@@ -23,7 +23,7 @@ from benchmarks.lib import rows
 from benchmarks.lib.operations import flops
 from sel_jax import build
 from sel_jax.errors import InputError
-from sel_jax.settings import DTYPES
+from sel_jax.sections import DTYPES
 from sel_jax.settings import Settings
 from sel_jax.training.state import TrainState
 from sel_jax.training.step import train_step

@@ -31,7 +31,7 @@ from sel_jax import allocator
 from sel_jax import build
 from sel_jax import models
 from sel_jax.errors import InputError
-from sel_jax.settings import DTYPES
+from sel_jax.sections import DTYPES
 from sel_jax.settings import Settings
 from sel_jax.training.parallel import Parallel
 from sel_jax.training.state import TrainState

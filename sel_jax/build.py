@@ -3,6 +3,8 @@
 Contract: names become objects here and nowhere else.
 """
 
+from collections.abc import Callable
+
 import jax.numpy as jnp
 import optax
 
@@ -28,8 +30,28 @@ def build_method(settings: Settings) -> Method:
     objective=loss.objective,
     weights=entropy | dict(loss.weights),
     entropy=settings.entropy,
+    detail_sigma=loss.detail_sigma,
     at_prior=loss.at_prior,
   )
+
+
+def build_bandwidth(settings: Settings) -> Callable[[int], float | None]:
+  """Number of an update -> bandwidth of the spatial entropy, in bins.
+
+    h(n) = from (to / from)^(n / N) for n < N, then `to`
+
+  None where there is no spatial entropy, or a rule finds its bandwidth.
+  """
+  loss, last = settings.loss, settings.entropy.bandwidth
+  if not loss.entropy or isinstance(last, str):
+    return lambda number: None
+  first = loss.bandwidth_from or last
+  updates = loss.bandwidth_updates or settings.train.steps
+
+  def bandwidth(number: int) -> float:
+    return first * (last / first) ** min(1.0, number / updates)
+
+  return bandwidth
 
 
 def build_optimizer(settings: Settings) -> optax.GradientTransformation:

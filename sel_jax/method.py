@@ -10,14 +10,18 @@ import functools
 from typing import Any
 
 from flax import linen as nn
+from jaxtyping import Float
+from jaxtyping import Int
 
 from sel_jax import entropy
+from sel_jax.arrays import AnyArray
 from sel_jax.arrays import Images
 from sel_jax.arrays import RandomKey
 from sel_jax.arrays import Times
 from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion import PREDICTIONS
 from sel_jax.entropy import EntropySpec
+from sel_jax.losses import detail_l1
 from sel_jax.losses import Loss
 from sel_jax.losses import LOSSES
 
@@ -37,6 +41,7 @@ class Method:
     weights: name of a loss -> its weight, above 0: rows of `LOSSES`, and
       `ENTROPY`.
     entropy: the spatial entropy's spec.
+    detail_sigma: of the loss 'detail_l1', in pixels.
     at_prior: probability that an example is drawn at t = T.
   """
 
@@ -48,6 +53,7 @@ class Method:
     default_factory=lambda: {ENTROPY: 1.0}
   )
   entropy: EntropySpec = dataclasses.field(default_factory=EntropySpec)
+  detail_sigma: float = 3.0
   at_prior: float = 0.0
 
   def estimate_noise(
@@ -57,14 +63,28 @@ class Method:
     output: Any = self.model.apply({'params': params}, x_t, mu, t)
     return PREDICTIONS[self.predicts](self.sde, output, x_t, mu, t)
 
-  def losses(self, key: RandomKey) -> dict[str, tuple[float, Loss]]:
+  def losses(
+    self,
+    key: RandomKey,
+    *,
+    index: Int[AnyArray, ' B'] | None = None,
+    bandwidth: Float[AnyArray, ' B'] | None = None,
+  ) -> dict[str, tuple[float, Loss]]:
     """Name -> (weight, loss) of those that are on.
 
     Args:
-      key: draws the neighbour weights of the spatial entropy.
+      key: draws the neighbour weights of the spatial entropy, and the part of
+        each image that it looks at.
+      index: global number of each example, see `spatial_entropy_loss`.
+      bandwidth: of the spatial entropy for each example, instead of its spec's.
     """
     spatial = functools.partial(
-      entropy.spatial_entropy_loss, spec=self.entropy, key=key
+      entropy.spatial_entropy_loss,
+      spec=self.entropy,
+      key=key,
+      index=index,
+      bandwidth=bandwidth,
     )
-    table = {ENTROPY: spatial, **LOSSES}
+    detail = functools.partial(detail_l1, sigma=self.detail_sigma)
+    table = {ENTROPY: spatial, **LOSSES, 'detail_l1': detail}
     return {name: (w, table[name]) for name, w in self.weights.items()}

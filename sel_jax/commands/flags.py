@@ -16,7 +16,7 @@ from sel_jax.commands.command_line import Parser
 from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.errors import SettingError
-from sel_jax.settings import EvalSpec
+from sel_jax.sections import EvalSpec
 
 # What runs or measures a model loads later: --help is quick without it.
 if TYPE_CHECKING:

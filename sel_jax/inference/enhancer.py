@@ -5,6 +5,7 @@ sampler's may be overridden.
 """
 
 import dataclasses
+import functools
 from importlib import resources
 import logging
 from pathlib import Path
@@ -27,7 +28,9 @@ from sel_jax.inference.restorer import Restorer
 from sel_jax.interop import portable
 from sel_jax.method import Method
 from sel_jax.models import init_params
-from sel_jax.settings import EvalSpec
+from sel_jax.sections import DiffusionSpec
+from sel_jax.sections import EvalSpec
+from sel_jax.sections import ModelSpec
 from sel_jax.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -90,6 +93,14 @@ def _from_run(workdir: Path) -> tuple[Settings, Any, int]:
     checkpoints.close()
 
 
+@functools.lru_cache(2)  # runs of an ablation share its programs
+def _restorer(
+  model: ModelSpec, diffusion: DiffusionSpec, spec: EvalSpec
+) -> Restorer:
+  method = build.build_method(Settings(model=model, sde=diffusion))
+  return Restorer(method, spec, local_mesh())
+
+
 def _as_float(image: np.ndarray) -> Rgb:
   """Any photograph as float32 in [0, 1]."""
   if image.ndim != 3 or image.shape[2] != 3 or not image.size:
@@ -134,8 +145,8 @@ class Enhancer:
       params: the averaged parameters; None if `with_params` brings them.
       step: updates it was trained for; 0 if that is not known.
     """
+    restorer = _restorer(settings.model, settings.sde, settings.eval)
     method = build.build_method(settings)
-    restorer = Restorer(method, settings.eval, local_mesh())
     return cls(settings, step, method, jax.device_put(params), restorer)
 
   @classmethod

@@ -28,7 +28,7 @@ from sel_jax.inference import tone
 from sel_jax.inference.tiling import round_up
 from sel_jax.inference.tiling import side_multiple
 from sel_jax.inference.tiling import TiledSampler
-from sel_jax.settings import EvalSpec
+from sel_jax.sections import EvalSpec
 
 # Called with the share of the work just done; the shares sum to one.
 Progress = Callable[[float], None]

@@ -28,6 +28,14 @@ def _draw(path, leaf, rng) -> np.ndarray:
   return rng.uniform(-bound, bound, leaf.shape).astype(np.float32)
 
 
+def param_shapes(model: nn.Module, channels: int = 3) -> dict[str, Any]:
+  """Shapes and types of a network's parameters; nothing is computed."""
+  image = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
+  t = jax.ShapeDtypeStruct((1,), jnp.int32)
+  made = jax.eval_shape(model.init, jax.random.key(0), image, image, t)
+  return made['params']
+
+
 def init_params(
   key: RandomKey, model: nn.Module, *, channels: int = 3
 ) -> dict[str, Any]:
@@ -44,13 +52,10 @@ def init_params(
   Returns:
     Float32 parameters as NumPy arrays.
   """
-  image = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
-  t = jax.ShapeDtypeStruct((1,), jnp.int32)
-  shapes = jax.eval_shape(model.init, jax.random.key(0), image, image, t)
   seed = np.asarray(jax.random.key_data(key)).ravel()
   rng = np.random.default_rng(seed)
   return jax.tree_util.tree_map_with_path(
-    lambda path, leaf: _draw(path, leaf, rng), shapes['params']
+    lambda path, leaf: _draw(path, leaf, rng), param_shapes(model, channels)
   )
 
 

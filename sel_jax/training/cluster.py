@@ -24,7 +24,7 @@ import jax
 from sel_jax import checkpoints
 from sel_jax.errors import InputError
 from sel_jax.errors import StuckProcessError
-from sel_jax.settings import ParallelSpec
+from sel_jax.sections import ParallelSpec
 
 Environment = Mapping[str, str]
 

@@ -6,7 +6,7 @@ the run is to stop, so every process of a run finds the same.
 
 import dataclasses
 
-from sel_jax.settings import TrainSpec
+from sel_jax.sections import TrainSpec
 
 
 @dataclasses.dataclass(frozen=True)

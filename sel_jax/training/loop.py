@@ -6,15 +6,18 @@ loss that is not finite. Every process walks the same updates; the first writes.
 """
 
 import contextlib
+import dataclasses
 import functools
 import logging
 from pathlib import Path
 
+from flax import linen as nn
 import jax
 
 from sel_jax import build
 from sel_jax import files
 from sel_jax import models
+from sel_jax.entropy import EntropySpec
 from sel_jax.settings import Settings
 from sel_jax.training.cluster import Watchdog
 from sel_jax.training.due import Due
@@ -75,11 +78,14 @@ def train(
     progress = stack.enter_context(Progress(settings, workdir, first, on_log))
     trace = stack.enter_context(Trace(workdir / 'profile', profile))
     guard, key = Guard(settings, stop), _keys(settings)[1]
+    bandwidth = build.build_bandwidth(settings)
     batches = data.batches(first, settings.train.steps)
     with Watchdog(settings.parallel) as watchdog:
       for number, batch in watchdog.over(batches):
         trace.at(number)
-        batch = devices.put_batch(batch, stop=stop.asked)
+        batch = devices.put_batch(
+          batch, stop=stop.asked, bandwidth=bandwidth(number)
+        )
         state, scalars = step(state, batch, key)
         done = number + 1
         now = guard.look(done, scalars)
@@ -99,15 +105,30 @@ def _keys(settings: Settings) -> tuple[jax.Array, jax.Array]:
   return start, updates
 
 
-def _begin(
-  settings: Settings, devices: Parallel, store: Store
-) -> tuple[int, Layout, TrainState, Step]:
-  """Where the run stands.
+def _common(settings: Settings) -> Settings:
+  """What the program of an update is made of: many runs of an ablation agree.
 
-  Returns:
-    Updates that are done, how the state lies on the devices, the state there,
-    and the step, which is compiled when it is called first.
+  Seed and data come with the batch, and so does a bandwidth that is a number.
   """
+  loss, density = settings.loss, settings.entropy
+  if not isinstance(density.bandwidth, str):
+    density = dataclasses.replace(density, bandwidth=EntropySpec().bandwidth)
+  return Settings(
+    model=settings.model,
+    sde=settings.sde,
+    loss=dataclasses.replace(loss, bandwidth_from=0.0, bandwidth_updates=0),
+    entropy=density,
+    optim=settings.optim,
+    train=settings.train,
+    parallel=settings.parallel,
+  )
+
+
+@functools.lru_cache(1)  # compiled once where runs agree
+def _program(
+  settings: Settings, devices: Parallel
+) -> tuple[nn.Module, Update, Layout, Step]:
+  """Network, optimizer, layout of the state, and the step."""
   method, optim = build.build_method(settings), settings.optim
   update = Update(
     build.build_optimizer(settings),
@@ -117,12 +138,25 @@ def _begin(
     sharded=settings.parallel.shard_state,
     skip_nonfinite=settings.train.skip_nonfinite > 0,
   )
-  params = models.init_params(_keys(settings)[0], method.model)
+  layout = devices.layout(TrainState.shapes(method.model, update.tx))
+  step = functools.partial(train_step, method=method, update=update)
+  return method.model, update, layout, layout.map_step(step)
+
+
+def _begin(
+  settings: Settings, devices: Parallel, store: Store
+) -> tuple[int, Layout, TrainState, Step]:
+  """Where the run stands.
+
+  Returns:
+    Updates that are done, how the state lies on the devices, the state there,
+    and the step, which is compiled when it is called first.
+  """
+  model, update, layout, step = _program(_common(settings), devices)
+  params = models.init_params(_keys(settings)[0], model)
   state = jax.device_get(TrainState.create(params, update.tx))
   state = store.restore(state)
-  layout = devices.layout(state)
-  step = functools.partial(train_step, method=method, update=update)
-  return int(state.step), layout, layout.place(state), layout.map_step(step)
+  return int(state.step), layout, layout.place(state), step
 
 
 def _announce(

@@ -21,7 +21,7 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 
 from sel_jax.errors import InputError
-from sel_jax.settings import ParallelSpec
+from sel_jax.sections import ParallelSpec
 from sel_jax.training import shards
 from sel_jax.training.state import TrainState
 
@@ -82,6 +82,15 @@ class Parallel:
     self.local = sum(d.process_index == self.process[0] for d in devices)
     self.mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
+  def __eq__(self, other: object) -> bool:
+    return isinstance(other, Parallel) and self._same() == other._same()
+
+  def __hash__(self) -> int:
+    return hash(self._same())
+
+  def _same(self) -> tuple:
+    return self.spec, tuple(self.devices)
+
   @property
   def pmap(self) -> bool:
     """Whether the step is mapped by `pmap`, not `shard_map`."""
@@ -96,15 +105,23 @@ class Parallel:
     return Layout(self, like)
 
   def put_batch(
-    self, batch: dict[str, np.ndarray], *, stop: bool = False
+    self,
+    batch: dict[str, np.ndarray],
+    *,
+    stop: bool = False,
+    bandwidth: float | None = None,
   ) -> dict[str, jax.Array | np.ndarray]:
     """This process's part of a batch, split over its devices.
 
     Args:
       batch: host arrays [B / processes, ...].
       stop: this process's wish to stop after this update.
+      bandwidth: of the spatial entropy in this update, if it has a number.
     """
-    batch = {**batch, STOP: np.full(len(batch['index']), stop)}
+    size = len(batch['index'])
+    batch = {**batch, STOP: np.full(size, stop)}
+    if bandwidth is not None:
+      batch['bandwidth'] = np.full(size, bandwidth, np.float32)
     if self.pmap:
       return {
         k: v.reshape(self.local, -1, *v.shape[1:]) for k, v in batch.items()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from flax import linen as nn
 import jax
-import jax.numpy as jnp
 
 from sel_jax import build
 from sel_jax import models
@@ -74,15 +73,8 @@ def _first_state(
   network: nn.Module, optim: OptimSpec, updates: int
 ) -> TrainState:
   """Shapes of the state before the first update."""
-  image = jax.ShapeDtypeStruct((1, 32, 32, 3), jnp.float32)
-  t = jax.ShapeDtypeStruct((1,), jnp.int32)
   tx = optimizers.build_optimizer(optim, updates)
-
-  def create(image: jax.Array, t: jax.Array) -> TrainState:
-    variables = network.init(jax.random.key(0), image, image, t)
-    return TrainState.create(variables['params'], tx)
-
-  return jax.eval_shape(create, image, t)
+  return TrainState.shapes(network, tx)
 
 
 def check_state(settings: Settings, workdir: str | Path) -> StateFound:

@@ -5,10 +5,13 @@ Contract: a pytree of arrays only; everything needed to go on exactly.
 
 from typing import Any
 
+from flax import linen as nn
 from flax import struct
 import jax
 import jax.numpy as jnp
 import optax
+
+from sel_jax.models import param_shapes
 
 
 @struct.dataclass
@@ -40,3 +43,11 @@ class TrainState:
       ema=jax.tree.map(jnp.copy, params),
       opt_state=tx.init(params),
     )
+
+  @classmethod
+  def shapes(
+    cls, model: nn.Module, tx: optax.GradientTransformation
+  ) -> 'TrainState':
+    """Shapes and types of a network's state; nothing is computed."""
+    create = lambda params: cls.create(params, tx)
+    return jax.eval_shape(create, param_shapes(model))

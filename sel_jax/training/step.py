@@ -134,7 +134,8 @@ def train_step(
 
   Args:
     state: replicated, or sharded as `update.sharded` says.
-    batch: this shard's 'low', 'clean' [B, H, W, 3] and 'index' [B].
+    batch: this shard's 'low', 'clean' [B, H, W, 3] and 'index' [B], and maybe
+      'bandwidth' [B], that of the spatial entropy instead of its spec's.
     key: the run's key.
     method: network, diffusion and distances.
     update: what happens to the gradient.
@@ -144,7 +145,7 @@ def train_step(
     The next state and scalars: 'loss', 'grad_norm', and each term by name.
   """
   sde = method.sde
-  key, weights_key = jax.random.split(jax.random.fold_in(key, state.step))
+  key, loss_key = jax.random.split(jax.random.fold_in(key, state.step))
 
   def objective(params, batch):
     low, clean = batch['low'], batch['clean']
@@ -156,7 +157,10 @@ def train_step(
     pair = objective_pair(
       method.objective, sde, noise_hat, x, clean, low, t, noise
     )
-    loss, terms = weighted_sum(*pair, method.losses(weights_key))
+    losses = method.losses(
+      loss_key, index=batch['index'], bandwidth=batch.get('bandwidth')
+    )
+    loss, terms = weighted_sum(*pair, losses)
     return jnp.mean(loss), jax.tree.map(jnp.mean, terms)
 
   gradient = jax.value_and_grad(objective, has_aux=True)

@@ -11,7 +11,7 @@ from sel_jax.commands import command_line
 from sel_jax.commands import flags
 from sel_jax.errors import InputError
 from sel_jax.fields import key
-from sel_jax.settings import EvalSpec
+from sel_jax.sections import EvalSpec
 
 
 def _parser():

@@ -4,7 +4,7 @@ import pytest
 from sel_jax import checkpoints
 from sel_jax.errors import InputError
 from sel_jax.errors import StuckProcessError
-from sel_jax.settings import ParallelSpec
+from sel_jax.sections import ParallelSpec
 from sel_jax.training import cluster
 
 

@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from sel_jax.settings import TrainSpec
+from sel_jax.sections import TrainSpec
 from sel_jax.training.due import Due
 from sel_jax.training.due import due
 

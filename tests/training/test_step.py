@@ -12,7 +12,7 @@ from sel_jax.configs import lol
 from sel_jax.diffusion import DenoisingSDE
 from sel_jax.errors import InputError
 from sel_jax.models import init_params
-from sel_jax.settings import ParallelSpec
+from sel_jax.sections import ParallelSpec
 from sel_jax.settings import Settings
 from sel_jax.training import shards
 from sel_jax.training.parallel import Parallel

@@ -1,0 +1,211 @@
+"""The sections of a configuration: what each holds, and what its keys mean.
+
+Contract: a key is written once, as a field of the room that it steers, see
+`fields`; keys that steer no lower room stand here. `settings` makes a whole
+configuration of the sections, and checks what they ask of one another.
+"""
+
+from typing import Any
+
+from sel_jax import fields
+from sel_jax.data import AugmentSpec
+from sel_jax.data import CacheSpec
+from sel_jax.data import LoaderSpec
+from sel_jax.data import PairsSpec
+from sel_jax.diffusion import GRIDS
+from sel_jax.diffusion import OBJECTIVES
+from sel_jax.diffusion import PREDICTIONS
+from sel_jax.diffusion import SAMPLERS
+from sel_jax.diffusion import SDES
+from sel_jax.fields import key
+from sel_jax.losses import LOSSES
+from sel_jax.models import MODELS
+
+DTYPES = ('float32', 'bfloat16')
+BACKENDS = ('shard_map', 'pmap')
+# Sides of what the device sees are multiples of it, so that photographs of
+# neighbouring sizes share a program; a network may ask for more.
+MULTIPLE = 32
+
+
+@fields.spec
+class DataSpec:
+  """Section `data`: which pairs, and how they become batches."""
+
+  pairs: PairsSpec = fields.part(factory=PairsSpec)
+  augment: AugmentSpec = fields.part(factory=AugmentSpec)
+  cache: CacheSpec = fields.part(factory=CacheSpec)
+  loader: LoaderSpec = fields.part(factory=LoaderSpec)
+
+
+@fields.spec
+class ModelSpec:
+  """Section `model`: which network, and what its output stands for."""
+
+  name: str = key('the network', default='nafnet', choices=MODELS)
+  predicts: str = key(
+    "what the network's output stands for", default='noise', choices=PREDICTIONS
+  )
+  dtype: str = key(
+    'type that the network computes in; parameters are float32',
+    default='float32',
+    choices=DTYPES,
+  )
+  network: Any = fields.row('name', MODELS, default='nafnet')
+
+
+@fields.spec
+class DiffusionSpec:
+  """Section `sde`: which diffusion, and its numbers."""
+
+  name: str = key('the diffusion', default='ir', choices=SDES)
+  spec: Any = fields.row('name', SDES, default='ir')
+
+
+@fields.spec
+class LossSpec:
+  """Section `loss`: the objective, and a weight for each loss of it."""
+
+  objective: str = key(
+    'the pair of images that is compared', default='optimum', choices=OBJECTIVES
+  )
+  at_prior: float = key(
+    'probability that an example is drawn at t = T, the start of sampling, '
+    'instead of uniformly on 1..T',
+    default=0.0,
+    ge=0,
+    le=1,
+  )
+  entropy: float = key(
+    'weight of the spatial entropy of the section entropy; 0 is off',
+    default=1.0,
+    ge=0,
+  )
+  bandwidth_from: float = key(
+    'bandwidth of the spatial entropy that training begins with, in bins; it '
+    'moves to entropy.bandwidth, evenly in its logarithm; 0 is off',
+    default=0.0,
+    ge=0,
+  )
+  bandwidth_updates: int = key(
+    'updates until the bandwidth is entropy.bandwidth; 0 is all of train.steps',
+    default=0,
+    ge=0,
+  )
+  weights: tuple[tuple[str, float], ...] = fields.weights(LOSSES, default=())
+  detail_sigma: float = key(
+    'sigma of the blur that detail_l1 takes off, pixels', default=3.0, gt=0
+  )
+
+
+@fields.spec
+class TrainSpec:
+  """Section `train`: how long, and how often to look and to save."""
+
+  steps: int = key('updates', default=500_000, ge=1)
+  log_every: int = key('updates between lines of the log', default=100, ge=1)
+  eval_every: int = key('updates between validations', default=5_000, ge=1)
+  save_every: int = key('updates between checkpoints', default=1_000, ge=1)
+  keep: int = key(
+    'newest checkpoints to keep, besides the best', default=2, ge=1
+  )
+  skip_nonfinite: int = key(
+    'updates in a row whose loss or gradient is not finite that are passed '
+    'over, changing nothing; the next one stops the run',
+    default=0,
+    ge=0,
+  )
+
+
+@fields.spec
+class ParallelSpec:
+  """Section `parallel`: how a step is spread over devices.
+
+  None of it changes the numbers, up to rounding.
+  """
+
+  backend: str = key(
+    'how JAX maps the step', default='shard_map', choices=BACKENDS
+  )
+  accumulate: int = key(
+    'parts that a device walks through its share of the batch in; memory of '
+    'activations falls by as much',
+    default=1,
+    ge=1,
+  )
+  shard_state: bool = key(
+    "each device keeps one part of the optimizer's state and of the averaged "
+    'parameters (ZeRO, arXiv 1910.02054, stage 1), not all of it',
+    default=False,
+  )
+  timeout: int = key(
+    'seconds that processes wait for one another before they stop',
+    default=600,
+    ge=1,
+  )
+  heartbeat: int = key(
+    'seconds after which a silent process counts as dead', default=100, ge=1
+  )
+
+
+@fields.spec
+class EvalSpec:
+  """Section `eval`: the sampler, the same wherever an image is restored."""
+
+  sampler: str = key('the sampler', default='posterior', choices=SAMPLERS)
+  steps: int = key(
+    'calls of the network per image, 1 to sde.steps', default=100, ge=1
+  )
+  grid: str = key(
+    'times of the steps; log_snr suits samplers of second order',
+    default='time',
+    choices=GRIDS,
+  )
+  clip: bool = key('keep the clean estimate in [0, 1]', default=True)
+  dynamic: float = key(
+    'quantile of dynamic thresholding, such as 0.995, which scales what '
+    'overshoots instead of clipping it; 0 clips',
+    default=0.0,
+    ge=0,
+    le=1,
+  )
+  unbias: bool = key(
+    'undo the bias of a network that was trained by the Euler mean, for '
+    "loss.objective='optimum' alone",
+    default=False,
+  )
+  seed: int = key("seed of the sampler's noise", default=0, ge=0)
+  images: int = key(
+    'validation images used during training; 0 is all',
+    default=0,
+    ge=0,
+    flag=False,
+  )
+  tile: int = key(
+    'photographs with a longer side are restored in tiles of this side, a '
+    f'multiple of {MULTIPLE}; 0 is never',
+    default=640,
+    ge=0,
+  )
+  overlap: int = key(
+    'least overlap of tiles, pixels, at most half a tile', default=128, ge=0
+  )
+  pool: int = key(
+    'side of the window that the channel attention averages over, pixels; 0 '
+    'is the whole image or tile',
+    default=0,
+    ge=0,
+  )
+  anchor: bool = key(
+    'give a photograph in tiles the coarse tones of its restored thumbnail, '
+    'so that tiles of different content agree',
+    default=True,
+  )
+
+  def __post_init__(self):
+    if self.tile % MULTIPLE:
+      raise fields.refuse(self, 'tile', f'give a multiple of {MULTIPLE}, or 0')
+    if self.tile and self.overlap > self.tile // 2:
+      raise fields.refuse(
+        self, 'overlap', f'give 0 to half of tile={self.tile}'
+      )
