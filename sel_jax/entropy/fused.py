@@ -15,6 +15,7 @@ from sel_jax.entropy.density import Planes
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.forms import rows
 from sel_jax.entropy.forms import tiles
+from sel_jax.entropy.reverse_mode import reverse_only
 
 FORMS: dict[str, Callable[..., Array]] = {
   'tiles': tiles.bin_sums,
@@ -57,5 +58,9 @@ def bin_sums(
 
   Returns:
     [windows, B, C, H, W].
+
+  Raises:
+    TypeError: if it is differentiated in forward mode.
   """
+  samples, bandwidth = jax.tree.map(reverse_only, (samples, bandwidth))
   return FORMS[choose_form(form)](summand, samples, bandwidth, spec=spec)

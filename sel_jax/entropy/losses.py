@@ -10,6 +10,7 @@ import functools
 from typing import Any
 
 import jax
+from jax.experimental import checkify
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Bool
@@ -35,7 +36,14 @@ from sel_jax.entropy.sampling import draw_part
 from sel_jax.entropy.spec import EntropySpec
 
 
-def _checked(image: Images, name: str) -> Float[Array, 'B H W C']:
+# Part of an image that may lie beyond the dictionary before a check speaks:
+# noise and overshoot have tails.
+_BEYOND = 0.05
+
+
+def _checked(
+  image: Images, name: str, spec: EntropySpec
+) -> Float[Array, 'B H W C']:
   if image.ndim != 4 or 0 in image.shape:
     raise ValueError(
       f'{name} must be a non-empty [B, H, W, C] image, not shape {image.shape}'
@@ -47,7 +55,19 @@ def _checked(image: Images, name: str) -> Float[Array, 'B H W C']:
     )
   # Half precision cannot hold densities: compute in float32.
   array = jnp.asarray(image)
-  return array if array.dtype == jnp.float64 else array.astype(jnp.float32)
+  if array.dtype != jnp.float64:
+    array = array.astype(jnp.float32)
+  low, high = spec.value_range
+  beyond = jnp.mean((array < low) | (array > high))
+  # Nothing but in a function that `checkify` transforms.
+  checkify.debug_check(
+    beyond <= _BEYOND,
+    f'{{beyond:.0%}} of {name} lies beyond value_range={spec.value_range}: '
+    'divide images in 0..255 by 255, bring those in [-1, 1] to [0, 1], or '
+    'give their range to the spec',
+    beyond=beyond,
+  )
+  return array
 
 
 def _weights(
@@ -112,7 +132,7 @@ def _pair_samples(
     raise ValueError(
       f'pred and target differ in shape: {pred.shape} and {target.shape}'
     )
-  pair = _checked(pred, 'pred'), _checked(target, 'target')
+  pair = _checked(pred, 'pred', spec), _checked(target, 'target', spec)
   dtype = jnp.promote_types(*(x.dtype for x in pair))
   weights = ring(dtype)
   p, q = (
@@ -249,7 +269,7 @@ def entropy_map(
       weights sum to zero.
   """
   spec = spec or EntropySpec()
-  image = _checked(image, 'image')
+  image = _checked(image, 'image', spec)
   ring = _weights(neighbor_weights, spec, None, image.dtype)
   samples = density.coordinates(image, ring, spec=spec)
   h = bandwidths.per_image(bandwidth, spec.bandwidth, samples[0])

@@ -4,6 +4,7 @@ import functools
 
 from helpers.oracle import random_pair
 import jax
+from jax.experimental import checkify
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -209,3 +210,70 @@ def test_double_precision_of_numpy_needs_no_warning():
     assert entropy.entropy_map(pred, **options).dtype == jnp.float32
     density = entropy.local_density(pred, **options)
     assert density.dtype == jnp.float32
+
+
+@pytest.mark.parametrize('form', ['tiles', 'rows'])
+@pytest.mark.parametrize('compiled', [False, True])
+def test_forward_mode_is_refused_in_words(form, compiled):
+  pred, target = random_pair((1, 5, 4, 1))
+  spec = EntropySpec(**{**vars(SPEC), 'form': form})
+  loss = lambda x: entropy.spatial_entropy_loss(x, target, spec=spec)
+  loss = jax.jit(loss) if compiled else loss
+  for differentiated in (
+    lambda: jax.jvp(loss, (pred,), (pred,)),
+    lambda: jax.jit(jax.jacfwd(loss))(pred),
+    lambda: jax.linearize(loss, pred)[1](pred),
+  ):
+    with pytest.raises(TypeError, match='forward mode .* use jax.grad'):
+      differentiated()
+  reverse = jax.grad(lambda x: loss(x).sum())
+  slopes = jax.vmap(reverse)(jnp.stack([pred, target]))
+  np.testing.assert_allclose(slopes[0], reverse(pred), atol=1e-6)
+
+
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float16])
+def test_half_precision_comes_in_and_goes_back(dtype):
+  pred, target = (x.astype(dtype) for x in random_pair((2, 6, 5, 1)))
+  loss = functools.partial(entropy.spatial_entropy_loss, spec=SPEC)
+  found, slope = jax.value_and_grad(lambda x: loss(x, target).sum())(pred)
+  whole, exact = jax.value_and_grad(lambda x: loss(x, target).sum())(
+    pred.astype(jnp.float32)
+  )
+  assert found.dtype == jnp.float32 and slope.dtype == dtype
+  np.testing.assert_allclose(found, whole, rtol=1e-6)
+  np.testing.assert_allclose(slope.astype(jnp.float32), exact, atol=2e-3)
+
+
+@pytest.mark.parametrize('channels', [1, 2, 5])
+def test_channels_are_apart_whatever_their_number(channels):
+  pred, target = random_pair((1, 6, 5, channels))
+  loss = functools.partial(entropy.spatial_entropy_loss, spec=SPEC)
+  each = [
+    loss(pred[..., n : n + 1], target[..., n : n + 1]) for n in range(channels)
+  ]
+  np.testing.assert_allclose(loss(pred, target), sum(each) / channels, 1e-5)
+
+
+@pytest.mark.parametrize(
+  'change',
+  [lambda x: 255 * x, lambda x: 2 * x - 1],
+  ids=['0..255', '[-1, 1]'],
+)
+@pytest.mark.parametrize('detail', [0.0, 2.0])
+def test_a_wrong_range_is_named_where_it_is_asked_for(change, detail):
+  pred, target = (jnp.clip(x, 0, 1) for x in random_pair((1, 8, 8, 1)))
+  spec = EntropySpec(**{**vars(SPEC), 'detail': detail})
+  loss = jax.jit(
+    lambda x, y: entropy.spatial_entropy_loss(x, y, spec=spec).sum()
+  )
+  for function in (loss, jax.grad(loss)):
+    checked = checkify.checkify(function)
+    error, found = checked(pred, target)
+    error.throw()
+    np.testing.assert_allclose(found, function(pred, target), rtol=1e-5)
+    error, _ = checked(change(pred), change(target))
+    with pytest.raises(
+      checkify.JaxRuntimeError, match=r'% of pred lies beyond value_range='
+    ):
+      error.throw()
+    assert np.isfinite(function(change(pred), change(target))).all()
