@@ -1,9 +1,10 @@
-"""One setting changed at a time, over seeds, at equal data order and compute.
+"""One setting changed at a time, over seeds, at equal data order and updates.
 
 ablations.py            every mend of the published loss undone alone
 ablations.py:loss       L1, L2, Charbonnier, each distance, and mixtures
 ablations.py:claim      the table of docs/results.md, on lol.py:quick
 ablations.py:detail     density of detail, whole and sampled, on lol.py:quick
+ablations.py:tuning     the same in fine-tuning the shipped model
 ablations.py:bandwidth  the kernel's bandwidth, fixed and by rules
 ablations.py:kernel, :levels, :windows, :neighbors, :range, :objective
 ablations.py:tiny       two variants of a toy, for tests
@@ -79,10 +80,10 @@ def _mends() -> dict:
   return variants
 
 
-def _detail() -> dict:
-  plain = {'loss.entropy': 0.0, 'loss.l1': 1.0}
+def _detail(weight: float, share: int) -> dict:
+  plain = {'loss.entropy': 0.0, 'loss.l1': 1.0, 'loss.ssim': 0.0}
   density = {
-    'loss.entropy': 0.3,
+    'loss.entropy': weight,
     'entropy.detail': 3.0,
     'entropy.levels': 32,
     'entropy.windows': (3, 7),
@@ -91,8 +92,11 @@ def _detail() -> dict:
   added = {
     '': {},
     ' + 4 detail L1': {'loss.detail_l1': 4.0},
-    ' + 0.3 detail entropy of a quarter': {**density, 'entropy.sample': 0.25},
-    ' + 0.3 detail entropy': density,
+    f' + {weight} detail entropy of 1/{share}': {
+      **density,
+      'entropy.sample': 1 / share,
+    },
+    f' + {weight} detail entropy': density,
   }
   return {
     base + name: {**loss, **more}
@@ -109,7 +113,8 @@ _PRESETS = {
   '': _mends,
   'loss': _losses,
   'claim': _claim,
-  'detail': _detail,
+  'detail': lambda: _detail(0.3, 4),
+  'tuning': lambda: _detail(1.0, 16),
   'bandwidth': lambda: _one_by_one(
     'entropy.bandwidth', (0.5, 0.1, 0.25, 1.0, 2.0, 4.0, 'silverman', 'scott')
   ),
@@ -133,7 +138,19 @@ _PRESETS = {
   'tiny': _tiny,
 }
 
-_BASES = {'tiny': 'tiny', 'claim': 'quick', 'detail': 'quick'}
+_BASES = {
+  'tiny': 'tiny',
+  'claim': 'quick',
+  'detail': 'quick',
+  'tuning': 'light',
+}
+
+
+def _tune(base: ml_collections.ConfigDict) -> None:
+  base.data.crop = 128
+  base.optim.update(lr=2e-4, warmup=50, ema_decay=0.99)
+  base.train.update(steps=800, eval_every=800, save_every=400)
+  base.eval.images = 1
 
 
 def get_config(preset: str = '') -> ml_collections.ConfigDict:
@@ -148,7 +165,10 @@ def get_config(preset: str = '') -> ml_collections.ConfigDict:
   config.seeds = (0, 1) if preset == 'tiny' else (0, 1, 2)
   config.split = 'test'
   config.metrics = ('psnr', 'ssim')
-  if preset in ('claim', 'detail'):
+  if preset == 'tuning':
+    _tune(config.base)
+    config.start = 'shipped'
+  if preset in ('claim', 'detail', 'tuning'):
     config.metrics += ('lpips_alex', 'niqe')
   # A plain value: names of variants are no names of keys.
   config.variants = tuple(

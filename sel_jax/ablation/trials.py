@@ -15,6 +15,7 @@ import re
 import time
 from typing import Any
 
+from jaxtyping import Float
 import numpy as np
 
 from sel_jax.data.pairs import open_pairs
@@ -100,14 +101,19 @@ def every_trial(
 
 
 def _measured(
-  trial: Trial, workdir: Path, split: str, names: Sequence[str]
+  trial: Trial,
+  workdir: Path,
+  split: str,
+  names: Sequence[str],
+  start: str,
 ) -> dict[str, Any] | None:
   """Trains and measures; None if the run was asked to stop."""
-  settings, start = trial.settings, time.perf_counter()
-  state = train(settings, workdir / trial.folder)
+  settings, began = trial.settings, time.perf_counter()
+  params = Enhancer.from_checkpoint(start).params if start else None
+  state = train(settings, workdir / trial.folder, params=params)
   if int(state.step) < settings.train.steps:
     return None
-  seconds = time.perf_counter() - start
+  seconds = time.perf_counter() - began
   rows = evaluator.evaluate(
     Enhancer.create(settings, params=state.ema),
     open_pairs(settings.data.pairs, split),
@@ -118,6 +124,7 @@ def _measured(
     'seed': trial.seed,
     'steps': settings.train.steps,
     'seconds': seconds,
+    'start': start,
     'config': settings.to_dict(),
     'images': rows,
   }
@@ -149,13 +156,14 @@ def load_results(path: str | Path) -> list[dict]:
 
 
 def earlier(
-  todo: Sequence[Trial], workdir: str | Path
+  todo: Sequence[Trial], workdir: str | Path, *, start: str = ''
 ) -> dict[tuple[str, int], dict]:
   """Results that earlier starts left.
 
   Args:
     todo: from `every_trial`.
     workdir: the folder that `run` gets.
+    start: what `run` starts from.
 
   Returns:
     (variant, seed) -> its result.
@@ -167,7 +175,10 @@ def earlier(
   done = {(r['variant'], r['seed']): r for r in load_results(path)}
   for trial in todo:
     found = done.get((trial.variant, trial.seed))
-    if found and not _same(found['config'], trial.settings):
+    if found and (
+      found.get('start', '') != start
+      or not _same(found['config'], trial.settings)
+    ):
       raise InputError(
         f'{path}: {trial.variant!r}, seed {trial.seed} was run with other '
         'settings; use another --workdir'
@@ -181,6 +192,7 @@ def run(
   *,
   split: str,
   names: Sequence[str],
+  start: str = '',
 ) -> Iterator[dict]:
   """Does trials one after another, and keeps their results in one file.
 
@@ -189,6 +201,8 @@ def run(
     workdir: a folder for each trial, and `results.json`.
     split: to measure on.
     names: rows of `evaluation.METRICS`.
+    start: weights that every trial starts from, see
+      `Enhancer.from_checkpoint`; drawn if empty.
 
   Yields:
     Each trial's result, those of earlier starts first; ends early where a
@@ -198,13 +212,13 @@ def run(
     InputError: if an earlier start had other settings.
   """
   workdir = Path(workdir)
-  done = earlier(todo, workdir)
+  done = earlier(todo, workdir, start=start)
   results = list(done.values())
   yield from (done[key] for t in todo if (key := (t.variant, t.seed)) in done)
   for trial in todo:
     if (trial.variant, trial.seed) in done:
       continue
-    result = _measured(trial, workdir, split, names)
+    result = _measured(trial, workdir, split, names, start)
     if result is None:
       return
     results.append(result)
@@ -214,14 +228,16 @@ def run(
     yield result
 
 
-def _by_image(results: Sequence[dict], variant: str, key: str) -> np.ndarray:
-  """[images] figures of a variant, mean over its seeds."""
+def _figures(
+  results: Sequence[dict], variant: str, key: str
+) -> Float[np.ndarray, 'S N']:
+  """Figures of a variant for each seed and image."""
   table = [
     [np.nan if row[key] is None else row[key] for row in result['images']]
     for result in results
     if result['variant'] == variant
   ]
-  return np.mean(np.array(table, np.float64), axis=0)
+  return np.array(table, np.float64)
 
 
 def summarize(results: Sequence[dict], key: str) -> list[dict[str, Any]]:
@@ -229,28 +245,29 @@ def summarize(results: Sequence[dict], key: str) -> list[dict[str, Any]]:
 
   Returns:
     'variant', 'seeds', 'mean' over images and seeds, 'std' of the seeds' means,
-    'low' and 'high', the mean's 95 % bootstrap interval over images, and
-    'gain', 'gain_low', 'gain_high': the paired difference to the first variant
-    and its interval.
+    'low' and 'high', the mean's 95 % bootstrap interval over seeds and images,
+    and 'gain', 'gain_low', 'gain_high': the difference to the first variant,
+    paired by seed and image, and its interval.
   """
   variants = list(dict.fromkeys(result['variant'] for result in results))
-  base = _by_image(results, variants[0], key)
+  base = _figures(results, variants[0], key)
   rows = []
   for variant in variants:
     mine = [r for r in results if r['variant'] == variant]
-    images = _by_image(results, variant, key)
-    means = [_by_image([r], variant, key).mean() for r in mine]
-    low, high = text_report.bootstrap(images)
-    gain_low, gain_high = text_report.bootstrap(images - base)
+    figures = _figures(results, variant, key)
+    means = figures.mean(axis=1)
+    low, high = text_report.bootstrap(figures)
+    gain = figures - base[: len(figures)]
+    gain_low, gain_high = text_report.bootstrap(gain)
     rows.append(
       {
         'variant': variant,
         'seeds': len(mine),
-        'mean': float(images.mean()),
+        'mean': float(figures.mean()),
         'std': float(np.std(means, ddof=1)) if len(means) > 1 else float('nan'),
         'low': low,
         'high': high,
-        'gain': float((images - base).mean()),
+        'gain': float(gain.mean()),
         'gain_low': gain_low,
         'gain_high': gain_high,
       }

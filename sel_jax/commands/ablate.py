@@ -25,9 +25,13 @@ def _rehearse(plan: 'Plan', workdir: Path) -> None:
   """Checks what every trial needs and says what they would do."""
   from sel_jax.ablation import trials
   from sel_jax.data.pairs import open_pairs
+  from sel_jax.inference import Enhancer
   from sel_jax.training import rehearsal
 
-  done = trials.earlier(plan.trials, workdir)
+  start = plan.spec.start
+  done = trials.earlier(plan.trials, workdir, start=start)
+  if start:
+    Enhancer.from_checkpoint(start)  # what is wrong with it is said now
   left = [t for t in plan.trials if (t.variant, t.seed) not in done]
   read = {}  # variants mostly have one data set in common
   seeds: dict[str, list[str]] = {}  # what would be done -> with which of them
@@ -81,7 +85,11 @@ def main() -> int:
   names = plan.spec.metrics
   results, shown = [], [*names, names[0] + GT_MEAN]
   for result in trials.run(
-    plan.trials, workdir, split=plan.spec.split, names=names
+    plan.trials,
+    workdir,
+    split=plan.spec.split,
+    names=names,
+    start=plan.spec.start,
   ):
     results.append(result)
     done = f'{len(results)}/{len(plan.trials)}'

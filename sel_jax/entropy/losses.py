@@ -35,7 +35,6 @@ from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.sampling import draw_part
 from sel_jax.entropy.spec import EntropySpec
 
-
 # Part of an image that may lie beyond the dictionary before a check speaks:
 # noise and overshoot have tails.
 _BEYOND = 0.05

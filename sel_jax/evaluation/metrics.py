@@ -118,15 +118,21 @@ def delta_e(*, restored: Rgb8, clean: Rgb8) -> float:
   return float(deltaE_ciede2000(rgb2lab(clean), rgb2lab(restored)).mean())
 
 
+# The densities that metrics compare: of images, and of their detail layers.
+_SPEC = entropy.EntropySpec(
+  levels=32, value_range=(0.0, 1.0), neighbor_weights='uniform'
+)
+_DETAIL_SPEC = dataclasses.replace(_SPEC, detail=3.0, windows=(3, 7))
+
+
 @functools.cache
-def _entropy_loss() -> Callable[..., jax.Array]:
-  spec = entropy.EntropySpec(
-    levels=32, value_range=(0.0, 1.0), neighbor_weights='uniform'
-  )
+def _entropy_loss(spec: entropy.EntropySpec) -> Callable[..., jax.Array]:
   return jax.jit(functools.partial(entropy.spatial_entropy_loss, spec=spec))
 
 
-def entropy_distance(*, restored: Rgb8, clean: Rgb8) -> float:
+def entropy_distance(
+  *, restored: Rgb8, clean: Rgb8, spec: entropy.EntropySpec = _SPEC
+) -> float:
   """Spatial entropy's Hellinger distance, L = 32, uniform neighbour weights.
 
   The loss of arXiv 2404.09735 in this package's definition; 0 to 1.
@@ -134,13 +140,14 @@ def entropy_distance(*, restored: Rgb8, clean: Rgb8) -> float:
   Args:
     restored: [H, W, 3] uint8.
     clean: the same shape.
+    spec: another density or distance.
 
   Raises:
     ValueError: if shapes or types differ.
   """
   _check(restored, clean)
   pair = (x[None].astype(np.float32) / 255 for x in (restored, clean))
-  return float(_entropy_loss()(*pair)[0])
+  return float(_entropy_loss(spec)(*pair)[0])
 
 
 def lpips_distance(*, restored: Rgb8, clean: Rgb8, net: str) -> float:
@@ -206,6 +213,10 @@ METRICS = {
   'niqe': Metric(naturalness, 'NIQE', '.2f', False),
   'delta_e': Metric(delta_e, 'DeltaE', '.2f', False),
   'entropy': Metric(entropy_distance, 'Entropy', '.4f', False),
+  'detail_entropy': Metric(
+    functools.partial(entropy_distance, spec=_DETAIL_SPEC),
+    'Detail entropy', '.4f', False,
+  ),
 }  # fmt: skip
 
 # Cheap enough for every validation.

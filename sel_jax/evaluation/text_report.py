@@ -71,12 +71,13 @@ def columns(rows: Sequence[dict]) -> dict[str, tuple[str, str]]:
 def bootstrap(
   values: np.ndarray, *, share: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-  """Percentile bootstrap interval of the mean over images.
+  """Percentile bootstrap interval of the mean over images, or seeds and images.
 
   Source: Efron and Tibshirani 1993, section 13.3; 10,000 resamples.
 
   Args:
-    values: [N] finite figures.
+    values: [N] finite figures of images, or [S, N] of seeds and images, which
+      are resampled apart, so that the interval holds for other seeds too.
     share: part of the resampled means that the interval holds.
     seed: the resampling's seed.
 
@@ -86,8 +87,14 @@ def bootstrap(
   if not values.size:
     return math.nan, math.nan
   rng = np.random.default_rng(seed)
-  drawn = rng.integers(0, values.size, (_RESAMPLES, values.size))
-  means = values[drawn].mean(axis=1)
+  # How often each image, and each seed, is drawn.
+  images, *seeds = (
+    rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES)
+    for n in values.shape[::-1]
+  )
+  means = images @ values.T / values.shape[-1]
+  for counts in seeds:
+    means = np.mean(counts * means, axis=1)
   tail = (1 - share) / 2
   low, high = np.quantile(means, [tail, 1 - tail])
   return float(low), float(high)

@@ -10,14 +10,17 @@ import dataclasses
 import functools
 import logging
 from pathlib import Path
+from typing import Any
 
 from flax import linen as nn
 import jax
+import jax.numpy as jnp
 
 from sel_jax import build
 from sel_jax import files
 from sel_jax import models
 from sel_jax.entropy import EntropySpec
+from sel_jax.errors import InputError
 from sel_jax.settings import Settings
 from sel_jax.training.cluster import Watchdog
 from sel_jax.training.due import Due
@@ -42,6 +45,7 @@ def train(
   settings: Settings,
   workdir: str | Path,
   *,
+  params: Any = None,
   profile: tuple[int, int] | None = None,
   on_log: OnLog | None = None,
 ) -> TrainState:
@@ -51,6 +55,8 @@ def train(
     settings: the run's settings.
     workdir: folder of checkpoints, logs and pictures, one for all processes;
       made if missing.
+    params: parameters to start from, of the network of the settings; drawn if
+      left out. A checkpoint in the folder goes first.
     profile: first and last update to trace, into WORKDIR/profile.
     on_log: called at each line of the log, see `OnLog`.
 
@@ -58,8 +64,8 @@ def train(
     The state on the host, at the end or where a signal stopped the run.
 
   Raises:
-    InputError: for a data set or folder that does not fit, or a checkpoint
-      that cannot be written.
+    InputError: for a data set, folder or parameters that do not fit, or a
+      checkpoint that cannot be written.
     NonFiniteLossError: if the loss is not finite.
     StuckProcessError: if another process does not arrive.
   """
@@ -73,7 +79,7 @@ def train(
     validate = Validation(settings, share=devices.process)
     workdir = files.ensure_directory(workdir)
     store = stack.enter_context(Store(settings, workdir))
-    first, layout, state, step = _begin(settings, devices, store)
+    first, layout, state, step = _begin(settings, devices, store, params)
     _announce(settings, layout, len(data), first)
     progress = stack.enter_context(Progress(settings, workdir, first, on_log))
     trace = stack.enter_context(Trace(workdir / 'profile', profile))
@@ -103,6 +109,10 @@ def _keys(settings: Settings) -> tuple[jax.Array, jax.Array]:
   """The keys of the first parameters, and of the updates."""
   start, updates = jax.random.split(jax.random.key(settings.seed))
   return start, updates
+
+
+def _shapes(params: Any) -> Any:
+  return jax.tree.map(jnp.shape, params)
 
 
 def _common(settings: Settings) -> Settings:
@@ -144,16 +154,28 @@ def _program(
 
 
 def _begin(
-  settings: Settings, devices: Parallel, store: Store
+  settings: Settings, devices: Parallel, store: Store, params: Any
 ) -> tuple[int, Layout, TrainState, Step]:
   """Where the run stands.
+
+  Args:
+    settings: the run's settings.
+    devices: the run's devices.
+    store: of its folder.
+    params: what it starts from if the folder is empty; drawn if None.
 
   Returns:
     Updates that are done, how the state lies on the devices, the state there,
     and the step, which is compiled when it is called first.
   """
   model, update, layout, step = _program(_common(settings), devices)
-  params = models.init_params(_keys(settings)[0], model)
+  if params is None:
+    params = models.init_params(_keys(settings)[0], model)
+  elif _shapes(params) != _shapes(layout.like.params):
+    raise InputError(
+      f'config.model: the parameters to start from are not those of its '
+      f'{settings.model.name}; give the settings that they were trained with'
+    )
   state = jax.device_get(TrainState.create(params, update.tx))
   state = store.restore(state)
   return int(state.step), layout, layout.place(state), step

@@ -1,7 +1,9 @@
+import functools
 import json
 import math
 import xml.etree.ElementTree as ElementTree
 
+import jax
 import numpy as np
 import pytest
 
@@ -11,6 +13,8 @@ from sel_jax.ablation.trials import run as run_trials
 from sel_jax.ablation.trials import summarize
 from sel_jax.configs import ablations
 from sel_jax.errors import InputError
+from sel_jax.evaluation import text_report
+from sel_jax.inference import Enhancer
 
 
 def _result(variant, seed, gain):
@@ -149,3 +153,37 @@ def test_an_ablation_runs_once_and_refuses_to_mix(run, pairs, tmp_path):
   assert done.returncode == 2 and 'other settings' in done.stderr
   done = run('ablate', *flags, "--config.metrics=('beauty',)")
   assert done.returncode == 2 and "'beauty'" in done.stderr
+
+
+def test_an_interval_covers_the_spread_of_seeds():
+  figures = np.repeat([[20.0], [21.0], [22.0]], 50, axis=1)
+  low, high = text_report.bootstrap(figures)
+  assert low == pytest.approx(20, abs=0.1) and high == pytest.approx(
+    22, abs=0.1
+  )
+  images = np.random.default_rng(0).normal(20, 1, 400)
+  low, high = text_report.bootstrap(images)
+  expected = 1.96 * images.std() / 20
+  assert (high - low) / 2 == pytest.approx(expected, rel=0.05)
+  same = text_report.bootstrap(np.stack([images] * 3))
+  np.testing.assert_allclose(same, (low, high), atol=0.02)
+
+
+def test_every_run_starts_from_the_weights_that_are_named(trained, tmp_path):
+  base = Enhancer.from_checkpoint(trained).settings
+  changes = {'optim.lr': 1e-12, 'optim.final_lr': 1e-12, 'train.steps': 1}
+  todo = every_trial(base.to_dict(), {'still': changes}, (0,))
+  options = {'split': 'val', 'names': ('psnr',)}
+  workdir = tmp_path / 'tuned'
+  (found,) = run_trials(todo, workdir, start=str(trained), **options)
+  start = Enhancer.from_checkpoint(trained).params
+  tuned = Enhancer.from_checkpoint(workdir / todo[0].folder).params
+  jax.tree.map(
+    functools.partial(np.testing.assert_allclose, atol=1e-6), tuned, start
+  )
+  assert found['start'] == str(trained)
+  with pytest.raises(InputError, match='was run with other settings'):
+    list(run_trials(todo, workdir, **options))
+  other = every_trial(base.to_dict(), {'wide': {'model.width': 8}}, (0,))
+  with pytest.raises(InputError, match='not those of its nafnet; give the set'):
+    list(run_trials(other, tmp_path / 'b', start=str(trained), **options))

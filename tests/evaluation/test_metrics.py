@@ -119,6 +119,22 @@ def test_entropy_distance_is_none_for_equal_and_grows_with_noise():
   assert 0 < found[0] < found[1] < 1
 
 
+def test_entropy_of_detail_sees_texture_and_no_brightness():
+  rng = np.random.default_rng(0)
+  clean = np.uint8(rng.uniform(60, 120, (24, 24, 3)))
+  flat = np.full_like(clean, int(clean.mean()))
+  distance = {
+    name: [
+      metrics.METRICS[name].function(restored=restored, clean=clean)
+      for restored in (clean, clean + np.uint8(60), flat)
+    ]
+    for name in ('entropy', 'detail_entropy')
+  }
+  same, brighter, smooth = distance['detail_entropy']
+  assert same < brighter + 1e-6 < 1e-3 < 0.2 < smooth
+  assert distance['entropy'][1] > 0.2
+
+
 @pytest.mark.parametrize(
   'net', ['alex', pytest.param('vgg', marks=pytest.mark.slow)]
 )
