@@ -68,12 +68,15 @@ def average(
   Returns:
     Means; 0 where nothing counts.
   """
-  here = counts if counts is None or part is None else part.cut(counts)
+  here = counts
+  if part is not None and counts is not None:
+    planes = part.cut(jnp.moveaxis(counts, -1, 1))
+    here = jnp.moveaxis(planes, 1, -1)
   if here is not None:
     # Selected, not multiplied alone: what does not count may be NaN.
     maps = jnp.where(here == 0, 0, here.astype(maps.dtype) * maps)
   if part is not None:
-    maps = maps * part.weights.astype(maps.dtype)
+    maps = maps * jnp.moveaxis(part.weights, 1, -1).astype(maps.dtype)
   found = jnp.mean(maps, axis=(1, 2, 3))
   if counts is None:
     return found

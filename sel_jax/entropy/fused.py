@@ -16,6 +16,7 @@ from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.forms import rows
 from sel_jax.entropy.forms import tiles
 from sel_jax.entropy.reverse_mode import reverse_only
+from sel_jax.entropy.sampling import Part
 
 FORMS: dict[str, Callable[..., Array]] = {
   'tiles': tiles.bin_sums,
@@ -46,7 +47,8 @@ def bin_sums(
   *,
   spec: DensitySpec,
   form: str = AUTO,
-) -> Float[Array, 'K B C H W']:
+  part: Part | None = None,
+) -> Float[Array, 'K B C h w']:
   """sum_{ij} term(p_W(i, j), q_W(i, j), ...) for every window and pixel.
 
   Args:
@@ -55,12 +57,15 @@ def bin_sums(
     bandwidth: h of each image in bin units, [B].
     spec: levels, kernel, mass, windows, border.
     form: a row of `FORMS`, or `AUTO`.
+    part: the pixels that are asked for; all if left out.
 
   Returns:
-    [windows, B, C, H, W].
+    [windows, B, C, h, w] of the part, or of whole images.
 
   Raises:
     TypeError: if it is differentiated in forward mode.
   """
   samples, bandwidth = jax.tree.map(reverse_only, (samples, bandwidth))
-  return FORMS[choose_form(form)](summand, samples, bandwidth, spec=spec)
+  return FORMS[choose_form(form)](
+    summand, samples, bandwidth, spec=spec, part=part
+  )

@@ -33,6 +33,7 @@ from sel_jax.entropy.bandwidth import Bandwidth
 from sel_jax.entropy.density import Planes
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.sampling import draw_part
+from sel_jax.entropy.sampling import Part
 from sel_jax.entropy.spec import EntropySpec
 
 # Part of an image that may lie beyond the dictionary before a check speaks:
@@ -113,10 +114,13 @@ def _map(
   bandwidth: Float[Array, ' B'],
   spec: EntropySpec,
   finish: Callable[[Array], Any] = lambda total: total,
-) -> Float[Array, 'B H W C']:
+  part: Part | None = None,
+) -> Float[Array, 'B h w C']:
   """Sum over the bins around every pixel, mean over the windows."""
   planes = tuple(map(_planes, samples))
-  total = fused.bin_sums(summand, planes, bandwidth, spec=spec, form=spec.form)
+  total = fused.bin_sums(
+    summand, planes, bandwidth, spec=spec, form=spec.form, part=part
+  )
   return jnp.transpose(jnp.mean(finish(total), axis=0), (0, 2, 3, 1))
 
 
@@ -141,12 +145,16 @@ def _pair_samples(
 
 
 def _distances(
-  p: _Samples, q: _Samples, bandwidth: Float[Array, ' B'], spec: EntropySpec
-) -> Float[Array, 'B H W C']:
+  p: _Samples,
+  q: _Samples,
+  bandwidth: Float[Array, ' B'],
+  spec: EntropySpec,
+  part: Part | None = None,
+) -> Float[Array, 'B h w C']:
   swap = spec.distance == 'cross' and spec.cross_order == 'prediction'
   summand = _distance_summand(spec.distance, spec.eps, swap)
   finish = divergences.DIVERGENCES[spec.distance].finish
-  return _map(summand, (p, q), bandwidth, spec, finish)
+  return _map(summand, (p, q), bandwidth, spec, finish, part)
 
 
 def distance_map(
@@ -234,15 +242,12 @@ def spatial_entropy_loss(
   p, q = _pair_samples(pred, target, spec, ring)
   h = bandwidths.per_image(bandwidth, spec.bandwidth, q[0])
   counts = pixel_counts(pred.shape, where=where, weights=weights)
-  if key is None or spec.sample == 1:
-    return average(_distances(p, q, h, spec), counts)
-  batch, height, width, _ = pred.shape
-  index = jnp.arange(batch) if index is None else index
-  part = draw_part(key, index, shape=(height, width), share=spec.sample)
-  margin = max(spec.windows) // 2
-  p, q = jax.tree.map(functools.partial(part.cut, margin=margin), (p, q))
-  found = part.inner(_distances(p, q, h, spec), margin=margin)
-  return average(found, counts, part)
+  part = None
+  if key is not None and spec.sample < 1:
+    batch, height, width, _ = pred.shape
+    index = jnp.arange(batch) if index is None else index
+    part = draw_part(key, index, shape=(height, width), share=spec.sample)
+  return average(_distances(p, q, h, spec, part), counts, part)
 
 
 def entropy_map(

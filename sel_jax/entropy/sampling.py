@@ -62,6 +62,20 @@ class _Axis:
     return length, jnp.clip(start - margin, 0, self.length - length)
 
 
+def haloed(
+  planes: Float[Array, 'B C H W'], reach: int
+) -> Float[Array, 'B C _ _']:
+  """Whole planes with zeros around them."""
+  return jnp.pad(planes, ((0, 0), (0, 0), (reach, reach), (reach, reach)))
+
+
+def _sliced(planes, corner, size):
+  """[C, H, W] -> [C, *size] from a corner on."""
+  y, x = corner
+  start = (jnp.zeros_like(y), y, x)
+  return jax.lax.dynamic_slice(planes, start, (planes.shape[0], *size))
+
+
 @dataclasses.dataclass(frozen=True)
 class Part:
   """One rectangle of every image of a batch.
@@ -70,38 +84,54 @@ class Part:
     rows: the spans of the height.
     columns: the spans of the width.
     corners: [B, 2], first row and column of each image's rectangle.
-    weights: [B, h, w, 1] under which its mean is unbiased.
+    weights: [B, 1, h, w] under which its mean is unbiased.
   """
 
   rows: _Axis
   columns: _Axis
   corners: Int[Array, 'B 2']
-  weights: Float[Array, 'B h w 1']
+  weights: Float[Array, 'B 1 h w']
+
+  @property
+  def shape(self) -> tuple[int, int]:
+    """(h, w) of a rectangle."""
+    return self.rows.side, self.columns.side
 
   def cut(
-    self, images: Float[AnyArray, 'B H W C'], *, margin: int = 0
-  ) -> Float[Array, 'B h w C']:
+    self, planes: Float[AnyArray, 'B C H W'], *, margin: int = 0
+  ) -> Float[Array, 'B C h w']:
     """The rectangles, with as much of a margin as the image has."""
 
-    def one(image, corner):
+    def one(planes, corner):
       (height, y), (width, x) = self._spans(corner, margin)
-      size = (height, width, image.shape[-1])
-      return jax.lax.dynamic_slice(image, (y, x, jnp.zeros_like(x)), size)
+      return _sliced(planes, (y, x), (height, width))
 
-    return jax.vmap(one)(jnp.asarray(images), self.corners)
+    return jax.vmap(one)(jnp.asarray(planes), self.corners)
 
   def inner(
-    self, images: Float[Array, 'B _ _ C'], *, margin: int
-  ) -> Float[Array, 'B h w C']:
+    self, planes: Float[Array, 'B C _ _'], *, margin: int
+  ) -> Float[Array, 'B C h w']:
     """The rectangles of what `cut` gave with a margin."""
 
-    def one(image, corner):
+    def one(planes, corner):
       (_, y), (_, x) = self._spans(corner, margin)
-      start = (corner[0] - y, corner[1] - x, jnp.zeros_like(x))
-      size = (self.rows.side, self.columns.side, image.shape[-1])
-      return jax.lax.dynamic_slice(image, start, size)
+      return _sliced(planes, (corner[0] - y, corner[1] - x), self.shape)
 
-    return jax.vmap(one)(images, self.corners)
+    return jax.vmap(one)(planes, self.corners)
+
+  def haloed(
+    self, planes: Float[Array, 'b C H W'], reach: int
+  ) -> Float[Array, 'B C _ _']:
+    """The rectangles with what surrounds them, zeros beyond the image.
+
+    Args:
+      planes: of each image, or of all alike.
+      reach: pixels on every side.
+    """
+    size = tuple(side + 2 * reach for side in self.shape)
+    wide = haloed(planes, reach)
+    wide = jnp.broadcast_to(wide, (len(self.corners), *wide.shape[1:]))
+    return jax.vmap(functools.partial(_sliced, size=size))(wide, self.corners)
 
   def _spans(self, corner, margin):
     return (
@@ -138,7 +168,7 @@ def draw_part(
     own = jax.random.fold_in(jax.random.fold_in(key, _STREAM), number)
     down, across = jax.random.split(own)
     (y, high), (x, wide) = span(down, rows), span(across, columns)
-    return jnp.stack([y, x]), (high[:, None] * wide[None, :])[..., None]
+    return jnp.stack([y, x]), (high[:, None] * wide[None, :])[None]
 
   corners, weights = jax.vmap(one)(jnp.asarray(index))
   return Part(rows, columns, corners, weights)

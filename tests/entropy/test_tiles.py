@@ -13,6 +13,7 @@ from sel_jax.entropy.forms.tiles.fence import apart
 from sel_jax.entropy.forms.tiles.grid import Grid
 from sel_jax.entropy.forms.tiles.intervals import Intervals
 from sel_jax.entropy.forms.tiles.intervals import reached
+from sel_jax.entropy.sampling import haloed
 
 TRUE = jnp.asarray(True)
 
@@ -22,13 +23,17 @@ def _planes(shape, seed=0):
   return jnp.asarray(draws, jnp.float32)
 
 
+def _cut(grid, planes):
+  return grid.cut(haloed(planes[None], grid.reach)[0])
+
+
 @pytest.mark.parametrize('reach', [0, 1, 3])
 @pytest.mark.parametrize('shape', [(4, 4), (9, 7), (1, 5), (2, 13)])
 def test_tiles_joined_are_the_planes_that_were_cut(shape, reach):
   planes = _planes((3, *shape))
   grid = Grid.over(shape, reach, 4)
   assert max(grid.height, grid.width) <= 4
-  tiles = jax.jit(lambda x: grid.centre(grid.cut(x)))(planes)
+  tiles = jax.jit(lambda x: grid.centre(_cut(grid, x)))(planes)
   assert tiles.shape == (3 * grid.places, grid.outputs)
   joined = jax.jit(lambda x: grid.join(x[:, None], shape))(tiles)
   np.testing.assert_array_equal(joined, planes[None])
@@ -45,7 +50,7 @@ def test_box_means_cross_the_border_of_a_tile(windows):
   shape = (9, 7)
   grid = Grid.over(shape, max(windows) // 2, 4)
   a, b = _planes((2, *shape))
-  tiles = [grid.cut(x[None]) for x in (a, b)]
+  tiles = [_cut(grid, x[None]) for x in (a, b)]
   scales = jnp.full((len(windows), grid.outputs), 0.5)
 
   def one(x, y):
@@ -60,7 +65,7 @@ def test_box_means_cross_the_border_of_a_tile(windows):
 def test_spread_is_the_transpose_of_the_box_sums(windows):
   """<box x, y> = <x, spread y> for every x and y."""
   grid = Grid.over((6, 5), max(windows) // 2, 8)
-  n = grid.cut(jnp.zeros((1, 6, 5))).shape[1]
+  n = _cut(grid, jnp.zeros((1, 6, 5))).shape[1]
   x = _planes((n,), 1)
   y = _planes((len(windows), grid.outputs), 2)
   one = jnp.ones_like(y)

@@ -26,6 +26,7 @@ from sel_jax.entropy.density import Planes
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.forms.wanted import values
 from sel_jax.entropy.forms.wanted import Wanted
+from sel_jax.entropy.sampling import Part
 
 Scales = tuple[Float[Array, '1 1 1 H W'], ...]  # 1/|W| of each window
 Masses = tuple[Float[Array, 'L B C H W'], ...]  # of each image, for one axis
@@ -244,12 +245,20 @@ def bin_sums(
   bandwidth: Float[Array, ' B'],
   *,
   spec: DensitySpec,
-) -> Float[Array, 'K B C H W']:
+  part: Part | None = None,
+) -> Float[Array, 'K B C h w']:
   """sum_{ij} of a summand, see `fused.bin_sums`."""
+  margin = max(spec.windows) // 2
+  if part is not None:
+    cut = functools.partial(part.cut, margin=margin)
+    samples = jax.tree.map(cut, samples)
   h = bandwidth.reshape(1, -1, 1, 1, 1)
   first, second = zip(*(_masses(x, h, spec) for x in samples), strict=True)
 
   def sums(windows):
     return sum_over_bins(summand.term, windows, spec.border, first, second)
 
-  return summand.totals(spec.windows, sums, (first, second))
+  totals = summand.totals(spec.windows, sums, (first, second))
+  if part is None:
+    return totals
+  return jax.vmap(functools.partial(part.inner, margin=margin))(totals)

@@ -60,6 +60,8 @@ from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.forms.tiles.grid import Grid
 from sel_jax.entropy.forms.tiles.masses import factors_of
 from sel_jax.entropy.forms.tiles.sums import tile_sums
+from sel_jax.entropy.sampling import haloed
+from sel_jax.entropy.sampling import Part
 
 # Outputs of a tile are at most this square: a dozen such planes fit into 1 MB.
 _SIDE = 64
@@ -87,26 +89,35 @@ def _tiles(
   samples: tuple[Planes, ...],
   bandwidth: Float[Array, ' B'],
   border: str,
+  part: Part | None,
 ) -> _Tile:
   """All tiles of all planes, [T, ...]."""
   batch, channels, height, width = samples[0][0].shape
   dtype = samples[0][0].dtype
 
-  def cut(planes):
-    return grid.cut(planes.reshape(-1, height, width))
+  def cut(planes):  # [b, c, H, W] -> [b, c, places, n]
+    wide = (
+      haloed(planes, grid.reach)
+      if part is None
+      else part.haloed(planes, grid.reach)
+    )
+    tiles = grid.cut(wide.reshape(-1, *wide.shape[2:]))
+    return tiles.reshape(*wide.shape[:2], grid.places, -1)
 
-  def every(x):  # the same for all planes
-    return jnp.tile(x, (batch * channels,) + (1,) * (x.ndim - 1))
+  def flat(planes):
+    tiles = cut(planes)
+    return tiles.reshape(-1, tiles.shape[-1])
 
-  inside = cut(jnp.ones((1, height, width), dtype))
+  def every(x):  # [b, places, ...] -> [T, ...]
+    whole = (batch, channels, *x.shape[1:])
+    return jnp.broadcast_to(x[:, None], whole).reshape(-1, *x.shape[2:])
+
   scales = neighborhood.window_scales((height, width), looped, border, dtype)
-  scales = grid.centre(cut(scales))
-  scales = scales.reshape(len(looped), grid.places, grid.outputs)
-  scales = scales.swapaxes(0, 1)
+  scales = grid.centre(cut(scales[None])).swapaxes(1, 2)
   return _Tile(
-    jax.tree.map(cut, samples),
+    jax.tree.map(flat, samples),
     jnp.repeat(bandwidth, channels * grid.places),
-    every(inside),
+    every(cut(jnp.ones((1, 1, height, width), dtype))[:, 0]),
     every(scales),
   )
 
@@ -132,13 +143,16 @@ def bin_sums(
   bandwidth: Float[Array, ' B'],
   *,
   spec: DensitySpec,
-) -> Float[Array, 'K B C H W']:
+  part: Part | None = None,
+) -> Float[Array, 'K B C h w']:
   """sum_{ij} of a summand, see `fused.bin_sums`."""
-  batch, channels, height, width = samples[0][0].shape
+  batch, channels, *shape = samples[0][0].shape
+  height, width = shape if part is None else part.shape
   looped = summand.looped(spec.windows)
   reach = max(looped, default=1) // 2
-  grid = Grid.over((height, width), reach, _SIDE)
-  tiles = _tiles(grid, looped, samples, bandwidth, spec.border)
+  bordered = part is None
+  grid = Grid.over((height, width), reach, _SIDE, bordered=bordered)
+  tiles = _tiles(grid, looped, samples, bandwidth, spec.border, part)
   one = functools.partial(_tile_totals, summand, spec, grid)
   # Recomputed in the backward pass: no tile's masses outlive the tile.
   totals = lax.map(jax.checkpoint(one), tiles)

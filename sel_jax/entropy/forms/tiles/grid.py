@@ -25,6 +25,7 @@ class Grid:
     height: outputs of a tile along H.
     width: outputs of a tile along W.
     reach: pixels of halo on each side.
+    bordered: whether zeros are all that lies beyond the planes.
   """
 
   ny: int
@@ -32,18 +33,28 @@ class Grid:
   height: int
   width: int
   reach: int
+  bordered: bool = True
 
   @classmethod
-  def over(cls, shape: tuple[int, int], reach: int, side: int) -> 'Grid':
+  def over(
+    cls,
+    shape: tuple[int, int],
+    reach: int,
+    side: int,
+    *,
+    bordered: bool = True,
+  ) -> 'Grid':
     """The grid for planes of a shape.
 
     Args:
       shape: [H, W].
       reach: pixels of halo on each side.
       side: most outputs of a tile along H and along W.
+      bordered: whether zeros are all that lies beyond the planes.
     """
     ny, nx = (-(-length // side) for length in shape)
-    return cls(ny, nx, -(-shape[0] // ny), -(-shape[1] // nx), reach)
+    height, width = -(-shape[0] // ny), -(-shape[1] // nx)
+    return cls(ny, nx, height, width, reach, bordered)
 
   @property
   def places(self) -> int:
@@ -64,12 +75,16 @@ class Grid:
     """Which of the flat outputs are pixels of the tile."""
     return jnp.arange(self.outputs) % self.stride < self.width
 
-  def cut(self, planes: Float[Array, 'P H W']) -> Float[Array, 'T n']:
-    """Flat tiles with their halo, zeros beyond the planes' border."""
+  def cut(self, planes: Float[Array, 'P _ _']) -> Float[Array, 'T n']:
+    """Flat tiles with their halo.
+
+    Args:
+      planes: with `reach` pixels of what lies beyond them on every side.
+    """
     r = self.reach
-    bottom = self.ny * self.height - planes.shape[1] + r
-    right = self.nx * self.width - planes.shape[2] + r
-    wide = jnp.pad(planes, ((0, 0), (r, bottom), (r, right)))
+    bottom = self.ny * self.height + 2 * r - planes.shape[1]
+    right = self.nx * self.width + 2 * r - planes.shape[2]
+    wide = jnp.pad(planes, ((0, 0), (0, bottom), (0, right)))
     rows = jnp.arange(self.ny)[:, None] * self.height
     rows = rows + jnp.arange(self.height + 2 * r)[None]
     columns = jnp.arange(self.nx)[:, None] * self.width
