@@ -41,7 +41,7 @@ class Method:
     weights: name of a loss -> its weight, above 0: rows of `LOSSES`, and
       `ENTROPY`.
     entropy: the spatial entropy's spec.
-    detail_sigma: of the loss 'detail_l1', in pixels.
+    detail_sigma: what 'detail_l1' blurs with, in pixels.
     at_prior: probability that an example is drawn at t = T.
   """
 
@@ -76,7 +76,7 @@ class Method:
       key: draws the neighbour weights of the spatial entropy, and the part of
         each image that it looks at.
       index: global number of each example, see `spatial_entropy_loss`.
-      bandwidth: of the spatial entropy for each example, instead of its spec's.
+      bandwidth: the spatial entropy's for each example, instead of its spec's.
     """
     spatial = functools.partial(
       entropy.spatial_entropy_loss,

@@ -53,6 +53,7 @@ def pixel_counts(
 
 def average(
   maps: Float[Array, 'B h w C'],
+  *,
   counts: Float[Array, 'B H W C'] | None = None,
   part: Part | None = None,
 ) -> Float[Array, ' B']:
@@ -61,8 +62,8 @@ def average(
     sum c m / sum c,     the numerator estimated from a part where one is drawn
 
   Args:
-    maps: of whole images, or of their parts.
-    counts: of whole images; all alike if left out.
+    maps: values at each pixel, whole or part.
+    counts: how much each pixel of the whole counts; all alike if left out.
     part: which part the maps are of.
 
   Returns:

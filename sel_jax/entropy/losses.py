@@ -247,7 +247,7 @@ def spatial_entropy_loss(
     batch, height, width, _ = pred.shape
     index = jnp.arange(batch) if index is None else index
     part = draw_part(key, index, shape=(height, width), share=spec.sample)
-  return average(_distances(p, q, h, spec, part), counts, part)
+  return average(_distances(p, q, h, spec, part), counts=counts, part=part)
 
 
 def entropy_map(
@@ -309,4 +309,4 @@ def spatial_entropy(
     image, spec=spec, neighbor_weights=neighbor_weights, bandwidth=bandwidth
   )
   counts = pixel_counts(maps.shape, where=where, weights=weights)
-  return average(maps, counts)
+  return average(maps, counts=counts)

@@ -9,6 +9,7 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad
 from jax.interpreters import batching
 from jax.interpreters import mlir
+from jaxtyping import Float
 
 from sel_jax.arrays import Array
 from sel_jax.arrays import Floats
@@ -23,7 +24,7 @@ _mark = Primitive('spatial_entropy_input')
 _tangent = Primitive('spatial_entropy_tangent')
 
 
-def reverse_only(x: Floats) -> Array:
+def reverse_only(x: Floats) -> Float[Array, '...']:
   """The argument itself, whose tangent cannot be computed."""
   return _mark.bind(x)
 

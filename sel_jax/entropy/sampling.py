@@ -125,7 +125,7 @@ class Part:
     """The rectangles with what surrounds them, zeros beyond the image.
 
     Args:
-      planes: of each image, or of all alike.
+      planes: the images; one stands for all.
       reach: pixels on every side.
     """
     size = tuple(side + 2 * reach for side in self.shape)
@@ -153,7 +153,7 @@ def draw_part(
     key: typed PRNG key.
     index: number of each image; its draw depends on key and number alone.
     shape: (H, W).
-    share: of the pixels, above 0 to 1; sides are rounded, at least one pixel.
+    share: part of the pixels, above 0 to 1; sides are rounded, and at least 1.
 
   Returns:
     The rectangles, equally likely, of the shape of the image.

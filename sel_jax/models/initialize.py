@@ -28,7 +28,7 @@ def _draw(path, leaf, rng) -> np.ndarray:
   return rng.uniform(-bound, bound, leaf.shape).astype(np.float32)
 
 
-def param_shapes(model: nn.Module, channels: int = 3) -> dict[str, Any]:
+def param_shapes(model: nn.Module, *, channels: int = 3) -> dict[str, Any]:
   """Shapes and types of a network's parameters; nothing is computed."""
   image = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
   t = jax.ShapeDtypeStruct((1,), jnp.int32)
@@ -55,7 +55,8 @@ def init_params(
   seed = np.asarray(jax.random.key_data(key)).ravel()
   rng = np.random.default_rng(seed)
   return jax.tree_util.tree_map_with_path(
-    lambda path, leaf: _draw(path, leaf, rng), param_shapes(model, channels)
+    lambda path, leaf: _draw(path, leaf, rng),
+    param_shapes(model, channels=channels),
   )
 
 

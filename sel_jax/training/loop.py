@@ -161,7 +161,7 @@ def _begin(
   Args:
     settings: the run's settings.
     devices: the run's devices.
-    store: of its folder.
+    store: its checkpoints.
     params: what it starts from if the folder is empty; drawn if None.
 
   Returns:

@@ -116,7 +116,7 @@ class Parallel:
     Args:
       batch: host arrays [B / processes, ...].
       stop: this process's wish to stop after this update.
-      bandwidth: of the spatial entropy in this update, if it has a number.
+      bandwidth: the spatial entropy's in this update, if it has a number.
     """
     size = len(batch['index'])
     batch = {**batch, STOP: np.full(size, stop)}

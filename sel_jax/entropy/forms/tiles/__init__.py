@@ -101,16 +101,16 @@ def _tiles(
       if part is None
       else part.haloed(planes, grid.reach)
     )
-    tiles = grid.cut(wide.reshape(-1, *wide.shape[2:]))
-    return tiles.reshape(*wide.shape[:2], grid.places, -1)
+    images, planes = wide.shape[:2]
+    tiles = grid.cut(wide.reshape(images * planes, *wide.shape[2:]))
+    return tiles.reshape(images, planes, grid.places, tiles.shape[-1])
 
-  def flat(planes):
-    tiles = cut(planes)
-    return tiles.reshape(-1, tiles.shape[-1])
+  def flat(planes):  # [B, C, H, W] -> [T, n]
+    return jax.lax.collapse(cut(planes), 0, 3)
 
   def every(x):  # [b, places, ...] -> [T, ...]
     whole = (batch, channels, *x.shape[1:])
-    return jnp.broadcast_to(x[:, None], whole).reshape(-1, *x.shape[2:])
+    return jax.lax.collapse(jnp.broadcast_to(x[:, None], whole), 0, 3)
 
   scales = neighborhood.window_scales((height, width), looped, border, dtype)
   scales = grid.centre(cut(scales[None])).swapaxes(1, 2)
