@@ -17,6 +17,7 @@ from sel_jax import entropy
 from sel_jax.entropy import EntropySpec
 from sel_jax.entropy import fused
 from sel_jax.entropy.forms import rows
+from sel_jax.entropy.forms import tiles
 from sel_jax.entropy.forms.tiles.intervals import reached
 from sel_jax.entropy.forms.tiles.masses import factors_of
 
@@ -58,6 +59,67 @@ def test_tiles_skip_nothing_that_counts(distance, changes, x64):
   assert relative_error(gradient, slope) < 1e-4
 
 
+def _inner(equation):
+  """The programs inside an equation: branches, bodies of loops."""
+  parts = jax.tree.leaves(
+    list(equation.params.values()),
+    is_leaf=lambda x: hasattr(x, 'eqns') or hasattr(x, 'jaxpr'),
+  )
+  parts = [getattr(part, 'jaxpr', part) for part in parts]
+  return [part for part in parts if hasattr(part, 'eqns')]
+
+
+WIDE = [(7,), (9,), (11,), (13,), (15,), (21,), (31,), (9, 21), (3, 15, 31)]
+
+
+@pytest.mark.parametrize('form', fused.FORMS)
+@pytest.mark.parametrize(
+  'windows',
+  [
+    pytest.param(w, marks=() if w == (3, 15, 31) else pytest.mark.slow)
+    for w in WIDE
+  ],
+)
+def test_wide_windows_equal_the_oracle(windows, form, x64, monkeypatch):
+  """On an image that is smaller than most of them, in several tiles."""
+  monkeypatch.setattr(tiles, '_SIDE', 4)
+  spec = EntropySpec(levels=5, windows=windows, form=form)
+  weights = entropy.uniform_weights(dtype=jnp.float64)
+  images = random_pair((1, 9, 14, 1), dtype=np.float64)
+  oracle = functools.partial(dense_loss, spec=spec, weights=weights)
+  exact, slope = value_and_slope(oracle, *images)
+  loss = functools.partial(
+    entropy.spatial_entropy_loss, spec=spec, neighbor_weights=weights
+  )
+  value, gradient = value_and_slope(loss, *images)
+  np.testing.assert_allclose(value, exact, rtol=1e-10)
+  np.testing.assert_allclose(gradient, slope, rtol=1e-8, atol=1e-12)
+  value, gradient = value_and_slope(loss, images[0], images[0])
+  assert (value == 0).all() and (gradient == 0).all()
+
+
+def _additions(jaxpr):
+  """Numbers that a program adds, its loops counted once."""
+  added = 0
+  for equation in jaxpr.eqns:
+    if equation.primitive.name == 'add':
+      added += int(np.prod(equation.outvars[0].aval.shape))
+    added += sum(map(_additions, _inner(equation)))
+  return added
+
+
+@pytest.mark.parametrize('form', fused.FORMS)
+def test_a_wide_window_takes_little_more_work_than_a_narrow_one(form):
+  image = jnp.zeros((1, 64, 64, 1))
+
+  def work(window):
+    spec = EntropySpec(levels=2, windows=(window,), form=form)
+    loss = lambda x: entropy.spatial_entropy_loss(x, image, spec=spec).sum()
+    return _additions(jax.make_jaxpr(jax.value_and_grad(loss))(image).jaxpr)
+
+  assert work(31) < 3 * work(5)
+
+
 def test_tiles_reach_few_bins_where_a_picture_is_flat():
   """The work follows the local range, not L."""
   levels, pixels = 64, 100
@@ -90,13 +152,8 @@ def _largest_array(jaxpr):
   for equation in jaxpr.eqns:
     for variable in equation.outvars:
       largest = max(largest, int(np.prod(variable.aval.shape)))
-    for inner in jax.tree.leaves(
-      list(equation.params.values()),
-      is_leaf=lambda x: hasattr(x, 'eqns') or hasattr(x, 'jaxpr'),
-    ):
-      inner = getattr(inner, 'jaxpr', inner)
-      if hasattr(inner, 'eqns'):
-        largest = max(largest, _largest_array(inner))
+    for inner in _inner(equation):
+      largest = max(largest, _largest_array(inner))
   return largest
 
 

@@ -12,6 +12,7 @@ chunk, N chunks.
 from collections.abc import Callable
 from collections.abc import Sequence
 import functools
+import itertools
 from typing import Any
 
 import jax
@@ -24,6 +25,9 @@ from sel_jax.entropy import neighborhood
 from sel_jax.entropy.density import DensitySpec
 from sel_jax.entropy.density import Planes
 from sel_jax.entropy.divergences import Summand
+from sel_jax.entropy.forms.partial_sums import lengths
+from sel_jax.entropy.forms.partial_sums import tripled
+from sel_jax.entropy.forms.partial_sums import window_sum
 from sel_jax.entropy.forms.wanted import values
 from sel_jax.entropy.forms.wanted import Wanted
 from sel_jax.entropy.sampling import Part
@@ -36,29 +40,31 @@ Residuals = tuple[Masses, Masses, Wanted]
 _CHUNK = 2**25
 
 
+def _line_sums(
+  planes: Float[Array, '... H W'], windows: tuple[int, ...], axis: int
+) -> list[Float[Array, '... H W']]:
+  """Sums over each window along one axis, zeros beyond the border."""
+  reach = max(windows) // 2
+  margin = [(0, 0)] * planes.ndim
+  margin[axis] = (reach, reach)
+  parts = {1: jnp.pad(planes, margin)}
+  for length, longer in itertools.pairwise(lengths(max(windows))):
+    parts[longer] = tripled(parts[length], length, axis=axis)
+  size = planes.shape[axis]
+  return [
+    window_sum(parts, w, reach=reach, size=size, axis=axis) for w in windows
+  ]
+
+
 def box_sums(
   planes: Float[Array, '... H W'], windows: tuple[int, ...]
 ) -> tuple[Float[Array, '... H W'], ...]:
   """Sums over each square window, zeros beyond the border."""
-  reach = max(windows) // 2
-  height, width = planes.shape[-2:]
-  lead = ((0, 0),) * (planes.ndim - 2)
-  wide = jnp.pad(planes, (*lead, (0, 0), (reach, reach)))
-
-  def columns(k):
-    return wide[..., reach + k : reach + k + width]
-
-  sums = []
-  for window in windows:
-    half = window // 2
-    row = sum((columns(k) for k in range(-half, half + 1) if k), columns(0))
-    if half == 0:
-      sums.append(row)
-      continue
-    tall = jnp.pad(row, (*lead, (half, half), (0, 0)))
-    parts = [tall[..., k : k + height, :] for k in range(window)]
-    sums.append(sum(parts[1:], parts[0]))
-  return tuple(sums)
+  rows = _line_sums(planes, windows, -1)
+  return tuple(
+    _line_sums(row, (window,), -2)[0]
+    for row, window in zip(rows, windows, strict=True)
+  )
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

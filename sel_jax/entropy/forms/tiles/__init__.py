@@ -65,6 +65,8 @@ from sel_jax.entropy.sampling import Part
 
 # Outputs of a tile are at most this square: a dozen such planes fit into 1 MB.
 _SIDE = 64
+# Beyond this reach a tile is half as large again: halos are most of its work.
+_NEAR = 8
 
 
 class _Tile(NamedTuple):
@@ -150,8 +152,8 @@ def bin_sums(
   height, width = shape if part is None else part.shape
   looped = summand.looped(spec.windows)
   reach = max(looped, default=1) // 2
-  bordered = part is None
-  grid = Grid.over((height, width), reach, _SIDE, bordered=bordered)
+  side = _SIDE if reach <= _NEAR else 3 * _SIDE // 2
+  grid = Grid.over((height, width), reach, side, bordered=part is None)
   tiles = _tiles(grid, looped, samples, bandwidth, spec.border, part)
   one = functools.partial(_tile_totals, summand, spec, grid)
   # Recomputed in the backward pass: no tile's masses outlive the tile.

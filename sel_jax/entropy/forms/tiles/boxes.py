@@ -1,34 +1,55 @@
 """Box means of one bin pair's planes in a flat tile, and their transpose.
 
 Contract: pure functions of flat planes; the transpose is exact. A box sum is a
-sum over columns of sums over rows, each of them shifts of one flat plane. Every
-plane that several shifts read is formed once, behind a fence.
+sum over columns of sums over rows, each of them shifts of one flat plane or of
+its `partial_sums`. Every plane that several shifts read is formed once, behind
+a fence.
 
 Axes: K windows, n a flat tile with its halo, m its flat outputs, t those with
 the margin of zeros that the transpose reads.
 """
 
 from collections.abc import Sequence
+import functools
+import itertools
 
-from jax import lax
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 from jaxtyping import Bool
 from jaxtyping import Float
 
+from sel_jax.entropy.forms.partial_sums import lengths
+from sel_jax.entropy.forms.partial_sums import Parts
+from sel_jax.entropy.forms.partial_sums import tripled
+from sel_jax.entropy.forms.partial_sums import window_sum
 from sel_jax.entropy.forms.tiles.fence import apart
 from sel_jax.entropy.forms.tiles.grid import Grid
 
 
-def _shifted_sum(
-  x: Float[Array, ' from'], half: int, step: int, length: int, reach: int
-) -> Float[Array, ' length']:
-  """sum_{|d| <= half} x[k + (reach + d) * step] for k < length."""
-  parts = [
-    lax.slice_in_dim(x, (reach + d) * step, (reach + d) * step + length)
-    for d in range(-half, half + 1)
-  ]
-  return sum(parts[1:], parts[0])
+def _partial_sums(
+  always: Bool[Array, ''],
+  planes: Sequence[Float[Array, ' from']],
+  windows: Sequence[int],
+  step: int,
+) -> list[Parts]:
+  """What each plane's window is made of, one fence for each length."""
+  parts: list[Parts] = [{1: x} for x in planes]
+  for length, longer in itertools.pairwise(lengths(max(windows))):
+    chosen = [
+      known
+      for known, window in zip(parts, windows, strict=True)
+      if longer in lengths(window)
+    ]
+    triple = functools.partial(tripled, length=length, step=step)
+    sums = apart(
+      always,
+      functools.partial(jax.tree.map, triple),
+      [known[length] for known in chosen],
+    )
+    for known, x in zip(chosen, sums, strict=True):
+      known[longer] = x
+  return parts
 
 
 def box_means(
@@ -52,22 +73,35 @@ def box_means(
   Returns:
     [image][window].
   """
-  strip = grid.outputs + 2 * grid.reach
+  reach, stride = grid.reach, grid.stride
+  strip = grid.outputs + 2 * reach
+  widest = max(windows)
 
-  def vertical(rows, columns):
+  def products(rows, columns):
+    return [a * b for a, b in zip(rows, columns, strict=True)]
+
+  def vertical(images):
     return [
-      [
-        _shifted_sum(a * b, w // 2, grid.stride, strip, grid.reach)
-        for w in windows
-      ]
-      for a, b in zip(rows, columns, strict=True)
+      [window_sum(x, w, reach=reach, size=strip, step=stride) for w in windows]
+      for x in images
     ]
 
-  sums = apart(always, vertical, rows, columns)
+  def narrow(rows, columns):
+    return vertical([{1: x} for x in products(rows, columns)])
+
+  if len(lengths(widest)) == 1:
+    sums = apart(always, narrow, rows, columns)
+  else:
+    planes = apart(always, products, rows, columns)
+    # The widest window's partial sums serve the others.
+    parts = _partial_sums(always, planes, [widest] * len(planes), stride)
+    sums = apart(always, vertical, parts)
   return [
     [
-      _shifted_sum(x, w // 2, 1, grid.outputs, grid.reach) * scale
-      for x, w, scale in zip(image, windows, scales, strict=True)
+      window_sum(x, w, reach=reach, size=grid.outputs) * scale
+      for x, w, scale in zip(
+        _partial_sums(always, image, windows, 1), windows, scales, strict=True
+      )
     ]
     for image in sums
   ]
@@ -97,15 +131,19 @@ def spread(
   """
   reach, stride = grid.reach, grid.stride
   strip = grid.outputs + 2 * reach
+  margin = 2 * reach * stride
 
-  def horizontal(slopes):
+  def horizontal(parts):
     return [
-      jnp.pad(_shifted_sum(x, w // 2, 1, strip, reach), 2 * reach * stride)
-      for x, w in zip(slopes, windows, strict=True)
+      jnp.pad(window_sum(x, w, reach=reach, size=strip), margin)
+      for x, w in zip(parts, windows, strict=True)
     ]
 
+  parts = _partial_sums(always, slopes, windows, 1)
+  across = apart(always, horizontal, parts)
+  parts = _partial_sums(always, across, windows, stride)
   sums = [
-    _shifted_sum(x, w // 2, stride, strip + 2 * reach * stride, reach)
-    for x, w in zip(apart(always, horizontal, slopes), windows, strict=True)
+    window_sum(x, w, reach=reach, size=strip + margin, step=stride)
+    for x, w in zip(parts, windows, strict=True)
   ]
   return sum(sums[1:], sums[0])

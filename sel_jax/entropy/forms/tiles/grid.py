@@ -63,12 +63,18 @@ class Grid:
 
   @property
   def stride(self) -> int:
-    """S, the distance of a tile's rows in memory."""
-    return self.width + 2 * self.reach
+    """S, the distance of a tile's rows in memory.
+
+    Where zeros are on both sides of a tile, those to the right of a row are
+    those to the left of the next one.
+    """
+    return self.width + self.reach * (
+      1 if self.nx == 1 and self.bordered else 2
+    )
 
   @property
   def outputs(self) -> int:
-    """m, length of a flat output plane; `2 reach` columns are not used."""
+    """m, length of a flat output plane; S - width columns are not used."""
     return self.height * self.stride
 
   def used(self) -> Bool[Array, ' m']:
