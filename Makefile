@@ -58,7 +58,7 @@ test-slow: $(DEV)  ## the tests that take minutes; SEL_LOL names a folder of LOL
 
 test-torch: $(DEV)  ## against PyTorch, which it installs
 	$(PIP) -r requirements-torch.txt
-	$(PYTEST) -m "slow or fence or not slow" tests/interop tests/evaluation/test_fid.py tests/benchmarks/test_torch_baseline.py
+	$(PYTEST) -m "slow or fence or not slow" tests/interop tests/evaluation/test_fid.py tests/benchmarks/test_torch_baseline.py tests/docs/test_examples.py
 
 test-browser: $(DEV)  ## the demo's page in a real browser, which it installs
 	$(PIP) -r requirements-browser.txt

@@ -9,7 +9,6 @@ import sys
 import zlib
 
 from helpers.commands import ROOT
-import numpy as np
 import pytest
 
 from sel_jax import fields
@@ -263,14 +262,3 @@ def test_a_name_of_ours_that_leads_nowhere_breaks_the_build(site, checkout):
   assert 'broken.md:6' in done.stderr
   assert 'sel_jax.entropy.no_such_loss' in done.stderr
   assert 'NoSuchArray' not in done.stderr  # foreign names have no pages here
-
-
-@pytest.mark.fence
-def test_the_example_of_the_loss_runs_as_it_stands():
-  page = (DOCS / 'reference' / 'loss.md').read_text()
-  example = page.split('```python\n')[1].split('```')[0]
-  found = {}
-  exec(example, found)
-  loss = np.asarray(found['loss'])
-  assert loss.shape == (4,)
-  assert ((loss > 0) & (loss < 1)).all()

@@ -44,7 +44,7 @@ def test_a_notebook_is_written_from_its_source_with_pictures(source):
 
 
 def test_there_are_notebooks():
-  assert len(SOURCES) == 5
+  assert len(SOURCES) == 6
 
 
 @pytest.mark.fence
