@@ -6,6 +6,7 @@ release writes it. Each in a process of its own, on the same images.
 
   python -m benchmarks.entropy --baseline=torch --definition=reference
   python -m benchmarks.entropy --sizes=64,128,256,512
+  python -m benchmarks.entropy --windows=3,5,7,15,31 --forms=tiles,rows
   python -m benchmarks.entropy --batch=8 --levels=256 --input=noise
 """
 
@@ -30,6 +31,7 @@ from sel_jax.errors import InputError
 COLUMNS = {
   'form': 's',
   'size': 'd',
+  'window': 'd',
   'forward': '.3f',
   'both': '.3f',
   'best': '.3f',
@@ -38,14 +40,19 @@ COLUMNS = {
   'value': '.6f',
   'times': '.1f',
   'memory times': '.1f',
+  'to window 5': '.2f',
 }
 
 # What the forms are compared with.
 _BASELINES = ('torch', 'dense')
 
 
-def _spec(args: argparse.Namespace, form: str) -> entropy.EntropySpec:
+def _spec(
+  args: argparse.Namespace, form: str, windows: Sequence[int] = ()
+) -> entropy.EntropySpec:
   changes = {'kernel': args.kernel, 'bandwidth': args.bandwidth, 'form': form}
+  if windows:
+    changes['windows'] = tuple(windows)
   if args.definition == 'reference':
     return entropy.EntropySpec.reference(
       args.distance, levels=args.levels, **changes
@@ -75,9 +82,11 @@ def dense_loss(pred, target, *, spec, weights):
   return total / len(spec.windows)
 
 
-def _in_jax(args: argparse.Namespace, form: str, size: int) -> rows.Row:
+def _in_jax(
+  args: argparse.Namespace, form: str, size: int, windows: Sequence[int]
+) -> rows.Row:
   dense = form == 'dense'
-  spec = _spec(args, fused.AUTO if dense else form)
+  spec = _spec(args, fused.AUTO if dense else form, windows)
   loss = entropy.spatial_entropy_loss
   if dense:
     loss = functools.partial(dense_loss, weights=entropy.uniform_weights())
@@ -105,7 +114,9 @@ def _in_jax(args: argparse.Namespace, form: str, size: int) -> rows.Row:
   }
 
 
-def _in_torch(args: argparse.Namespace, size: int) -> rows.Row:
+def _in_torch(
+  args: argparse.Namespace, size: int, windows: Sequence[int]
+) -> rows.Row:
   import torch
 
   from benchmarks.lib import torch_baseline
@@ -120,6 +131,7 @@ def _in_torch(args: argparse.Namespace, size: int) -> rows.Row:
     target=target,
     levels=args.levels,
     bandwidth=args.bandwidth,
+    windows=_spec(args, fused.AUTO, windows).windows,
   )
 
   def both():
@@ -148,17 +160,24 @@ def _repeats(args: argparse.Namespace, form: str) -> int:
   return min(args.repeats, 2) if form in _BASELINES else args.repeats
 
 
-def _row(args: argparse.Namespace, form: str, size: int) -> rows.Row:
-  """The figures of one form and size, in this process."""
+def _row(
+  args: argparse.Namespace, form: str, size: int, window: int | None = None
+) -> rows.Row:
+  """The figures of one form, size and window, in this process."""
+  windows = () if window is None else (window,)
   if form == 'torch':
-    return _in_torch(args, size)
-  return _in_jax(args, form, size)
+    return _in_torch(args, size, windows)
+  return _in_jax(args, form, size, windows)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
   parser = front.parser(__spec__.name, __doc__)
   add = parser.add_argument
   add('--sizes', type=front.numbers(), default='128', help='sides: 64,128')
+  windows = (
+    'each alone, in rows of its own: 3,5,31; none is 1, 3 and 5 together'
+  )
+  add('--windows', type=front.numbers(), default='', help=windows)
   add('--batch', type=front.number(), default=1, help='pairs of images')
   add('--levels', type=front.number(), default=32, help='bins of a density')
   add('--distance', choices=DIVERGENCES, default='hellinger')
@@ -181,7 +200,7 @@ def _check(args: argparse.Namespace) -> None:
   if not args.sizes or not args.forms:
     raise InputError('--sizes and --forms: give at least one of each')
   for form in args.forms:
-    _spec(args, form)
+    _spec(args, form, args.windows)
   for size in args.sizes:
     measure.check_side(args.input, size)
   if args.baseline != 'torch':
@@ -202,10 +221,23 @@ def _compare(found: Sequence[rows.Row], baseline: rows.Row) -> None:
       row['memory times'] = baseline['memory'] / max(row['memory'], 1.0)
 
 
+def _widen(found: Sequence[rows.Row]) -> None:
+  """Adds the ratio to a window of 5 of the same form and size, if taken."""
+  known = {
+    (row['form'], row['size']): row['best']
+    for row in found
+    if row.get('window') == 5 and 'best' in row
+  }
+  for row in found:
+    time = known.get((row['form'], row['size']))
+    if time and 'best' in row:
+      row['to window 5'] = row['best'] / time
+
+
 def _growth(found: Sequence[rows.Row], form: str) -> str:
   """How time grows with the size, if there are three."""
   last = [row for row in found if row['form'] == form and 'both' in row]
-  if len(last) < 3:
+  if len(last) < 3 or 'window' in last[0]:
     return ''
   pixels = [math.log(row['size'] ** 2) for row in last]
   slope = np.polyfit(pixels, [math.log(row['both']) for row in last], 1)[0]
@@ -213,22 +245,29 @@ def _growth(found: Sequence[rows.Row], form: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-  """Prints a table of forms and sizes."""
+  """Prints a table of forms, sizes and windows."""
   args = _parse(arguments)
   if args.case:
     return rows.answer(_row(args, **args.case))
   forms = [*filter(None, [args.baseline]), *args.forms]
-  cases = [{'form': f, 'size': size} for size in args.sizes for f in forms]
+  alone = [{'window': window} for window in args.windows]
+  cases = [
+    {'form': form, 'size': size} | window
+    for size in args.sizes
+    for window in alone or [{}]
+    for form in forms
+  ]
   if args.dry_run:
     return rows.preview(cases)
   found = [rows.in_child(args, case) for case in cases]
   if args.baseline:
     for start in range(0, len(found), len(forms)):
       _compare(found[start : start + len(forms)], found[start])
+  _widen(found)
   return rows.report(
     args,
     (found, COLUMNS),
-    heading=f'{_spec(args, fused.AUTO)}\n'
+    heading=f'{_spec(args, fused.AUTO, args.windows)}\n'
     f'{args.batch} pair(s) of {args.input}; seconds, MB',
     note=_growth(found, forms[-1]),
   )

@@ -38,8 +38,13 @@ SMALLEST = {
   ),
   'endurance': ('--steps=4', [{'step': n} for n in (1, 2, 3, 4)]),
   'entropy': (
-    '--sizes=8 --levels=4 --repeats=1 --baseline=dense --forms=tiles',
-    [{'form': form, 'size': 8} for form in ('dense', 'tiles')],
+    '--sizes=8 --levels=4 --repeats=1 --baseline=dense --forms=tiles '
+    '--windows=5,7',
+    [
+      {'form': form, 'size': 8, 'window': window}
+      for window in (5, 7)
+      for form in ('dense', 'tiles')
+    ],
   ),
   'faults': ('--kills=1 --steps=60 --early=0 --pause=0', [{'kill': 1}]),
   'few_steps': (
@@ -194,6 +199,7 @@ def test_dry_run_tells_the_rows_and_writes_nothing(
     ('entropy', '--forms=tile', ['--forms', 'tile', 'tiles']),
     ('entropy', '--distance=far', ['--distance', 'far', 'hellinger']),
     ('entropy', '--levels=1', ['levels=1', 'at least 2']),
+    ('entropy', '--windows=3,4', ['windows=(3, 4)', 'odd']),
     ('entropy', '--sizes=600', ['600', '512']),
     ('entropy', '--sizes=8,x', ['--sizes', 'x', 'no number']),
     ('entropy', '--size=8', ['--size ', '--sizes']),

@@ -52,6 +52,19 @@ def test_growth_is_the_slope_over_pixels():
   assert entropy._growth(rows[:3], 'tiles') == ''
 
 
+def test_windows_are_compared_with_that_of_5():
+  rows = [
+    {'form': form, 'size': 8, 'window': window, 'best': best}
+    for form, window, best in [('tiles', 5, 2.0), ('tiles', 31, 3.0)]
+  ]
+  rows.append({'form': 'tiles', 'size': 8, 'window': 7, 'error': 'no'})
+  rows.append({'form': 'rows', 'size': 8, 'window': 31, 'best': 1.0})
+  entropy._widen(rows)
+  assert [row.get('to window 5') for row in rows] == [1, 1.5, None, None]
+  rows = [rows[0] | {'window': window, 'both': 1.0} for window in (3, 5, 7)]
+  assert entropy._growth(rows, 'tiles') == ''
+
+
 def test_a_step_is_the_round_in_the_middle(monkeypatch):
   """And a case that failed in one round has failed."""
   times = {'l1': [3.0, 1.0, 2.0], 'entropy': [6.0, None, 9.0]}
