@@ -1,17 +1,22 @@
 """One setting changed at a time, over seeds, at equal data order and updates.
 
-ablations.py            every mend of the published loss undone alone
+ablations.py            every mend of the published loss undone alone, on detail
 ablations.py:loss       L1, L2, Charbonnier, each distance, and mixtures
 ablations.py:claim      the table of docs/results.md, on lol.py:quick
 ablations.py:detail     density of detail, whole and sampled, on lol.py:quick
 ablations.py:tuning     the same in fine-tuning the shipped model
-ablations.py:bandwidth  the kernel's bandwidth, fixed and by rules
-ablations.py:kernel, :levels, :windows, :neighbors, :range, :objective
+ablations.py:bandwidth  the kernel's bandwidth: fixed, by rules, annealed
+ablations.py:alone      the same of the density of images, without another loss
+ablations.py:kernel, :levels, :windows, :neighbors
+                        one field of the density each
+ablations.py:range, :objective
+                        on lol.py:small, the loss standing alone
 ablations.py:tiny       two variants of a toy, for tests
 
-The base is lol.py:small unless said otherwise: 2,500 steps of 8x64x64, some 15
-minutes a run on two CPU cores. The first variant is what others are compared
-with.
+Fields of the density are ablated beside L1 on detail layers, on 400 steps of
+lol.py:quick: about two minutes a run on two CPU cores. The base is lol.py:small
+where nothing is said: 2,500 steps of 8x64x64, some 15 minutes a run. The first
+variant is what others are compared with.
 
 Run:      python -m experiments.ablate --config=configs/ablations.py:loss \
               --config.base.data.root=/data/LOL --workdir=runs/loss
@@ -30,10 +35,29 @@ _ALONE = {
 }
 
 
-def _one_by_one(key: str, values) -> dict:
-  """A variant for each value of a key, the loss standing alone."""
+# The density of detail, sampled, where it helps: beside L1.
+_DETAIL = {
+  'loss.objective': 'clean',
+  'loss.entropy': 0.3,
+  'loss.l1': 1.0,
+  'entropy.detail': 3.0,
+  'entropy.levels': 32,
+  'entropy.windows': (3, 7),
+  'entropy.sample': 0.25,
+}
+
+
+def _one_by_one(key: str, values, loss=_DETAIL) -> dict:
+  """A variant for each value of a key."""
   name = key.split('.')[-1]
-  return {f'{name} {value}': {**_ALONE, key: value} for value in values}
+  return {f'{name} {value}': {**loss, key: value} for value in values}
+
+
+def _bandwidths(loss) -> dict:
+  values = 0.5, 0.1, 0.25, 1.0, 2.0, 4.0, 8.0, 16.0, 'silverman', 'scott'
+  variants = _one_by_one('entropy.bandwidth', values, loss)
+  variants['annealed 8.0 to 0.5'] = {**loss, 'loss.bandwidth_from': 8.0}
+  return variants
 
 
 def _losses() -> dict:
@@ -74,20 +98,17 @@ def _mends() -> dict:
     key: value for part in undone.values() for key, value in part.items()
   }
   everything['entropy.distance'] = 'hellinger'
-  variants = {'all mends': _ALONE}
-  variants |= {f'without {n}': {**_ALONE, **part} for n, part in undone.items()}
-  variants['without any'] = {**_ALONE, **everything}
+  variants = {'all mends': _DETAIL}
+  variants |= {
+    f'without {n}': {**_DETAIL, **part} for n, part in undone.items()
+  }
+  variants['without any'] = {**_DETAIL, **everything}
   return variants
 
 
 def _detail(weight: float, share: int) -> dict:
   plain = {'loss.entropy': 0.0, 'loss.l1': 1.0, 'loss.ssim': 0.0}
-  density = {
-    'loss.entropy': weight,
-    'entropy.detail': 3.0,
-    'entropy.levels': 32,
-    'entropy.windows': (3, 7),
-  }
+  density = {**_DETAIL, 'loss.entropy': weight, 'entropy.sample': 1.0}
   bases = {'L1': plain, 'L1 + SSIM': {**plain, 'loss.ssim': 1.0}}
   added = {
     '': {},
@@ -115,21 +136,20 @@ _PRESETS = {
   'claim': _claim,
   'detail': lambda: _detail(0.3, 4),
   'tuning': lambda: _detail(1.0, 16),
-  'bandwidth': lambda: _one_by_one(
-    'entropy.bandwidth', (0.5, 0.1, 0.25, 1.0, 2.0, 4.0, 'silverman', 'scott')
-  ),
+  'bandwidth': lambda: _bandwidths(_DETAIL),
+  'alone': lambda: _bandwidths({**_ALONE, 'entropy.sample': 0.25}),
   'kernel': lambda: _one_by_one(
     'entropy.kernel', ('logistic', 'sech', 'gaussian', 'bspline')
   ),
-  'levels': lambda: _one_by_one('entropy.levels', (8, 4, 16, 32)),
+  'levels': lambda: _one_by_one('entropy.levels', (32, 8, 16, 64)),
   'windows': lambda: _one_by_one(
-    'entropy.windows', ((1, 3, 5), (1,), (3,), (5,), (1, 3, 5, 7))
+    'entropy.windows', ((3, 7), (1,), (3,), (7,), (1, 3, 5), (15,))
   ),
   'neighbors': lambda: _one_by_one(
     'entropy.neighbor_weights', ('positive', 'uniform', 'reference')
   ),
   'range': lambda: _one_by_one(
-    'entropy.value_range', ((0.0, 1.0), (-0.25, 1.25), (-0.5, 1.5))
+    'entropy.value_range', ((0.0, 1.0), (-0.25, 1.25), (-0.5, 1.5)), _ALONE
   ),
   'objective': lambda: {
     name: {'loss.objective': name}
@@ -144,6 +164,8 @@ _BASES = {
   'detail': 'quick',
   'tuning': 'light',
 }
+# Ablations of the density's fields.
+_SHORT = ('', 'bandwidth', 'alone', 'kernel', 'levels', 'windows', 'neighbors')
 
 
 def _tune(base: ml_collections.ConfigDict) -> None:
@@ -161,14 +183,20 @@ def get_config(preset: str = '') -> ml_collections.ConfigDict:
       f'ablations.py:{preset}: no such preset; choose one of {names}, or none'
     )
   config = ml_collections.ConfigDict()
-  config.base = lol.get_config(_BASES.get(preset, 'small'))
+  short = preset in _SHORT
+  config.base = lol.get_config(
+    'quick' if short else _BASES.get(preset, 'small')
+  )
+  if short:
+    steps = 400
+    config.base.train.update(steps=steps, eval_every=steps, save_every=steps)
   config.seeds = (0, 1) if preset == 'tiny' else (0, 1, 2)
   config.split = 'test'
   config.metrics = ('psnr', 'ssim')
   if preset == 'tuning':
     _tune(config.base)
     config.start = 'shipped'
-  if preset in ('claim', 'detail', 'tuning'):
+  if short or preset in ('claim', 'detail', 'tuning'):
     config.metrics += ('lpips_alex', 'niqe')
   # A plain value: names of variants are no names of keys.
   config.variants = tuple(
