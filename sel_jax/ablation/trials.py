@@ -106,10 +106,10 @@ def _measured(
   split: str,
   names: Sequence[str],
   start: str,
+  params: Any,
 ) -> dict[str, Any] | None:
   """Trains and measures; None if the run was asked to stop."""
   settings, began = trial.settings, time.perf_counter()
-  params = Enhancer.from_checkpoint(start).params if start else None
   state = train(settings, workdir / trial.folder, params=params)
   if int(state.step) < settings.train.steps:
     return None
@@ -215,10 +215,11 @@ def run(
   done = earlier(todo, workdir, start=start)
   results = list(done.values())
   yield from (done[key] for t in todo if (key := (t.variant, t.seed)) in done)
+  params = Enhancer.from_checkpoint(start).params if start else None
   for trial in todo:
     if (trial.variant, trial.seed) in done:
       continue
-    result = _measured(trial, workdir, split, names, start)
+    result = _measured(trial, workdir, split, names, start, params)
     if result is None:
       return
     results.append(result)

@@ -124,24 +124,24 @@ def _map(
   return jnp.transpose(jnp.mean(finish(total), axis=0), (0, 2, 3, 1))
 
 
-def _pair_samples(
+def _prepared(
   pred: Images,
   target: Images,
   spec: EntropySpec,
-  ring: Callable[[DTypeLike], Float[AnyArray, '3 3']],
-) -> tuple[_Samples, _Samples]:
-  """(u, v) of prediction and target."""
+  key: RandomKey | None,
+  neighbor_weights: Float[AnyArray, '3 3'] | None,
+  bandwidth: Bandwidth | None,
+) -> tuple[_Samples, _Samples, Float[Array, ' B']]:
+  """(u, v) of prediction and target, and the bandwidth of each pair."""
   if pred.shape != target.shape:
     raise ValueError(
       f'pred and target differ in shape: {pred.shape} and {target.shape}'
     )
   pair = _checked(pred, 'pred', spec), _checked(target, 'target', spec)
   dtype = jnp.promote_types(*(x.dtype for x in pair))
-  weights = ring(dtype)
-  p, q = (
-    density.coordinates(x.astype(dtype), weights, spec=spec) for x in pair
-  )
-  return p, q
+  ring = _weights(neighbor_weights, spec, key, dtype)
+  p, q = (density.coordinates(x.astype(dtype), ring, spec=spec) for x in pair)
+  return p, q, bandwidths.per_image(bandwidth, spec.bandwidth, q[0])
 
 
 def _distances(
@@ -186,9 +186,7 @@ def distance_map(
     ValueError: as `spatial_entropy_loss`.
   """
   spec = spec or EntropySpec()
-  ring = functools.partial(_weights, neighbor_weights, spec, key)
-  p, q = _pair_samples(pred, target, spec, ring)
-  h = bandwidths.per_image(bandwidth, spec.bandwidth, q[0])
+  p, q, h = _prepared(pred, target, spec, key, neighbor_weights, bandwidth)
   return _distances(p, q, h, spec)
 
 
@@ -238,9 +236,7 @@ def spatial_entropy_loss(
       float [B, H, W, C], or the neighbour weights sum to zero.
   """
   spec = spec or EntropySpec()
-  ring = functools.partial(_weights, neighbor_weights, spec, key)
-  p, q = _pair_samples(pred, target, spec, ring)
-  h = bandwidths.per_image(bandwidth, spec.bandwidth, q[0])
+  p, q, h = _prepared(pred, target, spec, key, neighbor_weights, bandwidth)
   counts = pixel_counts(pred.shape, where=where, weights=weights)
   part = None
   if key is not None and spec.sample < 1:

@@ -5,6 +5,7 @@ ends with the parameters it would have ended with. Nothing is saved after a
 loss that is not finite. Every process walks the same updates; the first writes.
 """
 
+from collections.abc import Iterator
 import contextlib
 import dataclasses
 import functools
@@ -15,10 +16,13 @@ from typing import Any
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from sel_jax import build
 from sel_jax import files
 from sel_jax import models
+from sel_jax.data.pipeline import Batch
+from sel_jax.data.pipeline import TrainingData
 from sel_jax.entropy import EntropySpec
 from sel_jax.errors import InputError
 from sel_jax.settings import Settings
@@ -84,14 +88,11 @@ def train(
     progress = stack.enter_context(Progress(settings, workdir, first, on_log))
     trace = stack.enter_context(Trace(workdir / 'profile', profile))
     guard, key = Guard(settings, stop), _keys(settings)[1]
-    bandwidth = build.build_bandwidth(settings)
-    batches = data.batches(first, settings.train.steps)
+    batches = _batches(settings, data, first)
     with Watchdog(settings.parallel) as watchdog:
       for number, batch in watchdog.over(batches):
         trace.at(number)
-        batch = devices.put_batch(
-          batch, stop=stop.asked, bandwidth=bandwidth(number)
-        )
+        batch = devices.put_batch(batch, stop=stop.asked)
         state, scalars = step(state, batch, key)
         done = number + 1
         now = guard.look(done, scalars)
@@ -103,6 +104,19 @@ def train(
           progress.left(done)
           break
     return layout.fetch(state)
+
+
+def _batches(
+  settings: Settings, data: TrainingData, first: int
+) -> Iterator[tuple[int, Batch]]:
+  """(number, batch) of each update, with its bandwidth if that is a number."""
+  bandwidth = build.build_bandwidth(settings)
+  for number, batch in data.batches(first, settings.train.steps):
+    h = bandwidth(number)
+    if h is not None:
+      each = np.full(len(batch['index']), h, np.float32)
+      batch = {**batch, 'bandwidth': each}
+    yield number, batch
 
 
 def _keys(settings: Settings) -> tuple[jax.Array, jax.Array]:

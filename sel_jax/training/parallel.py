@@ -105,23 +105,15 @@ class Parallel:
     return Layout(self, like)
 
   def put_batch(
-    self,
-    batch: dict[str, np.ndarray],
-    *,
-    stop: bool = False,
-    bandwidth: float | None = None,
+    self, batch: dict[str, np.ndarray], *, stop: bool = False
   ) -> dict[str, jax.Array | np.ndarray]:
     """This process's part of a batch, split over its devices.
 
     Args:
       batch: host arrays [B / processes, ...].
       stop: this process's wish to stop after this update.
-      bandwidth: the spatial entropy's in this update, if it has a number.
     """
-    size = len(batch['index'])
-    batch = {**batch, STOP: np.full(size, stop)}
-    if bandwidth is not None:
-      batch['bandwidth'] = np.full(size, bandwidth, np.float32)
+    batch = {**batch, STOP: np.full(len(batch['index']), stop)}
     if self.pmap:
       return {
         k: v.reshape(self.local, -1, *v.shape[1:]) for k, v in batch.items()
