@@ -5,11 +5,13 @@ ablations.py:loss       L1, L2, Charbonnier, each distance, and mixtures
 ablations.py:claim      the table of docs/results.md, on lol.py:quick
 ablations.py:detail     density of detail, whole and sampled, on lol.py:quick
 ablations.py:tuning     the same in fine-tuning the shipped model
-ablations.py:bandwidth  the kernel's bandwidth: fixed, by rules, annealed
+ablations.py:seconds    the same at equal seconds: light losses get more updates
+ablations.py:bandwidth  the kernel's: fixed, by rules, annealed, learned
 ablations.py:alone      the same of the density of images, without another loss
-ablations.py:kernel, :levels, :windows, :neighbors
+ablations.py:kernel, :levels, :windows, :neighbors, :sigma, :range, :sample
                         one field of the density each
-ablations.py:range, :objective
+ablations.py:weight     that of the density
+ablations.py:image_range, :objective
                         on lol.py:small, the loss standing alone
 ablations.py:tiny       two variants of a toy, for tests
 
@@ -57,6 +59,8 @@ def _bandwidths(loss) -> dict:
   values = 0.5, 0.1, 0.25, 1.0, 2.0, 4.0, 8.0, 16.0, 'silverman', 'scott'
   variants = _one_by_one('entropy.bandwidth', values, loss)
   variants['annealed 8.0 to 0.5'] = {**loss, 'loss.bandwidth_from': 8.0}
+  variants['learned, descending'] = {**loss, 'loss.bandwidth_rate': 0.1}
+  variants['learned, climbing'] = {**loss, 'loss.bandwidth_rate': -0.1}
   return variants
 
 
@@ -126,6 +130,17 @@ def _detail(weight: float, share: int) -> dict:
   }
 
 
+def _seconds() -> dict:
+  """Losses of `_detail`, with the updates that a CPU does in equal seconds."""
+  every = _detail(0.3, 4)
+  sampled = [name for name in every if name.endswith('of 1/4')]
+  return {
+    name: {**loss, 'train.steps': 800 if name in sampled else 2400}
+    for name, loss in every.items()
+    if name in sampled or 'entropy' not in name
+  }
+
+
 def _tiny() -> dict:
   return {'entropy': {}, 'L1': {'loss.entropy': 0.0, 'loss.l1': 1.0}}
 
@@ -148,7 +163,14 @@ _PRESETS = {
   'neighbors': lambda: _one_by_one(
     'entropy.neighbor_weights', ('positive', 'uniform', 'reference')
   ),
+  'sigma': lambda: _one_by_one('entropy.detail', (3.0, 1.0, 1.5, 6.0, 12.0)),
   'range': lambda: _one_by_one(
+    'entropy.detail_range',
+    ((-0.25, 0.25), (-0.125, 0.125), (-0.5, 0.5), (-1.0, 1.0)),
+  ),
+  'sample': lambda: _one_by_one('entropy.sample', (0.25, 1.0, 0.0625)),
+  'weight': lambda: _one_by_one('loss.entropy', (0.3, 0.03, 0.1, 1.0, 3.0)),
+  'image_range': lambda: _one_by_one(
     'entropy.value_range', ((0.0, 1.0), (-0.25, 1.25), (-0.5, 1.5)), _ALONE
   ),
   'objective': lambda: {
@@ -162,16 +184,29 @@ _BASES = {
   'tiny': 'tiny',
   'claim': 'quick',
   'detail': 'quick',
+  'seconds': 'quick',
   'tuning': 'light',
 }
 # Ablations of the density's fields.
-_SHORT = ('', 'bandwidth', 'alone', 'kernel', 'levels', 'windows', 'neighbors')
+_SHORT = (
+  '',
+  'bandwidth',
+  'alone',
+  'kernel',
+  'levels',
+  'windows',
+  'neighbors',
+  'sigma',
+  'range',
+  'sample',
+  'weight',
+)
 
 
 def _tune(base: ml_collections.ConfigDict) -> None:
   base.data.crop = 128
   base.optim.update(lr=2e-4, warmup=50, ema_decay=0.99)
-  base.train.update(steps=800, eval_every=800, save_every=400)
+  base.train.update(steps=400, eval_every=400, save_every=200)
   base.eval.images = 1
 
 
@@ -196,7 +231,7 @@ def get_config(preset: str = '') -> ml_collections.ConfigDict:
   if preset == 'tuning':
     _tune(config.base)
     config.start = 'shipped'
-  if short or preset in ('claim', 'detail', 'tuning'):
+  if short or preset in ('claim', 'detail', 'seconds', 'tuning'):
     config.metrics += ('lpips_alex', 'niqe')
   # A plain value: names of variants are no names of keys.
   config.variants = tuple(

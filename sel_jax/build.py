@@ -40,10 +40,11 @@ def build_bandwidth(settings: Settings) -> Callable[[int], float | None]:
 
     h(n) = from (to / from)^(n / N) for n < N, then `to`
 
-  None where there is no spatial entropy, or a rule finds its bandwidth.
+  None where there is no spatial entropy, a rule finds its bandwidth, or it is
+  learned.
   """
   loss, last = settings.loss, settings.entropy.bandwidth
-  if not loss.entropy or isinstance(last, str):
+  if not loss.entropy or isinstance(last, str) or loss.bandwidth_rate:
     return lambda number: None
   first = loss.bandwidth_from or last
   updates = loss.bandwidth_updates or settings.train.steps
@@ -52,6 +53,14 @@ def build_bandwidth(settings: Settings) -> Callable[[int], float | None]:
     return first * (last / first) ** min(1.0, number / updates)
 
   return bandwidth
+
+
+def learned_bandwidth(settings: Settings) -> float | None:
+  """Bandwidth that learning starts from, in bins; None: it is not learned."""
+  loss, first = settings.loss, settings.entropy.bandwidth
+  if not loss.entropy or isinstance(first, str) or not loss.bandwidth_rate:
+    return None
+  return first
 
 
 def build_optimizer(settings: Settings) -> optax.GradientTransformation:

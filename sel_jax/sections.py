@@ -92,6 +92,13 @@ class LossSpec:
     default=0,
     ge=0,
   )
+  bandwidth_rate: float = key(
+    "the bandwidth is learned: each update takes this times the loss's slope "
+    'off its logarithm, and below 0 adds it (the distance grows); 0 is off',
+    default=0.0,
+    ge=-10,
+    le=10,
+  )
   weights: tuple[tuple[str, float], ...] = fields.weights(LOSSES, default=())
   detail_sigma: float = key(
     'sigma of the blur that detail_l1 takes off, pixels', default=3.0, gt=0

@@ -196,18 +196,29 @@ def _check(settings: Settings) -> None:
     refuse('pool', f'{settings.model.name} has no channel attention; give 0')
   if spec.unbias and settings.loss.objective != 'optimum':
     refuse('unbias', "only config.loss.objective='optimum' has this bias")
-  if settings.loss.bandwidth_from and isinstance(
-    settings.entropy.bandwidth, str
-  ):
-    raise InputError(
-      f'config.loss.bandwidth_from={settings.loss.bandwidth_from}: leads to '
-      f'config.entropy.bandwidth={settings.entropy.bandwidth!r}, which is a '
-      'rule; give a number there, or 0 here'
-    )
+  _check_bandwidth(settings.loss, settings.entropy.bandwidth)
   if not settings.loss.entropy and not settings.loss.weights:
     raise InputError(
       'config.loss: every weight is 0; set config.loss.entropy or '
       'config.loss.l1 above 0'
+    )
+
+
+def _check_bandwidth(loss: LossSpec, last: float | str) -> None:
+  moved = {
+    'bandwidth_from': loss.bandwidth_from,
+    'bandwidth_rate': loss.bandwidth_rate,
+  }
+  for name, value in moved.items():
+    if value and isinstance(last, str):
+      raise InputError(
+        f'config.loss.{name}={value}: moves config.entropy.bandwidth={last!r}, '
+        'which is a rule; give a number there, or 0 here'
+      )
+  if all(moved.values()):
+    raise InputError(
+      f'config.loss.bandwidth_rate={loss.bandwidth_rate}: learns what '
+      f'config.loss.bandwidth_from={loss.bandwidth_from} anneals; give 0 to one'
     )
 
 

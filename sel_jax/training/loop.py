@@ -161,8 +161,12 @@ def _program(
     accumulate=settings.parallel.accumulate,
     sharded=settings.parallel.shard_state,
     skip_nonfinite=settings.train.skip_nonfinite > 0,
+    bandwidth_rate=settings.loss.bandwidth_rate,
   )
-  layout = devices.layout(TrainState.shapes(method.model, update.tx))
+  shapes = TrainState.shapes(
+    method.model, update.tx, bandwidth=build.learned_bandwidth(settings)
+  )
+  layout = devices.layout(shapes)
   step = functools.partial(train_step, method=method, update=update)
   return method.model, update, layout, layout.map_step(step)
 
@@ -190,8 +194,9 @@ def _begin(
       f'config.model: the parameters to start from are not those of its '
       f'{settings.model.name}; give the settings that they were trained with'
     )
-  state = jax.device_get(TrainState.create(params, update.tx))
-  state = store.restore(state)
+  learned = build.learned_bandwidth(settings)
+  state = TrainState.create(params, update.tx, bandwidth=learned)
+  state = store.restore(jax.device_get(state))
   return int(state.step), layout, layout.place(state), step
 
 

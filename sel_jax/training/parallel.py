@@ -152,6 +152,7 @@ class Layout:
       params=jax.tree.map(lambda x: False, self.like.params),
       ema=mark(self.like.ema),
       opt_state=mark(self.like.opt_state),
+      log_bandwidth=mark(self.like.log_bandwidth),
     )
 
   def place(self, state: TrainState) -> TrainState:

@@ -24,30 +24,47 @@ class TrainState:
     params: float32 parameters.
     ema: their exponential moving average, what is evaluated and shipped.
     opt_state: the optimizer's.
+    log_bandwidth: ln of the spatial entropy's bandwidth where it is learned.
   """
 
   step: Any
   params: Any
   ema: Any
   opt_state: Any
+  log_bandwidth: Any = None
 
   @classmethod
   def create(
-    cls, params: Any, tx: optax.GradientTransformation
+    cls,
+    params: Any,
+    tx: optax.GradientTransformation,
+    *,
+    bandwidth: float | None = None,
   ) -> 'TrainState':
-    """State before the first step; `params` is copied for the average."""
+    """State before the first step.
+
+    Args:
+      params: copied for the average.
+      tx: the optimizer.
+      bandwidth: of the spatial entropy, in bins, where it is learned.
+    """
     params = jax.tree.map(jnp.asarray, params)
     return cls(
       step=jnp.zeros((), jnp.int32),
       params=params,
       ema=jax.tree.map(jnp.copy, params),
       opt_state=tx.init(params),
+      log_bandwidth=None if bandwidth is None else jnp.log(bandwidth),
     )
 
   @classmethod
   def shapes(
-    cls, model: nn.Module, tx: optax.GradientTransformation
+    cls,
+    model: nn.Module,
+    tx: optax.GradientTransformation,
+    *,
+    bandwidth: float | None = None,
   ) -> 'TrainState':
     """Shapes and types of a network's state; nothing is computed."""
-    create = lambda params: cls.create(params, tx)
+    create = lambda params: cls.create(params, tx, bandwidth=bandwidth)
     return jax.eval_shape(create, param_shapes(model))

@@ -77,6 +77,8 @@ class Update:
       `shards`.
     skip_nonfinite: leave the state as it is where loss or gradient is not
       finite; the step counts all the same.
+    bandwidth_rate: what ln h moves by per unit of its gradient, where the
+      state has one; above 0 against it, below 0 along it.
   """
 
   tx: optax.GradientTransformation
@@ -85,11 +87,23 @@ class Update:
   accumulate: int = 1
   sharded: bool = False
   skip_nonfinite: bool = False
+  bandwidth_rate: float = 0.0
 
   def apply(
-    self, state: TrainState, grads: Any, axis: str | None
+    self,
+    state: TrainState,
+    grads: Any,
+    slope: Float[Array, ''] | None,
+    axis: str | None,
   ) -> TrainState:
-    """The state after one update with averaged, clipped gradients."""
+    """The state after one update.
+
+    Args:
+      state: the one before.
+      grads: averaged, clipped gradient of the parameters.
+      slope: averaged gradient of ln h, where the state has one.
+      axis: mesh axis that the state is sharded over.
+    """
     params, whole = state.params, state.params
     if self.sharded and axis:
       grads, params = shards.own((grads, params), axis)
@@ -99,7 +113,10 @@ class Update:
     ema = optax.incremental_update(params, state.ema, blend)
     if self.sharded and axis:
       params = shards.gather(params, axis, like=whole)
-    return TrainState(state.step + 1, params, ema, opt_state)
+    log_bandwidth = state.log_bandwidth
+    if slope is not None:
+      log_bandwidth = log_bandwidth - self.bandwidth_rate * slope
+    return TrainState(state.step + 1, params, ema, opt_state, log_bandwidth)
 
 
 def _mean_over_parts(
@@ -142,13 +159,18 @@ def train_step(
     axis: mesh axis to average over; none on a single shard.
 
   Returns:
-    The next state and scalars: 'loss', 'grad_norm', and each term by name.
+    The next state and scalars: 'loss', 'grad_norm', each term by name, and the
+    'bandwidth' that is learned.
   """
   sde = method.sde
   key, loss_key = jax.random.split(jax.random.fold_in(key, state.step))
 
-  def objective(params, batch):
+  def objective(learned, batch):
+    params, log_bandwidth = learned
     low, clean = batch['low'], batch['clean']
+    bandwidth = batch.get('bandwidth')
+    if log_bandwidth is not None:
+      bandwidth = jnp.broadcast_to(jnp.exp(log_bandwidth), low.shape[:1])
     t, noise = draw_times_and_noise(
       key, batch['index'], low.shape, sde.steps, at_prior=method.at_prior
     )
@@ -157,21 +179,23 @@ def train_step(
     pair = objective_pair(
       method.objective, sde, noise_hat, x, clean, low, t, noise
     )
-    losses = method.losses(
-      loss_key, index=batch['index'], bandwidth=batch.get('bandwidth')
-    )
+    losses = method.losses(loss_key, index=batch['index'], bandwidth=bandwidth)
     loss, terms = weighted_sum(*pair, losses)
     return jnp.mean(loss), jax.tree.map(jnp.mean, terms)
 
   gradient = jax.value_and_grad(objective, has_aux=True)
-  (loss, terms), grads = _mean_over_parts(
-    gradient, state.params, batch, update.accumulate
+  learned = state.params, state.log_bandwidth
+  (loss, terms), (grads, slope) = _mean_over_parts(
+    gradient, learned, batch, update.accumulate
   )
   if axis is not None:
-    loss, terms, grads = jax.lax.pmean((loss, terms, grads), axis)
+    loss, terms, grads, slope = jax.lax.pmean((loss, terms, grads, slope), axis)
+  if slope is not None:
+    terms = {**terms, 'bandwidth': jnp.exp(state.log_bandwidth)}
 
   norm = optax.tree.norm(grads)
-  after = update.apply(state, clip(grads, norm, update.clip_norm), axis)
+  grads = clip(grads, norm, update.clip_norm)
+  after = update.apply(state, grads, slope, axis)
   if update.skip_nonfinite:
     sound = jnp.isfinite(loss) & jnp.isfinite(norm)
     kept = dataclasses.replace(state, step=state.step + 1)

@@ -20,11 +20,14 @@ _log = logging.getLogger(__name__)
 
 def _train_item(state: TrainState) -> dict[str, Any]:
   """The part of a state that the item 'train' of a checkpoint holds."""
-  return {
+  item = {
     'step': state.step,
     'params': state.params,
     'opt_state': state.opt_state,
   }
+  if state.log_bandwidth is not None:
+    item['log_bandwidth'] = state.log_bandwidth
+  return item
 
 
 def _numbers(config: Mapping[str, Any]) -> dict[str, Any]:

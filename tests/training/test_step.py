@@ -66,7 +66,7 @@ def _fit_a_line(backend, sharded):
       return jnp.mean(jnp.square(error))
 
     value, grads = jax.lax.pmean(jax.value_and_grad(loss)(state.params), axis)
-    return update.apply(state, grads, axis), {'loss': value}
+    return update.apply(state, grads, None, axis), {'loss': value}
 
   rng = np.random.default_rng(0)
   x = rng.normal(size=(8, 5)).astype(np.float32)
