@@ -1,7 +1,7 @@
 """An ablation's results as a table and a picture.
 
-Contract: every mean has its interval; the gain is paired, image by image, over
-the first variant.
+Contract: every mean has its spread over the seeds; the gain is paired, image by
+image, over the first variant, and has its interval.
 """
 
 from collections.abc import Sequence
@@ -16,33 +16,57 @@ _WIDTH = 760
 
 
 def table(results: Sequence[dict], names: Sequence[str]) -> str:
-  """Markdown, a line a variant.
+  """Two Markdown tables, a line a variant: means, and gains over the first.
+
+  Updates and seconds are those of training, means over the seeds.
 
   Args:
     results: from `trials.run`.
     names: keys of figures, GT-mean ones by their suffix.
   """
   summaries = {name: trials.summarize(results, name) for name in names}
-  titles = [text_report.column(name)[0] for name in names]
-  head = ['variant', 'seeds']
-  for title in titles:
-    head += [f'{title}, mean ± std of seeds', f'{title}, gain [95 %]']
-  lines = ['| ' + ' | '.join(head) + ' |', '|' + ' --- |' * len(head)]
-  for index, row in enumerate(summaries[names[0]]):
-    cells = [row['variant'], str(row['seeds'])]
-    for name in names:
-      part, form = summaries[name][index], text_report.column(name)[1]
-      cells.append(f'{part["mean"]:{form}} ± {part["std"]:{form}}')
-      cells.append(
-        f'{part["gain"]:+{form}} [{part["gain_low"]:+{form}}, '
-        f'{part["gain_high"]:+{form}}]'
-        if index
-        else ''
-      )
-    lines.append('| ' + ' | '.join(cells) + ' |')
+  columns = {name: text_report.column(name) for name in names}
+  titles = [title for title, _ in columns.values()]
+  means = [['variant', 'seeds', 'updates', 'seconds', *titles]]
+  first, *others = rows = summaries[names[0]]
+  gains = [[f'gain over {first["variant"]} [95 %]', *titles]]
+  for index, row in enumerate(rows):
+    costs = [
+      _cost(results, row['variant'], key) for key in ('steps', 'seconds')
+    ]
+    found = {name: summaries[name][index] for name in names}
+    cells = [_mean(found[name], form) for name, (_, form) in columns.items()]
+    means.append([row['variant'], str(row['seeds']), *costs, *cells])
+    cells = [_gain(found[name], form) for name, (_, form) in columns.items()]
+    gains.append([row['variant'], *cells])
+  lines = _markdown(means)
+  if others:
+    lines += ['', *_markdown([gains[0], *gains[2:]])]
   if any(name.endswith(text_report.GT_MEAN) for name in names):
-    lines += ['', text_report.NOTE]
+    lines += ['', text_report.NOTE.replace('*', r'\*')]
   return '\n'.join(lines)
+
+
+def _cost(results: Sequence[dict], variant: str, key: str) -> str:
+  """Mean over the runs of a variant."""
+  runs = [result[key] for result in results if result['variant'] == variant]
+  return f'{sum(runs) / len(runs):,.0f}'
+
+
+def _mean(part: dict, form: str) -> str:
+  spread = f' ± {part["std"]:{form}}' if part['seeds'] > 1 else ''
+  return f'{part["mean"]:{form}}{spread}'
+
+
+def _gain(part: dict, form: str) -> str:
+  ends = f'{part["gain_low"]:+{form}}, {part["gain_high"]:+{form}}'
+  return f'{part["gain"]:+{form}} [{ends}]'
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+  head, *body = rows
+  lines = [head, ['---'] * len(head), *body]
+  return ['| ' + ' | '.join(line) + ' |' for line in lines]
 
 
 def plot(results: Sequence[dict], name: str) -> str:

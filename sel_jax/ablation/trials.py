@@ -1,8 +1,8 @@
 """The same run many times, one thing changed: which settings matter.
 
 Contract: all variants of one seed see the same batches in the same order for as
-many steps, and what is measured is the average at the last step, so nothing is
-chosen. A trial that is done is not done again; one that was stopped goes on.
+many steps, unless they change the steps, and what is measured is the average at
+the last step, so nothing is chosen. A trial that is done is not done again; one that was stopped goes on.
 """
 
 from collections.abc import Iterator
@@ -118,6 +118,7 @@ def _measured(
     Enhancer.create(settings, params=state.ema),
     open_pairs(settings.data.pairs, split),
     names=names,
+    matched=names[:1],
   )
   return {
     'variant': trial.variant,
@@ -200,7 +201,7 @@ def run(
     todo: from `every_trial`.
     workdir: a folder for each trial, and `results.json`.
     split: to measure on.
-    names: rows of `evaluation.METRICS`.
+    names: rows of `evaluation.METRICS`; the first with GT-mean too.
     start: weights that every trial starts from, see
       `Enhancer.from_checkpoint`; drawn if empty.
 

@@ -3,12 +3,14 @@ r"""Trains variants of one configuration over seeds, and tells them apart.
 python -m experiments.ablate --config=configs/ablations.py:loss \
     --config.base.data.root=/data/LOL --workdir=runs/loss
 
-Stopped and called again it goes on. WORKDIR/results.json holds every figure,
-table.md the means, their spread and the paired gain over the first variant,
-plot.svg the same as a picture.
+Stopped and called again it goes on. WORKDIR/results.json holds every figure and
+setting, summary.json the figures alone, table.md the means, their spread and
+the paired gain over the first variant, plot.svg the same as a picture.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
+import shlex
 from typing import TYPE_CHECKING
 
 from sel_jax import files
@@ -59,6 +61,17 @@ def _rehearse(plan: 'Plan', workdir: Path) -> None:
   )
 
 
+def _command(config: str, keys: Mapping[str, str]) -> str:
+  """What made the results; folders of data belong to a machine."""
+  flags = [
+    f'--config.{name}={value}'
+    for name, value in keys.items()
+    if not name.endswith('.root')
+  ]
+  words = ['python', '-m', 'experiments.ablate', f'--config={config}', *flags]
+  return shlex.join(words)
+
+
 def main() -> int:
   """Entry point: 0, or 1 where a signal stopped it before the end."""
   parser = command_line.parser(__doc__)
@@ -73,6 +86,7 @@ def main() -> int:
   from sel_jax.ablation import report  # not for --help or a wrong flag
   from sel_jax.ablation import trials
   from sel_jax.ablation.plan import Plan
+  from sel_jax.ablation.summary import Summary
   from sel_jax.evaluation.text_report import GT_MEAN
 
   config = config_files.load(args.config)
@@ -82,14 +96,14 @@ def main() -> int:
   if args.dry_run:
     _rehearse(plan, workdir)
     return 0
-  names = plan.spec.metrics
-  results, shown = [], [*names, names[0] + GT_MEAN]
+  spec, results = plan.spec, []
+  shown = (*spec.metrics, spec.metrics[0] + GT_MEAN)
   for result in trials.run(
     plan.trials,
     workdir,
-    split=plan.spec.split,
-    names=names,
-    start=plan.spec.start,
+    split=spec.split,
+    names=spec.metrics,
+    start=spec.start,
   ):
     results.append(result)
     done = f'{len(results)}/{len(plan.trials)}'
@@ -98,7 +112,9 @@ def main() -> int:
     with files.replacing(workdir / 'table.md') as part:
       part.write_text(table + '\n')
     with files.replacing(workdir / 'plot.svg') as part:
-      part.write_text(report.plot(results, names[0]))
+      part.write_text(report.plot(results, shown[0]))
+    command = _command(args.config, keys)
+    Summary(command, spec.split, shown, results).write(workdir / 'summary.json')
   if results:
     print(table)
   return 0 if len(results) == len(plan.trials) else 1

@@ -55,6 +55,7 @@ def measure(
   restored: Rgb8,
   clean: Rgb8,
   names: Sequence[str] = metrics.BASIC,
+  matched: Sequence[str] | None = None,
 ) -> dict[str, float]:
   """Metrics of one restored image, plain and with GT-mean.
 
@@ -62,18 +63,16 @@ def measure(
     restored: [H, W, 3] uint8.
     clean: the same shape.
     names: rows of `metrics.METRICS`.
+    matched: those that are measured with GT-mean too; None is all.
 
   Returns:
     name -> value; GT-mean rows end in '_gt_mean'.
   """
-  matched = metrics.match_gt_mean(restored=restored, clean=clean)
-  found = [metrics.METRICS[name].function for name in names]
-  values = {
-    n: f(restored=restored, clean=clean)
-    for n, f in zip(names, found, strict=True)
-  }
-  for name, function in zip(names, found, strict=True):
-    values[f'{name}_gt_mean'] = function(restored=matched, clean=clean)
+  find = {name: metrics.METRICS[name].function for name in names}
+  values = {n: f(restored=restored, clean=clean) for n, f in find.items()}
+  restored = metrics.match_gt_mean(restored=restored, clean=clean)
+  for name in names if matched is None else matched:
+    values[f'{name}_gt_mean'] = find[name](restored=restored, clean=clean)
   return values
 
 
@@ -88,6 +87,7 @@ def evaluate(
   pairs: PairSource,
   *,
   names: Sequence[str] = metrics.BASIC,
+  matched: Sequence[str] | None = None,
   limit: int = 0,
   share: tuple[int, int] = (0, 1),
   on_image: OnImage | None = None,
@@ -98,6 +98,7 @@ def evaluate(
     restorer: restores `restorer.at_once` photographs at a time.
     pairs: what `open_pairs` gives.
     names: rows of `metrics.METRICS`.
+    matched: those that are measured with GT-mean too; None is all.
     limit: how many, evenly spread over the split; 0 is all.
     share: which of how many processes share the work: this one takes
       photographs share[0], share[0] + share[1], ...
@@ -117,7 +118,9 @@ def evaluate(
     for pair, low, result in zip(group, lows, results, strict=True):
       restored = codec.to_uint8(result)
       clean = codec.to_uint8(codec.to_float(pair.clean))
-      values = measure(restored=restored, clean=clean, names=names)
+      values = measure(
+        restored=restored, clean=clean, names=names, matched=matched
+      )
       rows.append({'name': pair.name, **values, 'seconds': seconds})
       if on_image:
         low = codec.to_uint8(low)

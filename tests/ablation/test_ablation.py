@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sel_jax.ablation import report
+from sel_jax.ablation.summary import Summary
 from sel_jax.ablation.trials import every_trial
 from sel_jax.ablation.trials import run as run_trials
 from sel_jax.ablation.trials import summarize
@@ -24,7 +25,8 @@ def _result(variant, seed, gain):
     {'name': str(n), 'psnr': 20 + 4 * hard + gain + 0.1 * noise.normal()}
     for n, hard in enumerate(rng.normal(size=20))
   ]
-  return {'variant': variant, 'seed': seed, 'images': rows}
+  costs = {'steps': 400 + seed, 'seconds': 61.44 + seed}
+  return {'variant': variant, 'seed': seed, **costs, 'images': rows}
 
 
 RESULTS = [
@@ -47,14 +49,49 @@ def test_a_paired_gain_is_seen_through_the_spread_of_images():
 
 def test_table_and_plot_show_every_variant():
   table = report.table(RESULTS, ('psnr',))
-  lines = table.splitlines()
-  assert len(lines) == 5 and '+0.5' in lines[3]
-  assert len({line.count('|') for line in lines}) == 1
+  means, gains = (part.splitlines() for part in table.split('\n\n'))
+  assert (
+    len(means) == 5 and '| better | 3 | 401 | 62 | 19.78 ± 0.02' in means[3]
+  )
+  assert len(gains) == 4 and '| better | +0.5' in gains[2]
+  for part in means, gains:
+    assert len({line.count('|') for line in part}) == 1
   plot = report.plot(RESULTS, 'psnr')
   root = ElementTree.fromstring(plot)
   circles = [e for e in root.iter() if e.tag.endswith('circle')]
   assert len(circles) == 3 * (1 + 3)
   assert 'same &lt;b&gt;' in plot
+
+
+def test_a_table_of_one_run_has_no_spread_and_no_gain():
+  table = report.table(RESULTS[:1], ('psnr',))
+  assert '±' not in table and 'gain' not in table and 'nan' not in table
+
+
+def test_a_summary_tells_what_the_results_do(tmp_path):
+  results = [{**result, 'config': {'seed': 0}} for result in RESULTS]
+  results[0]['images'][0]['psnr'] = None
+  path = tmp_path / 'summary.json'
+  Summary('python -m x', 'test', ('psnr',), results).write(path)
+  found = Summary.read(path)
+  assert (found.command, found.split) == ('python -m x', 'test')
+  for given, read in zip(results, found.results, strict=True):
+    assert 'config' not in read and given['images'][0].keys() == {
+      'name',
+      'psnr',
+    }
+    assert [r['name'] for r in given['images']] == [
+      r['name'] for r in read['images']
+    ]
+  rows = [summarize(r, 'psnr')[1] for r in (results, found.results)]
+  assert {k: v for k, v in rows[0].items() if k != 'variant'} == pytest.approx(
+    {k: v for k, v in rows[1].items() if k != 'variant'}, abs=1e-5, nan_ok=True
+  )
+  path.write_text('{"trials": []}')
+  with pytest.raises(InputError, match='not the summary of an ablation'):
+    Summary.read(path)
+  with pytest.raises(InputError, match='none.json: No such file'):
+    Summary.read(tmp_path / 'none.json')
 
 
 @pytest.mark.parametrize('preset', ablations._PRESETS)
@@ -136,8 +173,20 @@ def test_an_ablation_runs_once_and_refuses_to_mix(run, pairs, tmp_path):
   first, second = results['trials']
   assert [first['variant'], second['variant']] == ['entropy', 'L1']
   assert len(first['images']) == 3
+  measured = {'psnr', 'ssim', 'psnr_gt_mean'}
+  assert first['images'][0].keys() == {'name', 'seconds', *measured}
   assert first['images'] != second['images']
   assert '| L1 | 1 |' in (workdir / 'table.md').read_text()
+  summary = Summary.read(workdir / 'summary.json')
+  assert summary.command == (
+    'python -m experiments.ablate --config=configs/ablations.py:tiny '
+    "--config.base.model.middle=0 '--config.seeds=(0,)'"
+  )
+  assert summary.metrics == ('psnr', 'ssim', 'psnr_gt_mean')
+  kept = json.loads((workdir / 'results.json').read_text())['trials']
+  assert [r['psnr'] for r in summary.results[1]['images']] == pytest.approx(
+    [r['psnr'] for r in kept[1]['images']], abs=1e-5
+  )
   assert (workdir / 'plot.svg').exists()
   logs = [
     json.loads((workdir / name / 'log.jsonl').read_text().splitlines()[0])
@@ -148,7 +197,7 @@ def test_an_ablation_runs_once_and_refuses_to_mix(run, pairs, tmp_path):
   done = run('ablate', *flags)
   assert done.returncode == 0 and '2/2: L1, 0' in done.stdout
   changed = [p.name for p, at in before.items() if p.stat().st_mtime_ns != at]
-  assert set(changed) <= {'table.md', 'plot.svg'}
+  assert set(changed) <= {'table.md', 'plot.svg', 'summary.json'}
   done = run('ablate', *flags, '--config.base.optim.lr=0.1')
   assert done.returncode == 2 and 'other settings' in done.stderr
   done = run('ablate', *flags, "--config.metrics=('beauty',)")
