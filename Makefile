@@ -41,8 +41,8 @@ docs: $(CHECK)  ## the site: docs/_build/html
 check-commands: $(CHECK)  ## every command of the documentation starts
 	$(PYTEST) -m "not slow" tests/docs
 
-check-processes: $(DEV)  ## runs that are spread, killed or loaded in another process
-	$(PYTEST) -n 2 -m fence tests/commands tests/inference tests/training
+check-processes: $(DEV)  ## runs that are whole, spread, killed or loaded in another process
+	$(PYTEST) -n 2 -m fence tests/ablation tests/commands tests/data tests/inference tests/training
 
 check-notebooks: $(CHECK)  ## every notebook runs to its end
 	$(PYTEST) -n 2 -m "not slow" tests/notebooks

@@ -61,6 +61,7 @@ def _bandwidths(loss) -> dict:
   variants['annealed 8.0 to 0.5'] = {**loss, 'loss.bandwidth_from': 8.0}
   variants['learned, descending'] = {**loss, 'loss.bandwidth_rate': 0.1}
   variants['learned, climbing'] = {**loss, 'loss.bandwidth_rate': -0.1}
+  variants['L1'] = {**loss, 'loss.entropy': 0.0, 'loss.l1': 1.0}
   return variants
 
 

@@ -26,6 +26,7 @@ extensions = [
   'public_names',
   'spec_keys',
   'table_rows',
+  'ablation_tables',
   'command_help',
   'sphinx_copybutton',
   'sphinx_design',

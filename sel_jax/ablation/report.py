@@ -4,6 +4,7 @@ Contract: every mean has its spread over the seeds; the gain is paired, image by
 image, over the first variant, and has its interval.
 """
 
+from collections.abc import Callable
 from collections.abc import Sequence
 import html
 
@@ -16,41 +17,78 @@ _WIDTH = 760
 
 
 def table(results: Sequence[dict], names: Sequence[str]) -> str:
-  """Two Markdown tables, a line a variant: means, and gains over the first.
-
-  Updates and seconds are those of training, means over the seeds.
+  """Means, and gains over the first variant, as Markdown.
 
   Args:
     results: from `trials.run`.
     names: keys of figures, GT-mean ones by their suffix.
   """
-  summaries = {name: trials.summarize(results, name) for name in names}
-  columns = {name: text_report.column(name) for name in names}
-  titles = [title for title, _ in columns.values()]
-  means = [['variant', 'seeds', 'updates', 'seconds', *titles]]
-  first, *others = rows = summaries[names[0]]
-  gains = [[f'gain over {first["variant"]} [95 %]', *titles]]
-  for index, row in enumerate(rows):
-    costs = [
-      _cost(results, row['variant'], key) for key in ('steps', 'seconds')
-    ]
-    found = {name: summaries[name][index] for name in names}
-    cells = [_mean(found[name], form) for name, (_, form) in columns.items()]
-    means.append([row['variant'], str(row['seeds']), *costs, *cells])
-    cells = [_gain(found[name], form) for name, (_, form) in columns.items()]
-    gains.append([row['variant'], *cells])
-  lines = _markdown(means)
-  if others:
-    lines += ['', *_markdown([gains[0], *gains[2:]])]
+  parts = [means(results, names)]
+  if len({result['variant'] for result in results}) > 1:
+    parts.append(gains(results, names))
   if any(name.endswith(text_report.GT_MEAN) for name in names):
-    lines += ['', text_report.NOTE.replace('*', r'\*')]
-  return '\n'.join(lines)
+    parts.append(text_report.NOTE)
+  return '\n\n'.join(parts)
+
+
+def means(results: Sequence[dict], names: Sequence[str]) -> str:
+  """A line a variant: mean and deviation of the seeds, as Markdown.
+
+  Updates and seconds are those of training, means over the seeds; runs that
+  were stopped and went on have no seconds.
+
+  Args:
+    results: from `trials.run`.
+    names: keys of figures.
+  """
+  titles = [text_report.column(name)[0] for name in names]
+  rows = [['variant', 'seeds', 'updates', 'seconds', *titles]]
+  for found in _by_variant(results, names):
+    variant, seeds = found[0]['variant'], found[0]['seeds']
+    costs = [_cost(results, variant, key) for key in ('steps', 'seconds')]
+    rows.append([variant, str(seeds), *costs, *_cells(_mean, found, names)])
+  return _markdown(rows)
+
+
+def gains(results: Sequence[dict], names: Sequence[str]) -> str:
+  """A line a variant but the first: its gain over that one, as Markdown.
+
+  Args:
+    results: from `trials.run`.
+    names: keys of figures.
+  """
+  titles = [text_report.column(name)[0] for name in names]
+  first, *others = _by_variant(results, names)
+  rows = [[f'gain over {first[0]["variant"]} [95 %]', *titles]]
+  for found in others:
+    rows.append([found[0]['variant'], *_cells(_gain, found, names)])
+  return _markdown(rows)
+
+
+def _by_variant(
+  results: Sequence[dict], names: Sequence[str]
+) -> list[tuple[dict, ...]]:
+  """Summaries of each variant, one for each figure."""
+  summaries = [trials.summarize(results, name) for name in names]
+  return list(zip(*summaries, strict=True))
+
+
+def _cells(
+  form: Callable[[dict, str], str],
+  found: Sequence[dict],
+  names: Sequence[str],
+) -> list[str]:
+  return [
+    form(part, text_report.column(name)[1])
+    for part, name in zip(found, names, strict=True)
+  ]
 
 
 def _cost(results: Sequence[dict], variant: str, key: str) -> str:
-  """Mean over the runs of a variant."""
+  """Mean over the runs of a variant that have this figure."""
   runs = [result[key] for result in results if result['variant'] == variant]
-  return f'{sum(runs) / len(runs):,.0f}'
+  known = [value for value in runs if value is not None]
+  return f'{sum(known) / len(known):,.0f}' if known else ''
 
 
 def _mean(part: dict, form: str) -> str:
@@ -63,10 +101,10 @@ def _gain(part: dict, form: str) -> str:
   return f'{part["gain"]:+{form}} [{ends}]'
 
 
-def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
   head, *body = rows
   lines = [head, ['---'] * len(head), *body]
-  return ['| ' + ' | '.join(line) + ' |' for line in lines]
+  return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
 
 
 def plot(results: Sequence[dict], name: str) -> str:

@@ -75,12 +75,12 @@ def _compact(run: dict[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
     ]
     for key in metrics
   }
-  names = [row['name'] for row in run['images']]
+  names, seconds = [row['name'] for row in run['images']], run['seconds']
   return {
     'variant': run['variant'],
     'seed': run['seed'],
     'steps': run['steps'],
-    'seconds': round(run['seconds'], 1),
+    'seconds': None if seconds is None else round(seconds, 1),
     'images': names,
     **short,
   }

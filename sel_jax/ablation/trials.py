@@ -2,7 +2,8 @@
 
 Contract: all variants of one seed see the same batches in the same order for as
 many steps, unless they change the steps, and what is measured is the average at
-the last step, so nothing is chosen. A trial that is done is not done again; one that was stopped goes on.
+the last step, so nothing is chosen. A trial that is done is not done again; one
+that was stopped goes on.
 """
 
 from collections.abc import Iterator
@@ -109,8 +110,9 @@ def _measured(
   params: Any,
 ) -> dict[str, Any] | None:
   """Trains and measures; None if the run was asked to stop."""
-  settings, began = trial.settings, time.perf_counter()
-  state = train(settings, workdir / trial.folder, params=params)
+  settings, folder = trial.settings, workdir / trial.folder
+  fresh, began = not folder.exists(), time.perf_counter()
+  state = train(settings, folder, params=params)
   if int(state.step) < settings.train.steps:
     return None
   seconds = time.perf_counter() - began
@@ -124,7 +126,7 @@ def _measured(
     'variant': trial.variant,
     'seed': trial.seed,
     'steps': settings.train.steps,
-    'seconds': seconds,
+    'seconds': seconds if fresh else None,  # it went on: a part of them
     'start': start,
     'config': settings.to_dict(),
     'images': rows,

@@ -46,7 +46,7 @@ class TrainState:
     Args:
       params: copied for the average.
       tx: the optimizer.
-      bandwidth: of the spatial entropy, in bins, where it is learned.
+      bandwidth: the spatial entropy's, in bins, where it is learned.
     """
     params = jax.tree.map(jnp.asarray, params)
     return cls(

@@ -66,11 +66,13 @@ def test_table_and_plot_show_every_variant():
 def test_a_table_of_one_run_has_no_spread_and_no_gain():
   table = report.table(RESULTS[:1], ('psnr',))
   assert '±' not in table and 'gain' not in table and 'nan' not in table
+  went_on = [{**RESULTS[0], 'seconds': None}]
+  assert '| base | 1 | 400 |  | 1' in report.table(went_on, ('psnr',))
 
 
 def test_a_summary_tells_what_the_results_do(tmp_path):
   results = [{**result, 'config': {'seed': 0}} for result in RESULTS]
-  results[0]['images'][0]['psnr'] = None
+  results[0]['images'][0]['psnr'] = results[0]['seconds'] = None
   path = tmp_path / 'summary.json'
   Summary('python -m x', 'test', ('psnr',), results).write(path)
   found = Summary.read(path)
@@ -157,6 +159,7 @@ def test_results_of_before_are_those_of_the_same_settings(tmp_path):
     done()
 
 
+@pytest.mark.fence
 def test_an_ablation_runs_once_and_refuses_to_mix(run, pairs, tmp_path):
   workdir = tmp_path / 'ablation'
   flags = (
@@ -218,6 +221,7 @@ def test_an_interval_covers_the_spread_of_seeds():
   np.testing.assert_allclose(same, (low, high), atol=0.02)
 
 
+@pytest.mark.fence
 def test_every_run_starts_from_the_weights_that_are_named(trained, tmp_path):
   base = Enhancer.from_checkpoint(trained).settings
   changes = {'optim.lr': 1e-12, 'optim.final_lr': 1e-12, 'train.steps': 1}

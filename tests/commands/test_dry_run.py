@@ -43,7 +43,7 @@ CALLS = {
   'ablate': (
     '--config=configs/ablations.py:bandwidth --config.base.data.root={pairs} '
     '--config.base.data.crop=16 --config.seeds=0,1 --workdir={new}',
-    'would train 22 of 22 runs into {new} and measure psnr, ssim, lpips_alex, '
+    'would train 28 of 28 runs into {new} and measure psnr, ssim, lpips_alex, '
     'niqe on test',
   ),
   'evaluate': (

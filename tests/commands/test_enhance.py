@@ -138,6 +138,7 @@ def test_shipped_configurations_are_found_from_anywhere(monkeypatch, tmp_path):
   assert config_files.load('configs/lol.py:tiny').model.width == 4
 
 
+@pytest.mark.fence
 def test_tiles_on_two_devices_give_the_same_picture(trained, tmp_path):
   photo, destination = tmp_path / 'a.png', tmp_path / 'b.png'
   rng = np.random.default_rng(0)

@@ -87,6 +87,7 @@ def test_processes_share_a_batch_and_nothing_changes():
       np.testing.assert_array_equal(part[key], whole[key][rank::2])
 
 
+@pytest.mark.fence
 def test_worker_processes_make_the_same_batches():
   data = _data(loader=pipeline.LoaderSpec(3, workers=2))
   for step, batch in data.batches(2, 6):

@@ -1,15 +1,16 @@
 """A bandwidth that changes as training goes, in one compiled program."""
 
+import dataclasses
 import functools
 import json
 
+from flax import linen as nn
 import jax
 import numpy as np
 import optax
 import pytest
 
 from sel_jax import build
-from sel_jax import models
 from sel_jax.configs import lol
 from sel_jax.errors import InputError
 from sel_jax.sections import ParallelSpec
@@ -63,6 +64,7 @@ def _losses(folder):
   return [row['loss'] for row in map(json.loads, lines) if 'loss' in row]
 
 
+@pytest.mark.fence
 def test_bandwidths_seeds_and_a_wide_start_share_one_program(
   pairs, tmp_path, monkeypatch
 ):
@@ -76,8 +78,7 @@ def test_bandwidths_seeds_and_a_wide_start_share_one_program(
   monkeypatch.setattr(loop, 'train_step', counting)
   loop._program.cache_clear()
   runs = {
-    'narrow': {},
-    'again': {'seed': 1},
+    'narrow': {'seed': 1},
     'wide': {'entropy.bandwidth': 4.0},
     'annealed': {'loss.bandwidth_from': 4.0},
   }
@@ -86,10 +87,19 @@ def test_bandwidths_seeds_and_a_wide_start_share_one_program(
     train(_settings(pairs, **changes), tmp_path / name)
     losses[name] = _losses(tmp_path / name)
   assert len(traced) == 1
-  narrow, again, wide, annealed = losses.values()
-  assert len({narrow[0], again[0], wide[0]}) == 3
+  narrow, wide, annealed = losses.values()
+  assert narrow[0] != pytest.approx(wide[0])
   assert annealed[0] == pytest.approx(wide[0])
   assert annealed[-1] != pytest.approx(wide[-1])
+
+
+class _Mix(nn.Module):
+  """A network that compiles at once."""
+
+  @nn.compact
+  def __call__(self, x, mu, t):
+    del x, t
+    return nn.Dense(3)(mu)
 
 
 def _learning(rate):
@@ -97,12 +107,12 @@ def _learning(rate):
   settings = Settings.parse(
     lol.get_config('tiny'), changes={**_LIGHT, 'loss.bandwidth_rate': rate}
   )
-  method = build.build_method(settings)
+  method = dataclasses.replace(build.build_method(settings), model=_Mix())
   update = Update(optax.sgd(0.1), bandwidth_rate=rate)
-  params = models.init_params(jax.random.key(0), method.model)
   clean = np.random.default_rng(0).uniform(size=(2, 8, 8, 3))
   clean = clean.astype(np.float32)
   batch = {'low': clean * 0.2, 'clean': clean, 'index': np.arange(2)}
+  params = method.model.init(jax.random.key(0), clean, clean, 0)['params']
   step = jax.jit(functools.partial(train_step, method=method, update=update))
 
   def at(bandwidth):

@@ -18,6 +18,7 @@ def _saved(workdir):
   return sorted(int(p.name) for p in (workdir / 'checkpoints').iterdir())
 
 
+@pytest.mark.fence
 def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(pairs, tmp_path):
   settings = Settings.parse(sample.get_config()).changed(
     {
@@ -40,6 +41,7 @@ def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(pairs, tmp_path):
   assert saved and saved[-1] < 6
 
 
+@pytest.mark.fence
 def test_a_run_stopped_and_continued_is_one_run(
   pairs, tmp_path, caplog, capsys
 ):

@@ -162,6 +162,7 @@ def test_the_average_starts_fast_and_ends_at_its_limit():
   assert float(ema_decay(jnp.asarray(10**6), 0.999)) == pytest.approx(0.999)
 
 
+@pytest.mark.fence
 def test_the_denoising_diffusion_trains_too():
   """Its loss is that of x_0 + s_t e, and falls on fixed noise."""
   changes = {'sde.name': 'denoising', 'model.predicts': 'noise'}
