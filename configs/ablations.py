@@ -8,21 +8,23 @@ ablations.py:tuning     the same in fine-tuning the shipped model
 ablations.py:seconds    the same at equal seconds: light losses get more updates
 ablations.py:bandwidth  the kernel's: fixed, by rules, annealed, learned
 ablations.py:alone      the same of the density of images, without another loss
-ablations.py:kernel, :levels, :windows, :neighbors, :sigma, :range, :sample
-                        one field of the density each
-ablations.py:weight     that of the density
+ablations.py:kernel, :levels, :windows, :neighbors, :sigma, :range, :sample,
+             :weight    one field of the density each, or its weight
+ablations.py:fields     all of these and every mend, on validation photographs
 ablations.py:image_range, :objective
                         on lol.py:small, the loss standing alone
 ablations.py:tiny       two variants of a toy, for tests
 
-Fields of the density are ablated beside L1 on detail layers, on 400 steps of
-lol.py:quick: about two minutes a run on two CPU cores. The base is lol.py:small
-where nothing is said: 2,500 steps of 8x64x64, some 15 minutes a run. The first
-variant is what others are compared with.
+Fields of the density are ablated beside L1 on detail layers, on 200 steps of
+lol.py:quick (400 for the bandwidth): about two minutes a run on one CPU core.
+The base is lol.py:small where nothing is said: 2,500 steps of 8x64x64, some 15
+minutes a run. The first variant is what others are compared with.
 
 Run:      python -m experiments.ablate --config=configs/ablations.py:loss \
               --config.base.data.root=/data/LOL --workdir=runs/loss
 """
+
+import functools
 
 import ml_collections
 
@@ -49,7 +51,7 @@ _DETAIL = {
 }
 
 
-def _one_by_one(key: str, values, loss=_DETAIL) -> dict:
+def _one_by_one(key: str, values, loss) -> dict:
   """A variant for each value of a key."""
   name = key.split('.')[-1]
   return {f'{name} {value}': {**loss, key: value} for value in values}
@@ -111,6 +113,48 @@ def _mends() -> dict:
   return variants
 
 
+# The key of a preset, and its values; the first is that of `_DETAIL`.
+_FIELDS = {
+  'kernel': (
+    'entropy.kernel',
+    ('logistic', 'sech', 'gaussian', 'bspline'),
+  ),
+  'levels': ('entropy.levels', (32, 8, 16, 64)),
+  'windows': (
+    'entropy.windows',
+    ((3, 7), (1,), (3,), (7,), (1, 3, 5), (15,)),
+  ),
+  'neighbors': (
+    'entropy.neighbor_weights',
+    ('positive', 'uniform', 'reference'),
+  ),
+  'sigma': ('entropy.detail', (3.0, 1.0, 1.5, 6.0, 12.0)),
+  'range': (
+    'entropy.detail_range',
+    ((-0.25, 0.25), (-0.125, 0.125), (-0.5, 0.5), (-1.0, 1.0)),
+  ),
+  'sample': ('entropy.sample', (0.25, 1.0, 0.0625)),
+  'weight': ('loss.entropy', (0.3, 0.03, 0.1, 1.0, 3.0)),
+}
+
+
+def _field(name: str) -> dict:
+  """A variant for each value of a field of the density of detail."""
+  key, values = _FIELDS[name]
+  return {f'{name} {value}': {**_DETAIL, key: value} for value in values}
+
+
+def _fields() -> dict:
+  """Each value of each field once, beside what they have in common."""
+  variants = _mends()
+  for name in _FIELDS:
+    for variant, changes in list(_field(name).items())[1:]:
+      if changes not in variants.values():
+        variants[variant] = changes
+  variants['L1'] = {**_DETAIL, 'loss.entropy': 0.0}
+  return variants
+
+
 def _detail(weight: float, share: int) -> dict:
   plain = {'loss.entropy': 0.0, 'loss.l1': 1.0, 'loss.ssim': 0.0}
   density = {**_DETAIL, 'loss.entropy': weight, 'entropy.sample': 1.0}
@@ -152,25 +196,11 @@ _PRESETS = {
   'claim': _claim,
   'detail': lambda: _detail(0.3, 4),
   'tuning': lambda: _detail(1.0, 16),
+  'seconds': _seconds,
   'bandwidth': lambda: _bandwidths(_DETAIL),
   'alone': lambda: _bandwidths({**_ALONE, 'entropy.sample': 0.25}),
-  'kernel': lambda: _one_by_one(
-    'entropy.kernel', ('logistic', 'sech', 'gaussian', 'bspline')
-  ),
-  'levels': lambda: _one_by_one('entropy.levels', (32, 8, 16, 64)),
-  'windows': lambda: _one_by_one(
-    'entropy.windows', ((3, 7), (1,), (3,), (7,), (1, 3, 5), (15,))
-  ),
-  'neighbors': lambda: _one_by_one(
-    'entropy.neighbor_weights', ('positive', 'uniform', 'reference')
-  ),
-  'sigma': lambda: _one_by_one('entropy.detail', (3.0, 1.0, 1.5, 6.0, 12.0)),
-  'range': lambda: _one_by_one(
-    'entropy.detail_range',
-    ((-0.25, 0.25), (-0.125, 0.125), (-0.5, 0.5), (-1.0, 1.0)),
-  ),
-  'sample': lambda: _one_by_one('entropy.sample', (0.25, 1.0, 0.0625)),
-  'weight': lambda: _one_by_one('loss.entropy', (0.3, 0.03, 0.1, 1.0, 3.0)),
+  'fields': _fields,
+  **{name: functools.partial(_field, name) for name in _FIELDS},
   'image_range': lambda: _one_by_one(
     'entropy.value_range', ((0.0, 1.0), (-0.25, 1.25), (-0.5, 1.5)), _ALONE
   ),
@@ -188,20 +218,9 @@ _BASES = {
   'seconds': 'quick',
   'tuning': 'light',
 }
-# Ablations of the density's fields.
-_SHORT = (
-  '',
-  'bandwidth',
-  'alone',
-  'kernel',
-  'levels',
-  'windows',
-  'neighbors',
-  'sigma',
-  'range',
-  'sample',
-  'weight',
-)
+# Updates of those on lol.py:quick that have many runs.
+_SHORT = {'bandwidth': 400, 'alone': 200, '': 200, 'fields': 200}
+_SHORT |= dict.fromkeys(_FIELDS, 200)
 
 
 def _tune(base: ml_collections.ConfigDict) -> None:
@@ -219,20 +238,19 @@ def get_config(preset: str = '') -> ml_collections.ConfigDict:
       f'ablations.py:{preset}: no such preset; choose one of {names}, or none'
     )
   config = ml_collections.ConfigDict()
-  short = preset in _SHORT
   config.base = lol.get_config(
-    'quick' if short else _BASES.get(preset, 'small')
+    'quick' if preset in _SHORT else _BASES.get(preset, 'small')
   )
-  if short:
-    steps = 400
+  if preset in _SHORT:
+    steps = _SHORT[preset]
     config.base.train.update(steps=steps, eval_every=steps, save_every=steps)
   config.seeds = (0, 1) if preset == 'tiny' else (0, 1, 2)
-  config.split = 'test'
+  config.split = 'val' if preset in _FIELDS or preset == 'fields' else 'test'
   config.metrics = ('psnr', 'ssim')
   if preset == 'tuning':
     _tune(config.base)
     config.start = 'shipped'
-  if short or preset in ('claim', 'detail', 'seconds', 'tuning'):
+  if preset in (*_SHORT, 'claim', 'detail', 'seconds', 'tuning'):
     config.metrics += ('lpips_alex', 'niqe')
   # A plain value: names of variants are no names of keys.
   config.variants = tuple(
