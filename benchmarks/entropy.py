@@ -69,7 +69,7 @@ def dense_loss(pred, target, *, spec, weights):
   )
   swap = spec.distance == 'cross' and spec.cross_order == 'prediction'
   u, _ = entropy.density.coordinates(target, weights, spec=spec)
-  h = entropy.bandwidth.resolve_bandwidth(spec.bandwidth, u)
+  h = entropy.bandwidth.per_image(spec.bandwidth, u)
   total = 0.0
   for window in spec.windows:
     p = densities(pred, window=window, bandwidth=h)

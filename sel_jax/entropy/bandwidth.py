@@ -67,47 +67,27 @@ def scott(samples: Float[AnyArray, 'B ...']) -> Float[Array, ' B']:
 RULES = {'silverman': silverman, 'scott': scott}
 
 
-def resolve_bandwidth(
-  rule: float | str, samples: Images
-) -> Float[Array, 'B 1 1 1'] | float:
-  """A fixed bandwidth as it is, or a rule applied to samples.
-
-  Args:
-    rule: h in bin units, or the name of a rule in `RULES`.
-    samples: [B, H, W, C] in bin units; only rules look at them.
-
-  Returns:
-    The number itself, or [B, 1, 1, 1] bandwidths of at least `MIN_BANDWIDTH`
-    without gradient.
-
-  Raises:
-    ValueError: for an unknown rule.
-  """
-  if not isinstance(rule, str):
-    return rule
-  if rule not in RULES:
-    raise ValueError(
-      f'unknown bandwidth rule {rule!r}; give a number or one of {list(RULES)}'
-    )
-  h = jax.lax.stop_gradient(RULES[rule](samples))
-  return jnp.maximum(h, MIN_BANDWIDTH)[:, None, None, None]
-
-
-def per_image(
-  given: Bandwidth | None, rule: float | str, samples: Images
-) -> Float[Array, ' B']:
+def per_image(given: Bandwidth | str, samples: Images) -> Float[Array, ' B']:
   """The bandwidth of each image.
 
   Args:
-    given: h in bin units, a number or one for each image.
-    rule: what holds where none is given, see `resolve_bandwidth`.
-    samples: own values, in bin units.
+    given: h in bin units, a number or one for each image; or the name of a rule
+      in `RULES`, whose bandwidths are at least `MIN_BANDWIDTH` and have no
+      gradient.
+    samples: own values in bin units; only rules look at them.
 
   Raises:
-    ValueError: if `given` is neither one number nor one for each image.
+    ValueError: for an unknown rule, or if `given` is neither one number nor one
+      for each image.
   """
-  if given is None:
-    given = resolve_bandwidth(rule, samples)
+  if isinstance(given, str):
+    if given not in RULES:
+      raise ValueError(
+        f'unknown bandwidth rule {given!r}; give a number or one of '
+        f'{list(RULES)}'
+      )
+    h = jax.lax.stop_gradient(RULES[given](samples))
+    return jnp.maximum(h, MIN_BANDWIDTH)
   h = jnp.ravel(jnp.asarray(given, samples.dtype))
   if h.size not in (1, len(samples)):
     raise ValueError(

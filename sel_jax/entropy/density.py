@@ -228,7 +228,8 @@ def local_density(
   if neighbor_weights is None:
     neighbor_weights = neighborhood.uniform_weights(dtype=image.dtype)
   u, v = coordinates(image, neighbor_weights, spec=spec)
-  h = bandwidths.per_image(bandwidth, spec.bandwidth, u)
+  given = spec.bandwidth if bandwidth is None else bandwidth
+  h = bandwidths.per_image(given, u)
 
   def channel_density(u, v, h):  # [H, W] -> [H, W, L, L]
     patches_u, inside = neighborhood.extract_patches(u, window)

@@ -141,7 +141,8 @@ def _prepared(
   dtype = jnp.promote_types(*(x.dtype for x in pair))
   ring = _weights(neighbor_weights, spec, key, dtype)
   p, q = (density.coordinates(x.astype(dtype), ring, spec=spec) for x in pair)
-  return p, q, bandwidths.per_image(bandwidth, spec.bandwidth, q[0])
+  given = spec.bandwidth if bandwidth is None else bandwidth
+  return p, q, bandwidths.per_image(given, q[0])
 
 
 def _distances(
@@ -272,7 +273,8 @@ def entropy_map(
   image = _checked(image, 'image', spec)
   ring = _weights(neighbor_weights, spec, None, image.dtype)
   samples = density.coordinates(image, ring, spec=spec)
-  h = bandwidths.per_image(bandwidth, spec.bandwidth, samples[0])
+  given = spec.bandwidth if bandwidth is None else bandwidth
+  h = bandwidths.per_image(given, samples[0])
   return _map(_entropy_summand(spec.eps), (samples,), h, spec)
 
 
