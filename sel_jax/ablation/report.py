@@ -35,18 +35,21 @@ def means(results: Sequence[dict], names: Sequence[str]) -> str:
   """A line a variant: mean and deviation of the seeds, as Markdown.
 
   Updates and seconds are those of training, means over the seeds; runs that
-  were stopped and went on have no seconds.
+  were stopped and went on have no seconds, and without any that column goes.
 
   Args:
     results: from `trials.run`.
     names: keys of figures.
   """
   titles = [text_report.column(name)[0] for name in names]
-  rows = [['variant', 'seeds', 'updates', 'seconds', *titles]]
+  costs = {'updates': 'steps', 'seconds': 'seconds'}
+  if all(result['seconds'] is None for result in results):
+    del costs['seconds']
+  rows = [['variant', 'seeds', *costs, *titles]]
   for found in _by_variant(results, names):
     variant, seeds = found[0]['variant'], found[0]['seeds']
-    costs = [_cost(results, variant, key) for key in ('steps', 'seconds')]
-    rows.append([variant, str(seeds), *costs, *_cells(_mean, found, names)])
+    cost = [_cost(results, variant, key) for key in costs.values()]
+    rows.append([variant, str(seeds), *cost, *_cells(_mean, found, names)])
   return _markdown(rows)
 
 

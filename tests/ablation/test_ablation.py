@@ -66,8 +66,11 @@ def test_table_and_plot_show_every_variant():
 def test_a_table_of_one_run_has_no_spread_and_no_gain():
   table = report.table(RESULTS[:1], ('psnr',))
   assert '±' not in table and 'gain' not in table and 'nan' not in table
-  went_on = [{**RESULTS[0], 'seconds': None}]
-  assert '| base | 1 | 400 |  | 1' in report.table(went_on, ('psnr',))
+  went_on = {**RESULTS[0], 'seconds': None}
+  table = report.table([went_on], ('psnr',))
+  assert 'seconds' not in table and '| base | 1 | 400 | 1' in table
+  table = report.table([went_on, RESULTS[1]], ('psnr',))
+  assert '| base | 1 | 400 |  | 1' in table and '| 61 |' in table
 
 
 def test_a_summary_tells_what_the_results_do(tmp_path):
