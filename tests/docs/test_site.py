@@ -119,7 +119,10 @@ def _is_module(name):
 
 def _is_ours(name):
   module, _, last = name.rpartition('.')
-  return hasattr(importlib.import_module(module), last)
+  found = importlib.import_module(module)
+  if hasattr(found, '__path__') and importlib.util.find_spec(name):
+    return True  # a module, whether another test has imported it or not
+  return hasattr(found, last)
 
 
 def _is_key(name):
