@@ -51,9 +51,9 @@ _DETAIL = {
 }
 
 
-def _one_by_one(key: str, values, loss) -> dict:
-  """A variant for each value of a key."""
-  name = key.split('.')[-1]
+def _one_by_one(key: str, values, loss, name: str = '') -> dict:
+  """A variant for each value of a key, by its own name if none is given."""
+  name = name or key.split('.')[-1]
   return {f'{name} {value}': {**loss, key: value} for value in values}
 
 
@@ -140,8 +140,7 @@ _FIELDS = {
 
 def _field(name: str) -> dict:
   """A variant for each value of a field of the density of detail."""
-  key, values = _FIELDS[name]
-  return {f'{name} {value}': {**_DETAIL, key: value} for value in values}
+  return _one_by_one(*_FIELDS[name], _DETAIL, name)
 
 
 def _fields() -> dict:

@@ -6,7 +6,7 @@
 
 shows `ablations/bandwidth.json`: its command, means, and gains over the first
 variant, or over those that are named, each beside the variants that begin with
-its name. Without the command: `:plain:`.
+its name.
 
 Contract: figures come from the file alone, so a page cannot say others.
 """
@@ -29,10 +29,7 @@ class Ablation(SphinxDirective):
   """The directive."""
 
   required_arguments = 1
-  option_spec: ClassVar = {
-    'over': directives.unchanged,
-    'plain': directives.flag,
-  }
+  option_spec: ClassVar = {'over': directives.unchanged}
 
   def run(self) -> list[nodes.Node]:
     """Means and gains as tables, parsed as the page is."""
@@ -41,17 +38,16 @@ class Ablation(SphinxDirective):
     given = self.options.get('over', '')
     text = tables(
       Summary.read(path),
-      over=[name.strip() for name in given.split(',') if name.strip()],
-      plain='plain' in self.options,
+      [name.strip() for name in given.split(',') if name.strip()],
     )
     return self.parse_text_to_nodes(StringList(text.splitlines(), str(path)))
 
 
-def tables(found: Summary, *, over: list[str], plain: bool) -> str:
+def tables(found: Summary, over: list[str]) -> str:
   """What a page shows of an ablation, as Markdown."""
   rows, names = found.results, found.metrics
   first = rows[0]['variant']
-  head = '' if plain else f'```bash\n{found.command}\n```\n'
+  head = f'```bash\n{found.command}\n```'
   gains = [report.gains(_beside(rows, name), names) for name in over or [first]]
   note = NOTE.replace('*', r'\*', 1)
   return '\n\n'.join([head, report.means(rows, names), *gains, note])

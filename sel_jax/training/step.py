@@ -138,6 +138,15 @@ def _mean_over_parts(
   return jax.tree.map(lambda x: x / parts, total)
 
 
+def _bandwidths(
+  learned: Float[Array, ''] | None, batch: dict[str, Array]
+) -> Array | None:
+  """The bandwidth of each example: from its logarithm, or the batch's."""
+  if learned is None:
+    return batch.get('bandwidth')
+  return jnp.broadcast_to(jnp.exp(learned), batch['index'].shape)
+
+
 def train_step(
   state: TrainState,
   batch: dict[str, Array],
@@ -168,9 +177,6 @@ def train_step(
   def objective(learned, batch):
     params, log_bandwidth = learned
     low, clean = batch['low'], batch['clean']
-    bandwidth = batch.get('bandwidth')
-    if log_bandwidth is not None:
-      bandwidth = jnp.broadcast_to(jnp.exp(log_bandwidth), low.shape[:1])
     t, noise = draw_times_and_noise(
       key, batch['index'], low.shape, sde.steps, at_prior=method.at_prior
     )
@@ -179,6 +185,7 @@ def train_step(
     pair = objective_pair(
       method.objective, sde, noise_hat, x, clean, low, t, noise
     )
+    bandwidth = _bandwidths(log_bandwidth, batch)
     losses = method.losses(loss_key, index=batch['index'], bandwidth=bandwidth)
     loss, terms = weighted_sum(*pair, losses)
     return jnp.mean(loss), jax.tree.map(jnp.mean, terms)
@@ -194,8 +201,7 @@ def train_step(
     terms = {**terms, 'bandwidth': jnp.exp(state.log_bandwidth)}
 
   norm = optax.tree.norm(grads)
-  grads = clip(grads, norm, update.clip_norm)
-  after = update.apply(state, grads, slope, axis)
+  after = update.apply(state, clip(grads, norm, update.clip_norm), slope, axis)
   if update.skip_nonfinite:
     sound = jnp.isfinite(loss) & jnp.isfinite(norm)
     kept = dataclasses.replace(state, step=state.step + 1)

@@ -78,7 +78,8 @@ def test_bandwidths_seeds_and_a_wide_start_share_one_program(
   monkeypatch.setattr(loop, 'train_step', counting)
   loop._program.cache_clear()
   runs = {
-    'narrow': {'seed': 1},
+    'narrow': {},
+    'again': {'seed': 1},
     'wide': {'entropy.bandwidth': 4.0},
     'annealed': {'loss.bandwidth_from': 4.0},
   }
@@ -87,8 +88,9 @@ def test_bandwidths_seeds_and_a_wide_start_share_one_program(
     train(_settings(pairs, **changes), tmp_path / name)
     losses[name] = _losses(tmp_path / name)
   assert len(traced) == 1
-  narrow, wide, annealed = losses.values()
+  narrow, again, wide, annealed = losses.values()
   assert narrow[0] != pytest.approx(wide[0])
+  assert narrow[0] != pytest.approx(again[0])
   assert annealed[0] == pytest.approx(wide[0])
   assert annealed[-1] != pytest.approx(wide[-1])
 
