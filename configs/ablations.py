@@ -16,7 +16,7 @@ ablations.py:image_range, :objective
 ablations.py:tiny       two variants of a toy, for tests
 
 Fields of the density are ablated beside L1 on detail layers, on 200 steps of
-lol.py:quick (400 for the bandwidth): about two minutes a run on one CPU core.
+lol.py:quick (400 for the bandwidth): one to two minutes a run on one CPU core.
 The base is lol.py:small where nothing is said: 2,500 steps of 8x64x64, some 15
 minutes a run. The first variant is what others are compared with.
 
@@ -224,8 +224,8 @@ _SHORT |= dict.fromkeys(_FIELDS, 200)
 
 def _tune(base: ml_collections.ConfigDict) -> None:
   base.data.crop = 128
-  base.optim.update(lr=2e-4, warmup=50, ema_decay=0.99)
-  base.train.update(steps=400, eval_every=400, save_every=200)
+  base.optim.update(lr=2e-4, warmup=20, ema_decay=0.99)
+  base.train.update(steps=200, eval_every=200, save_every=200)
   base.eval.images = 1
 
 
