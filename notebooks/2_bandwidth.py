@@ -312,8 +312,8 @@ plt.show()
 # %% [markdown]
 # ## What follows
 #
-# - From 0.1 to 1 bins the bandwidth hardly matters, from 2 on the loss goes
-#   blind to texture: at 16 nothing of its gain is left.
+# - From 0.1 to 0.5 bins the bandwidth does not matter, from 2 on the loss goes
+#   blind to texture: at 16 next to nothing of its gain is left.
 # - A distance that is lower is no sign of a better network: with a wide kernel
 #   it is low from the start. So h cannot be learned by descent, nor chosen by
 #   the loss; choose it by a score of other photographs.
