@@ -176,16 +176,13 @@ def _detail(weight: float, share: int) -> dict:
 
 def _seconds() -> dict:
   """Losses of `_detail`, each for what one CPU core does in some 80 seconds."""
-  updates = {'of 1/4': 267, 'detail entropy': 80}
-  return {
-    name: {
-      **loss,
-      'train.steps': next(
-        (n for end, n in updates.items() if name.endswith(end)), 800
-      ),
-    }
-    for name, loss in _detail(0.3, 4).items()
-  }
+  variants = _detail(0.3, 4)
+  for loss in variants.values():
+    if not loss['loss.entropy']:
+      loss['train.steps'] = 800
+    else:
+      loss['train.steps'] = 80 if loss['entropy.sample'] == 1.0 else 267
+  return variants
 
 
 def _tiny() -> dict:
