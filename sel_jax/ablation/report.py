@@ -7,6 +7,7 @@ image, over the first variant, and has its interval.
 from collections.abc import Callable
 from collections.abc import Sequence
 import html
+import math
 
 from sel_jax.ablation import trials
 from sel_jax.evaluation import text_report
@@ -100,6 +101,8 @@ def _mean(part: dict, form: str) -> str:
 
 
 def _gain(part: dict, form: str) -> str:
+  if math.isnan(part['gain']):
+    return ''  # no seed in common with the baseline, or no figure
   ends = f'{part["gain_low"]:+{form}}, {part["gain_high"]:+{form}}'
   return f'{part["gain"]:+{form}} [{ends}]'
 

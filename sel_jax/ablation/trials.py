@@ -234,14 +234,13 @@ def run(
 
 def _figures(
   results: Sequence[dict], variant: str, key: str
-) -> Float[np.ndarray, 'S N']:
-  """Figures of a variant for each seed and image."""
-  table = [
-    [np.nan if row[key] is None else row[key] for row in result['images']]
-    for result in results
+) -> dict[int, Float[np.ndarray, ' N']]:
+  """Figures of a variant for each image, by seed, in the order of seeds."""
+  return {
+    result['seed']: np.array([row[key] for row in result['images']], np.float64)
+    for result in sorted(results, key=lambda result: result['seed'])
     if result['variant'] == variant
-  ]
-  return np.array(table, np.float64)
+  }
 
 
 def summarize(results: Sequence[dict], key: str) -> list[dict[str, Any]]:
@@ -251,27 +250,28 @@ def summarize(results: Sequence[dict], key: str) -> list[dict[str, Any]]:
     'variant', 'seeds', 'mean' over images and seeds, 'std' of the seeds' means,
     'low' and 'high', the mean's 95 % bootstrap interval over seeds and images,
     and 'gain', 'gain_low', 'gain_high': the difference to the first variant,
-    paired by seed and image, and its interval.
+    paired by image and by the seeds that both have, and its interval; NaN
+    where they have none in common.
   """
   variants = list(dict.fromkeys(result['variant'] for result in results))
   base = _figures(results, variants[0], key)
   rows = []
   for variant in variants:
-    mine = [r for r in results if r['variant'] == variant]
-    figures = _figures(results, variant, key)
+    by_seed = _figures(results, variant, key)
+    figures = np.stack(list(by_seed.values()))
     means = figures.mean(axis=1)
     low, high = text_report.bootstrap(figures)
-    gain = figures - base[: len(figures)]
+    gain = np.array([by_seed[s] - base[s] for s in by_seed if s in base])
     gain_low, gain_high = text_report.bootstrap(gain)
     rows.append(
       {
         'variant': variant,
-        'seeds': len(mine),
+        'seeds': len(by_seed),
         'mean': float(figures.mean()),
         'std': float(np.std(means, ddof=1)) if len(means) > 1 else float('nan'),
         'low': low,
         'high': high,
-        'gain': float(gain.mean()),
+        'gain': float(gain.mean()) if gain.size else float('nan'),
         'gain_low': gain_low,
         'gain_high': gain_high,
       }

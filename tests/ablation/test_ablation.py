@@ -47,6 +47,24 @@ def test_a_paired_gain_is_seen_through_the_spread_of_images():
   assert math.isnan(single['std'])
 
 
+def test_a_gain_is_paired_by_seed_whatever_the_order():
+  rows = summarize(RESULTS, 'psnr')
+  base, shuffled = RESULTS[::3], RESULTS[1::3][::-1]
+  assert summarize([*base, *shuffled], 'psnr')[1] == pytest.approx(rows[1])
+  part = summarize([*base, RESULTS[7]], 'psnr')[1]  # the last seed alone
+  differences = [
+    mine['psnr'] - other['psnr']
+    for mine, other in zip(
+      RESULTS[7]['images'], RESULTS[6]['images'], strict=True
+    )
+  ]
+  assert part['gain'] == pytest.approx(np.mean(differences))
+  apart = summarize([RESULTS[0], RESULTS[7]], 'psnr')[1]
+  assert math.isnan(apart['gain']) and math.isnan(apart['gain_low'])
+  table = report.table([RESULTS[0], RESULTS[7]], ('psnr',))
+  assert 'nan' not in table
+
+
 def test_table_and_plot_show_every_variant():
   table = report.table(RESULTS, ('psnr',))
   means, gains = (part.splitlines() for part in table.split('\n\n'))
