@@ -70,11 +70,11 @@ def check_data(settings: Settings) -> DataFound:
 
 @functools.lru_cache(8)  # variants of an ablation mostly share it
 def _first_state(
-  network: nn.Module, optim: OptimSpec, updates: int
+  network: nn.Module, optim: OptimSpec, updates: int, bandwidth: float | None
 ) -> TrainState:
   """Shapes of the state before the first update."""
   tx = optimizers.build_optimizer(optim, updates)
-  return TrainState.shapes(network, tx)
+  return TrainState.shapes(network, tx, bandwidth=bandwidth)
 
 
 def check_state(settings: Settings, workdir: str | Path) -> StateFound:
@@ -92,7 +92,10 @@ def check_state(settings: Settings, workdir: str | Path) -> StateFound:
     settings.parallel, batch_size=settings.data.loader.batch_size
   )
   shapes = _first_state(
-    settings.model.network, settings.optim, settings.train.steps
+    settings.model.network,
+    settings.optim,
+    settings.train.steps,
+    build.learned_bandwidth(settings),
   )
   with Store(settings, Path(workdir), read_only=True) as store:
     step = store.restore(shapes).step

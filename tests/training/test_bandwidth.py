@@ -13,9 +13,11 @@ import pytest
 from sel_jax import build
 from sel_jax.configs import lol
 from sel_jax.errors import InputError
+from sel_jax.models import init_params
 from sel_jax.sections import ParallelSpec
 from sel_jax.settings import Settings
 from sel_jax.training import loop
+from sel_jax.training import rehearsal
 from sel_jax.training import train
 from sel_jax.training.parallel import Parallel
 from sel_jax.training.state import TrainState
@@ -151,6 +153,18 @@ def test_a_learned_bandwidth_starts_at_its_spec_and_is_kept(tmp_path):
   with Store(settings, tmp_path) as store:
     found = store.restore(TrainState.create(params, tx, bandwidth=2.0))
   assert float(np.exp(found.log_bandwidth)) == pytest.approx(3)
+
+
+def test_a_dry_run_finds_a_run_that_learns_its_bandwidth(tmp_path):
+  changes = {'loss.bandwidth_rate': 0.1}
+  settings = Settings.parse(lol.get_config('tiny'), changes=changes)
+  assert rehearsal.check_state(settings, tmp_path / 'none').first == 0
+  params = init_params(jax.random.key(0), settings.model.network)
+  tx = build.build_optimizer(settings)
+  state = TrainState.create(params, tx, bandwidth=0.5)
+  with Store(settings, tmp_path) as store:
+    store.save(jax.device_get(state.replace(step=np.int32(3))))
+  assert rehearsal.check_state(settings, tmp_path).first == 3
 
 
 @pytest.mark.parametrize('sharded', [False, True])
