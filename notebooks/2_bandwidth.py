@@ -25,7 +25,6 @@ from sel_jax.configs import sample
 from sel_jax.data.pairs import open_pairs
 from sel_jax.entropy import density
 from sel_jax.evaluation import evaluator
-from sel_jax.images import codec
 from sel_jax.inference import Enhancer
 from sel_jax.settings import Settings
 from sel_jax.training import train
@@ -269,23 +268,25 @@ config.optim.warmup = 10
 config.train.update(log_every=5, eval_every=10_000, save_every=10_000)
 workdir = Path(tempfile.mkdtemp())
 
-
-def eight_bits(image):
-  return codec.to_uint8(codec.to_float(image))
-
-
 metrics = ('psnr', 'ssim', 'lpips_alex')
-logs, outputs = {}, {}
+logs, pictures = {}, {}
 for name, changes in RUNS.items():
   settings = Settings.parse(config, changes={**COMMON, **changes})
   state = train(settings, workdir / name)
   lines = (workdir / name / 'log.jsonl').read_text().splitlines()
   logs[name] = [row for row in map(json.loads, lines) if 'loss' in row]
-  pair = open_pairs(settings.data.pairs, 'val')[0]
-  low, clean = (eight_bits(image) for image in (pair.low, pair.clean))
-  enhancer = Enhancer.create(settings, params=state.ema)
-  outputs[name] = codec.to_uint8(enhancer(pair.low))
-  row = evaluator.measure(restored=outputs[name], clean=clean, names=metrics)
+
+  def keep(_, low, restored, clean, name=name):
+    pictures.update({'low': low, name: restored, 'clean': clean})
+
+  (row,) = evaluator.evaluate(
+    Enhancer.create(settings, params=state.ema),
+    open_pairs(settings.data.pairs, 'val'),
+    names=metrics,
+    matched=(),
+    limit=1,
+    on_image=keep,
+  )
   print(f'{name:10}', ', '.join(f'{key} {row[key]:.3f}' for key in metrics))
 
 # %%
@@ -301,7 +302,7 @@ axes[0].legend()
 plt.show()
 
 # %%
-pictures = {'low': low, **outputs, 'clean': clean}
+pictures['clean'] = pictures.pop('clean')  # the last
 figure, axes = plt.subplots(1, len(pictures), figsize=(2.6 * len(pictures), 3))
 for axis, (name, picture) in zip(axes, pictures.items(), strict=True):
   axis.imshow(picture[80:208, 80:208])
