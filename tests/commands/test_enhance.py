@@ -65,6 +65,7 @@ def test_enhance_goes_on_after_a_broken_photograph(run, trained, tmp_path):
   assert [p.name for p in output.iterdir()] == ['good.png']
 
 
+@pytest.mark.fence
 def test_enhance_large_deep_and_by_halves(run, trained, tmp_path):
   """Tiles, 16 bits, strength, preview; then nothing is left to do."""
   rng = np.random.default_rng(0)
@@ -159,6 +160,7 @@ def test_tiles_on_two_devices_give_the_same_picture(trained, tmp_path):
   assert np.abs(codec.read_image(destination) - expected).max() <= 1
 
 
+@pytest.mark.fence
 def test_settings_of_the_estimate_are_flags(run, trained, tmp_path):
   photo = tmp_path / 'a.png'
   rng = np.random.default_rng(0)

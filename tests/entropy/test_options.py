@@ -252,13 +252,8 @@ def test_channels_are_apart_whatever_their_number(channels):
   np.testing.assert_allclose(loss(pred, target), sum(each) / channels, 1e-5)
 
 
-@pytest.mark.parametrize(
-  'change',
-  [lambda x: 255 * x, lambda x: 2 * x - 1],
-  ids=['0..255', '[-1, 1]'],
-)
 @pytest.mark.parametrize('detail', [0.0, 2.0])
-def test_a_wrong_range_is_named_where_it_is_asked_for(change, detail):
+def test_a_wrong_range_is_named_where_it_is_asked_for(detail):
   pred, target = (jnp.clip(x, 0, 1) for x in random_pair((1, 8, 8, 1)))
   spec = EntropySpec(levels=6, windows=(1,), detail=detail)
   loss = jax.jit(
@@ -269,9 +264,10 @@ def test_a_wrong_range_is_named_where_it_is_asked_for(change, detail):
     error, found = checked(pred, target)
     error.throw()
     np.testing.assert_allclose(found, function(pred, target), rtol=1e-5)
-    error, _ = checked(change(pred), change(target))
-    with pytest.raises(
-      checkify.JaxRuntimeError, match=r'% of pred lies beyond value_range='
-    ):
-      error.throw()
-    assert np.isfinite(function(change(pred), change(target))).all()
+    for change in (lambda x: 255 * x, lambda x: 2 * x - 1):
+      error, _ = checked(change(pred), change(target))
+      with pytest.raises(
+        checkify.JaxRuntimeError, match=r'% of pred lies beyond value_range='
+      ):
+        error.throw()
+      assert np.isfinite(function(change(pred), change(target))).all()

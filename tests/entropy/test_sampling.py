@@ -24,7 +24,7 @@ def _keys(count):
   return jax.random.split(jax.random.key(0), count)
 
 
-@hypothesis.settings(max_examples=30, deadline=None)
+@hypothesis.settings(max_examples=15, deadline=None)
 @hypothesis.given(
   height=st.integers(1, 40),
   width=st.integers(1, 40),
@@ -57,7 +57,10 @@ def _by_corner(loss, shape, count=80):
 
 
 @pytest.mark.parametrize('form', ['tiles', 'rows'])
-@pytest.mark.parametrize(('height', 'width'), [(12, 16), (11, 17)])
+@pytest.mark.parametrize(
+  ('height', 'width'),
+  [pytest.param(12, 16, marks=pytest.mark.slow), (11, 17)],
+)
 def test_the_mean_over_all_rectangles_is_the_loss_of_all_pixels(
   height, width, form, x64
 ):

@@ -101,6 +101,7 @@ def test_every_backend_fits_alike(backend, sharded):
     np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.fence
 def test_a_batch_is_learned_by_heart_and_a_bad_one_changes_nothing():
   """On fixed noise the loss falls; NaN leaves all but the count of steps."""
   changes = {'loss.l1': 1.0, 'entropy.windows': (3,)}
