@@ -5,7 +5,8 @@ ablations.py:loss       L1, L2, Charbonnier, each distance, and mixtures
 ablations.py:claim      the table of docs/results.md, on lol.py:quick
 ablations.py:detail     density of detail, whole and sampled, on lol.py:quick
 ablations.py:tuning     the same in fine-tuning the shipped model
-ablations.py:seconds    the same at equal seconds: costly losses, fewer updates
+ablations.py:seconds, :tuning_seconds
+                        both at equal seconds: costly losses, fewer updates
 ablations.py:bandwidth  the kernel's: fixed, by rules, annealed, learned
 ablations.py:alone      the same of the density of images, without another loss
 ablations.py:kernel, :levels, :windows, :neighbors, :sigma, :range, :sample,
@@ -174,14 +175,19 @@ def _detail(weight: float, share: int) -> dict:
   }
 
 
-def _seconds() -> dict:
-  """Losses of `_detail`, each for what one CPU core does in some 80 seconds."""
-  variants = _detail(0.3, 4)
+def _seconds(weight: float, share: int, steps: tuple[int, int, int]) -> dict:
+  """Losses of `_detail`, each for what one CPU core does in the same time.
+
+  Args:
+    weight: as of `_detail`.
+    share: as of `_detail`.
+    steps: updates without the density, with it of a part, and of all pixels.
+  """
+  variants = _detail(weight, share)
+  without, part, whole = steps
   for loss in variants.values():
-    if not loss['loss.entropy']:
-      loss['train.steps'] = 800
-    else:
-      loss['train.steps'] = 80 if loss['entropy.sample'] == 1.0 else 267
+    density = whole if loss.get('entropy.sample') == 1.0 else part
+    loss['train.steps'] = density if loss['loss.entropy'] else without
   return variants
 
 
@@ -195,7 +201,8 @@ _PRESETS = {
   'claim': _claim,
   'detail': lambda: _detail(0.3, 4),
   'tuning': lambda: _detail(1.0, 16),
-  'seconds': _seconds,
+  'seconds': lambda: _seconds(0.3, 4, (800, 267, 80)),
+  'tuning_seconds': lambda: _seconds(1.0, 16, (200, 140, 50)),
   'bandwidth': lambda: _bandwidths(_DETAIL),
   'alone': lambda: _bandwidths({**_ALONE, 'entropy.sample': 0.25}),
   'fields': _fields,
@@ -216,6 +223,7 @@ _BASES = {
   'detail': 'quick',
   'seconds': 'quick',
   'tuning': 'light',
+  'tuning_seconds': 'light',
 }
 # Updates of those on lol.py:quick that have many runs.
 _SHORT = {'bandwidth': 400, 'alone': 200, '': 200, 'fields': 200}
@@ -246,10 +254,10 @@ def get_config(preset: str = '') -> ml_collections.ConfigDict:
   config.seeds = (0, 1) if preset == 'tiny' else (0, 1, 2)
   config.split = 'val' if preset in _FIELDS or preset == 'fields' else 'test'
   config.metrics = ('psnr', 'ssim')
-  if preset == 'tuning':
+  if preset.startswith('tuning'):
     _tune(config.base)
     config.start = 'shipped'
-  if preset in (*_SHORT, 'claim', 'detail', 'seconds', 'tuning'):
+  if preset in (*_SHORT, *_BASES.keys() - {'tiny'}):
     config.metrics += ('lpips_alex', 'niqe')
   # A plain value: names of variants are no names of keys.
   config.variants = tuple(
