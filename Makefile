@@ -53,7 +53,7 @@ check-benchmarks: $(CHECK)  ## every benchmark runs at its smallest size
 coverage: $(DEV)  ## the test suite, and which lines it never reaches
 	$(PYTEST) -n 2 --cov=sel_jax --cov-report=term:skip-covered
 
-test-slow: $(DEV)  ## the tests that take minutes; SEL_LOL names a folder of LOL-v1
+test-slow: $(DEV)  ## the tests that take minutes; with LOL-v1 in $$SEL_JAX_DATA/lol_v1 those too that need it
 	XLA_FLAGS=--xla_backend_optimization_level=3 $(PYTEST) -n 2 -m slow
 
 test-torch: $(DEV)  ## against PyTorch, which it installs

@@ -18,6 +18,7 @@ import pytest
 from benchmarks.lib.runs import make_pairs
 from sel_jax.commands import command_line
 from sel_jax.data import folders
+from sel_jax.data import whereabouts
 from sel_jax.errors import InputError
 
 GOLDEN = Path(os.environ.get('SEL_GOLDEN') or Path(__file__).parent / 'golden')
@@ -56,15 +57,16 @@ def unchecked():
 
 @pytest.fixture(scope='session')
 def lol():
-  """The folder of real pairs that SEL_LOL names."""
-  root = os.environ.get('SEL_LOL')
-  if not root:
-    pytest.skip('needs real pairs: SEL_LOL names no folder of LOL-v1')
+  """The folder of real pairs, where commands look for it too."""
+  try:
+    root = whereabouts.find('lol_v1')
+  except InputError as error:
+    pytest.skip(f'needs real pairs: {error}')
   try:
     folders.layout_of(root)
   except InputError as error:
-    pytest.fail(f'SEL_LOL: {error}', pytrace=False)
-  return Path(root).resolve()
+    pytest.fail(str(error), pytrace=False)
+  return root.resolve()
 
 
 def nhwc(array):

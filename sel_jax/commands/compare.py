@@ -23,12 +23,12 @@ from sel_jax.commands.evaluate import overall
 from sel_jax.commands.evaluate import write_reports
 from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pairs import PairSource
-from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import html_report
 from sel_jax.evaluation import text_report
 from sel_jax.evaluation.fid import FrechetDistance
+from sel_jax.settings import Settings
 
 
 def _methods(texts: list[str]) -> dict[str, Path]:
@@ -77,7 +77,7 @@ def main() -> None:
   methods = _methods(args.methods)
   names = flags.metrics(args.metrics)
   flags.check_report(args)
-  pairs = open_pairs(flags.pairs(args, PairsSpec()), args.split)
+  pairs = open_pairs(flags.pairs(args, Settings()), args.split)
   if args.dry_run:
     _rehearse(args, methods, names, pairs)
     return

@@ -56,8 +56,8 @@ def _measure(
 ) -> tuple[text_report.Entry, dict[str, html_report.Shot]]:
   """One checkpoint on the split, and its pictures."""
   enhancer = flags.load(args, checkpoint=checkpoint)
-  own = enhancer.settings.data.pairs
-  pairs = open_pairs(flags.pairs(args, own), args.split)
+  spec = flags.pairs(args, enhancer.settings)
+  pairs = open_pairs(spec, args.split)
   if folder:
     files.ensure_directory(folder)
   count = len(evaluator.chosen(len(pairs), args.limit))
@@ -83,7 +83,7 @@ def _measure(
       enhancer, pairs, names=names, limit=args.limit, on_image=on_image
     )
   protocol = {
-    'data': args.tfds or args.data or own.place,
+    'data': args.tfds or spec.place,
     'split': args.split,
     'images': len(rows),
     'checkpoint_step': enhancer.step,
@@ -117,8 +117,8 @@ def _rehearse(
   lines = []
   for checkpoint, folder in folders.items():
     enhancer = flags.load(args, checkpoint=checkpoint)
-    own = enhancer.settings.data.pairs
-    pairs = open_pairs(flags.pairs(args, own), args.split)
+    spec = flags.pairs(args, enhancer.settings)
+    pairs = open_pairs(spec, args.split)
     if folder:
       dry_run.ensure_directory(folder, dry_run=True)
     read = [pairs[i] for i in evaluator.chosen(len(pairs), args.limit)]
@@ -126,7 +126,7 @@ def _rehearse(
     lines.append(
       f'would measure {dry_run.describe(enhancer, checkpoint)} on '
       f'{dry_run.counted(len(read), "pair")} of '
-      f'{args.tfds or args.data or own.place}, split {args.split}: '
+      f'{args.tfds or spec.place}, split {args.split}: '
       f'{", ".join(names)}{images}'
     )
   dry_run.report(lines + dry_run.written([args.json, args.csv, args.html]))

@@ -11,12 +11,14 @@ from typing import Any
 from typing import TYPE_CHECKING
 
 from sel_jax import fields
+from sel_jax import imports
 from sel_jax.commands import dry_run
 from sel_jax.commands.command_line import Parser
 from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.errors import SettingError
 from sel_jax.sections import EvalSpec
+from sel_jax.settings import Settings
 
 # What runs or measures a model loads later: --help is quick without it.
 if TYPE_CHECKING:
@@ -106,7 +108,10 @@ def metrics(text: str | None) -> list[str]:
   names = text.split(',') if text else list(METRICS)
   for name in list(names):
     if name not in METRICS:
-      raise InputError(f'--metrics: {name!r} is none of {", ".join(METRICS)}')
+      raise InputError(
+        f'--metrics: {name!r} is none of {", ".join(METRICS)}; '
+        f'{imports.hint(())}'
+      )
     try:
       if available := METRICS[name].available:
         available()
@@ -136,12 +141,16 @@ def check_report(args: argparse.Namespace) -> None:
       dry_run.ensure_directory(folder, dry_run=args.dry_run)
 
 
-def pairs(args: argparse.Namespace, own: PairsSpec) -> PairsSpec:
-  """The pairs that --data and --tfds ask for, the rest as in `own`.
+def pairs(args: argparse.Namespace, settings: Settings) -> PairsSpec:
+  """The pairs that --data and --tfds ask for, the rest as in the settings.
 
   Raises:
-    InputError: if there is no folder to measure on.
+    InputError: if there is no such data set, or the settings' own has a part
+      that is not here.
   """
+  own = PairsSpec()
+  if not fields.is_unread(settings.data) or not (args.data or args.tfds):
+    own = settings.data.pairs
   rest = {
     field.name: getattr(own, field.name)
     for field in dataclasses.fields(own)
@@ -155,6 +164,4 @@ def pairs(args: argparse.Namespace, own: PairsSpec) -> PairsSpec:
     return PairsSpec.create(source='sample')
   if args.data:
     return PairsSpec.create(source='folder', root=args.data, **rest)
-  if own.source == 'folder' and not own.origin.root:
-    raise InputError('--data: give the folder of pairs to measure on')
   return own

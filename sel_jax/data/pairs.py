@@ -22,6 +22,7 @@ from sel_jax.data import builtin
 from sel_jax.data import folders
 from sel_jax.data import splits
 from sel_jax.data import tfds
+from sel_jax.data import whereabouts
 from sel_jax.errors import InputError
 from sel_jax.fields import key
 
@@ -150,15 +151,28 @@ class _Part(Pairs):
 class Folder:
   """Pairs in a folder of image files."""
 
-  root: str = key('folder of the data set; for tfds its data_dir', default='')
+  root: str = key(
+    'folder of the data set, for tfds its data_dir; if empty, the set of this '
+    'name in $SEL_JAX_DATA or data/',
+    default='',
+  )
+  name: str = key(
+    f"the data set, such as 'lol_v2/real'; {whereabouts.USUAL} if empty",
+    default='',
+  )
+
+  @property
+  def place(self) -> str:
+    """Its folder.
+
+    Raises:
+      InputError: if none is named and none is found.
+    """
+    return self.root or str(whereabouts.find(self.name or whereabouts.USUAL))
 
   def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
     """Pairs of a split but for those named; None if it has none."""
-    if not self.root:
-      raise InputError(
-        'no data set given: set config.data.root (or --data) to its folder'
-      )
-    pairs = folders.find_pairs(self.root, split, exclude=exclude)
+    pairs = folders.find_pairs(self.place, split, exclude=exclude)
     return None if pairs is None else _Files(pairs)
 
 
@@ -166,16 +180,18 @@ class Folder:
 class Records(Folder):
   """Pairs in a prepared TFDS data set."""
 
-  name: str = key(
-    "data set of tfds, such as 'lol_v1' or 'lol_v2/real'", default=''
-  )
+  @property
+  def place(self) -> str:
+    """Folder of all sets; empty for that of TFDS."""
+    return self.root
 
   def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
     """Pairs of a split but for those named; None if it has none."""
-    examples = tfds.open_split(self.root, self.name, split)
+    name = self.name or whereabouts.USUAL
+    examples = tfds.open_split(self.root, name, split)
     if examples is None:
       return None
-    origin = f'{Path(self.root).absolute()} {self.name} {split}'
+    origin = f'{Path(self.root).absolute()} {name} {split}'
     records = _Records(examples, origin)
     if not exclude:
       return records
@@ -187,6 +203,8 @@ class Records(Folder):
 @fields.spec
 class Sample:
   """The built-in set."""
+
+  place = 'sample'
 
   def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
     """Pairs of a split; all of them."""
@@ -240,7 +258,7 @@ class PairsSpec:
   @property
   def place(self) -> str:
     """The source in a message: its folder, or its name."""
-    return getattr(self.origin, 'root', '') or self.source
+    return getattr(self.origin, 'place', '') or self.source
 
 
 @functools.lru_cache(4)
