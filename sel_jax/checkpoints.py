@@ -26,7 +26,9 @@ from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
 
 FOLDER = 'checkpoints'
-METRIC = 'psnr'
+# What checkpoints are ranked by, higher is better; before, it was the PSNR.
+SCORE = 'score'
+_SCORE_OF_BEFORE = 'psnr'
 
 _log = logging.getLogger(__name__)
 
@@ -51,14 +53,14 @@ def wait_for_all(name: str, seconds: int) -> None:
   ocp.multihost.get_barrier_sync_fn()(key=name, timeout_ms=1000 * seconds)
 
 
-def _metric(metrics: Mapping[str, float]) -> float:
-  return metrics[METRIC]
+def _score(metrics: Mapping[str, float]) -> float:
+  return metrics[SCORE if SCORE in metrics else _SCORE_OF_BEFORE]
 
 
 class Checkpoints:
   """Checkpoints of one run, in WORKDIR/checkpoints.
 
-  Keeps the last `keep` and the best by validation PSNR.
+  Keeps the last `keep` and the best by the score of its validation.
   """
 
   def __init__(
@@ -79,13 +81,13 @@ class Checkpoints:
       [
         keep_policy.LatestN(keep),
         keep_policy.BestN(
-          get_metric_fn=_metric, n=1, keep_checkpoints_without_metrics=False
+          get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
         ),
       ]
     )
     # Without best_fn Orbax writes no metrics and would delete the best.
     options = ocp.CheckpointManagerOptions(
-      best_fn=_metric,
+      best_fn=_score,
       best_mode='max',
       preservation_policy=policy,
       read_only=read_only,
@@ -127,9 +129,9 @@ class Checkpoints:
     return sorted(self._manager.all_steps())
 
   def best_step(self) -> int | None:
-    """Step with the highest validation PSNR, if any was validated."""
+    """Step of the best validation, if there was any."""
     every = {step: self._manager.metrics(step) for step in self.steps()}
-    scored = {step: _metric(found) for step, found in every.items() if found}
+    scored = {step: _score(found) for step, found in every.items() if found}
     return max(scored, key=scored.__getitem__, default=None)
 
   def save(
@@ -149,7 +151,8 @@ class Checkpoints:
         the same in every process; None for weights alone.
       ema: the averaged parameters, likewise.
       config: the resolved configuration, JSON-like.
-      metrics: validation results with 'psnr', if there are any.
+      metrics: validation results with 'score', higher is better, if there are
+        any.
 
     Raises:
       InputError: if this or the previous checkpoint cannot be written.
@@ -173,14 +176,34 @@ class Checkpoints:
     args = ocp.args.Composite(meta=ocp.args.JsonRestore())
     return self._manager.restore(step, args=args)['meta']
 
+  def require_training(self, step: int) -> None:
+    """Checks that a checkpoint holds more than weights.
+
+    Raises:
+      InputError: if it does not, or is damaged.
+    """
+    try:
+      found = self._manager.item_metadata(step).get('train')
+    except Exception as error:  # whatever Orbax met in the files
+      raise self._damaged(step, error) from error
+    if found is None:
+      workdir = self.directory.parent
+      raise InputError(
+        f'{workdir}: holds weights alone, no training to go on with; start '
+        f'from them by --init={workdir} and another --workdir'
+      )
+
+  def _damaged(self, step: int, error: Exception) -> DamagedCheckpointError:
+    reason = str(error).splitlines()[0][:200]
+    return DamagedCheckpointError(
+      f'{self.directory / str(step)}: damaged ({reason}); delete it'
+    )
+
   def _check_shapes(self, step: int, name: str, like: Any) -> None:
     """Raises InputError if the item was written by another model."""
+    if name == 'train':
+      self.require_training(step)
     stored = self._manager.item_metadata(step).get(name)
-    if stored is None:
-      raise InputError(
-        f'{self.directory}: holds weights alone, no training to go on with; '
-        'use another --workdir'
-      )
     tree = getattr(stored, 'tree', stored)
     found = {
       jax.tree_util.keystr(p, simple=True, separator='/'): tuple(leaf.shape)
@@ -234,10 +257,7 @@ class Checkpoints:
     except InputError:
       raise
     except Exception as error:  # whatever Orbax or TensorStore met in the files
-      reason = str(error).splitlines()[0][:200]
-      raise DamagedCheckpointError(
-        f'{self.directory / str(step)}: damaged ({reason}); delete it'
-      ) from error
+      raise self._damaged(step, error) from error
     return items, meta
 
   def restore_latest(self, **like: Any) -> tuple[int, dict, dict[str, Any]]:
@@ -249,16 +269,29 @@ class Checkpoints:
     Raises:
       InputError: if no checkpoint is sound.
     """
-    steps = self.steps()
-    for step in reversed(steps):
+    for step in reversed(self.steps()):
       try:
         return step, *self.restore(step, **like)
       except DamagedCheckpointError as error:
         _log.warning('%s; trying an older one', error)
-    raise InputError(
-      f'{self.directory}: no sound checkpoint among {steps}; delete the folder '
-      'to start again'
+    raise self._none_sound()
+
+  def _none_sound(self) -> InputError:
+    return InputError(
+      f'{self.directory}: no sound checkpoint among {self.steps()}; delete the '
+      'folder to start again'
     )
+
+  def newest_config(self) -> tuple[int, dict[str, Any]]:
+    """Updates and configuration of the newest checkpoint that can be read.
+
+    Raises:
+      InputError: if there is none.
+    """
+    for step in reversed(self.steps()):
+      with contextlib.suppress(DamagedCheckpointError):
+        return step, self.config(step)
+    raise self._none_sound()
 
   def config(self, step: int) -> dict[str, Any]:
     """The configuration that a checkpoint was trained with.

@@ -116,6 +116,14 @@ class TrainSpec:
   keep: int = key(
     'newest checkpoints to keep, besides the best', default=2, ge=1
   )
+  best: str = key(
+    'figure of validation whose best checkpoint is kept and used: a metric of '
+    'evaluate, or one with _gt_mean after it',
+    default='psnr',
+  )
+  loggers: tuple[str, ...] = key(
+    'where figures and pictures go beside log.jsonl', default=('tensorboard',)
+  )
   skip_nonfinite: int = key(
     'updates in a row whose loss or gradient is not finite that are passed '
     'over, changing nothing; the next one stops the run',

@@ -11,7 +11,7 @@ from sel_jax.checkpoints import Checkpoints
 from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
 from sel_jax.training.state import TrainState
-from sel_jax.training.store import _train_item
+from sel_jax.training.store import train_item
 
 CONFIG = {'model': {'width': 4}, 'list': [1, 2.5, 'three', None]}
 
@@ -28,13 +28,13 @@ def _state(step, seed=0, side=64):
 
 def _save(checkpoints, step, metrics=None, **options):
   state = _state(step, seed=step, **options)
-  checkpoints.save(step, _train_item(state), state.ema, CONFIG, metrics=metrics)
+  checkpoints.save(step, train_item(state), state.ema, CONFIG, metrics=metrics)
   return state
 
 
 def _like(**options):
   state = _state(0, **options)
-  return {'train': _train_item(state), 'ema': state.ema}
+  return {'train': train_item(state), 'ema': state.ema}
 
 
 def _assert_equal(a, b):
@@ -50,7 +50,7 @@ def test_what_was_saved_comes_back(tmp_path):
   step, items, meta = reader.restore_latest(**_like())
   reader.close()
   assert step == 3 and meta['config'] == CONFIG
-  _assert_equal(items, {'train': _train_item(state), 'ema': state.ema})
+  _assert_equal(items, {'train': train_item(state), 'ema': state.ema})
 
 
 def test_the_last_and_the_best_are_kept(tmp_path):
@@ -64,6 +64,16 @@ def test_the_last_and_the_best_are_kept(tmp_path):
   assert reader.steps() == [1, 5, 6]
   assert reader.best_step() == 1
   reader.close()
+
+
+def test_a_score_goes_before_the_psnr_of_before(tmp_path):
+  checkpoints = Checkpoints(tmp_path, keep=1)
+  for step, score in ((1, -0.3), (2, -0.1), (3, -0.2)):
+    _save(checkpoints, step, {'psnr': 20.0 + step, 'score': score})
+  _save(checkpoints, 4)
+  assert checkpoints.best_step() == 2
+  checkpoints.close()
+  assert Checkpoints(tmp_path).steps() == [2, 4]
 
 
 def _damage(folder):

@@ -22,6 +22,7 @@ import numpy as np
 
 from sel_jax.errors import InputError
 from sel_jax.sections import ParallelSpec
+from sel_jax.settings import Settings
 from sel_jax.training import shards
 from sel_jax.training.state import TrainState
 
@@ -81,6 +82,18 @@ class Parallel:
     self.process = (jax.process_index(), jax.process_count())
     self.local = sum(d.process_index == self.process[0] for d in devices)
     self.mesh = Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+  @classmethod
+  def of(cls, settings: Settings) -> 'Parallel':
+    """All devices, for a run.
+
+    Args:
+      settings: the run's settings.
+
+    Raises:
+      InputError: unless the batch divides over devices and parts.
+    """
+    return cls(settings.parallel, batch_size=settings.data.loader.batch_size)
 
   def __eq__(self, other: object) -> bool:
     return isinstance(other, Parallel) and self._same() == other._same()

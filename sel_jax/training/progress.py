@@ -15,9 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from sel_jax import optimizers
+from sel_jax.evaluation import text_report
 from sel_jax.images import codec
 from sel_jax.settings import Settings
 from sel_jax.training import cluster
+from sel_jax.training import validation
 from sel_jax.training.guard import not_finite
 from sel_jax.training.guard import Scalars
 from sel_jax.training.parallel import STOP
@@ -60,10 +62,10 @@ class Progress:
       on_log: called at each line of the log.
     """
     self._workdir, self._on_log = workdir, on_log
-    self._last = settings.train.steps
+    self._last, self._best = settings.train.steps, settings.train.best
     self._rate = optimizers.learning_rate(settings.optim, self._last)
     self._recent: list[Scalars] = []
-    self._writers = Writers(workdir, first, active=cluster.is_first())
+    self._writers = Writers(settings, workdir, first, active=cluster.is_first())
     self._bar = tqdm(
       total=self._last,
       initial=first,
@@ -107,7 +109,11 @@ class Progress:
     if cluster.is_first() and picture is not None:
       self._writers.image(done, 'val/low_restored_clean', picture)
       codec.write_image(self._workdir / PICTURE, picture)
-    self._bar.write(f'step {done}: validation PSNR {metrics["psnr"]:.2f} dB')
+    text = f'step {done}: validation PSNR {metrics["psnr"]:.2f} dB'
+    if self._best not in ('psnr', *validation.METRICS):
+      title, form = text_report.column(self._best)
+      text += f', {title} {metrics[self._best]:{form}}'
+    self._bar.write(text)
 
   def left(self, done: int) -> None:
     """The run is saved and ends, before its time if it was asked to."""

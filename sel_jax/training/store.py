@@ -13,12 +13,13 @@ from typing import Any
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.errors import InputError
 from sel_jax.settings import Settings
+from sel_jax.training import changes
 from sel_jax.training.state import TrainState
 
 _log = logging.getLogger(__name__)
 
 
-def _train_item(state: TrainState) -> dict[str, Any]:
+def train_item(state: TrainState) -> dict[str, Any]:
   """The part of a state that the item 'train' of a checkpoint holds."""
   item = {
     'step': state.step,
@@ -28,11 +29,6 @@ def _train_item(state: TrainState) -> dict[str, Any]:
   if state.log_bandwidth is not None:
     item['log_bandwidth'] = state.log_bandwidth
   return item
-
-
-def _numbers(config: Mapping[str, Any]) -> dict[str, Any]:
-  """The settings without the section that changes no numbers."""
-  return {name: part for name, part in config.items() if name != 'parallel'}
 
 
 class Store:
@@ -51,36 +47,50 @@ class Store:
     Raises:
       InputError: if the folder cannot be made.
     """
-    self._config = settings.to_dict()
+    self._settings = settings
     self._checkpoints = Checkpoints(
       workdir, keep=settings.train.keep, read_only=read_only
     )
 
-  def restore(self, state: TrainState) -> TrainState:
+  def is_empty(self) -> bool:
+    """Whether there is no checkpoint."""
+    return not self._checkpoints.steps()
+
+  def restore(
+    self, state: TrainState, *, allow_change: bool = False
+  ) -> TrainState:
     """The state of the newest sound checkpoint; without any, the given one.
 
     Args:
       state: a whole state of the run's shapes, on the host.
+      allow_change: go on even if something else is to be learned.
 
     Raises:
-      InputError: if no checkpoint is sound, or they are of another model.
+      InputError: if no checkpoint is sound, they are of another model, or
+        their configuration differs in what is learned.
     """
-    if not self._checkpoints.steps():
+    if self.is_empty():
       return state
-    step, items, meta = self._checkpoints.restore_latest(
-      train=_train_item(state), ema=state.ema
+    self._compare(allow_change)
+    _, items, _ = self._checkpoints.restore_latest(
+      train=train_item(state), ema=state.ema
     )
-    if not self._same(meta['config']):
-      _log.warning('the configuration differs from the one at step %d', step)
     return TrainState(ema=items['ema'], **items['train'])
 
-  def _same(self, stored: Mapping[str, Any]) -> bool:
-    """Whether a stored configuration gives the numbers of this one."""
-    try:
-      found = Settings.parse(stored).to_dict()
-    except InputError:  # a key that there is no more
-      return False
-    return _numbers(found) == _numbers(self._config)
+  def _compare(self, allow_change: bool) -> None:
+    """Says what differs from the stored configuration, or stops."""
+    step, stored = self._checkpoints.newest_config()
+    self._checkpoints.require_training(step)
+    found = changes.find(Settings.parse_stored(stored), self._settings)
+    if not allow_change:
+      changes.refuse(found, self._checkpoints.directory.parent, step)
+    if differing := {**found.learned, **found.wishes}:
+      _log.warning(
+        'goes on after update %d with %s; moments, average and the count of '
+        'updates stay',
+        step,
+        changes.told(differing),
+      )
 
   def save(
     self, state: TrainState, *, metrics: Mapping[str, float] | None = None
@@ -96,9 +106,9 @@ class Store:
     """
     self._checkpoints.save(
       int(state.step),
-      _train_item(state),
+      train_item(state),
       state.ema,
-      self._config,
+      self._settings.to_dict(),
       metrics=metrics,
     )
 

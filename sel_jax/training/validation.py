@@ -4,17 +4,40 @@ Contract: the photographs are shared among the processes and the figures are
 means over all of them, the same in every process.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from sel_jax import build
+from sel_jax import evaluation
+from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
+from sel_jax.evaluation.text_report import GT_MEAN
 from sel_jax.inference import Enhancer
 from sel_jax.settings import Settings
 from sel_jax.training import parallel
 
 METRICS = ('psnr', 'ssim', 'psnr_gt_mean')
+
+
+def check(best: str) -> None:
+  """Checks that a figure can be measured.
+
+  Args:
+    best: row of `evaluation.METRICS`, or one with '_gt_mean' after it.
+
+  Raises:
+    InputError: if there is no such figure, or its weights are missing.
+  """
+  name = best.removesuffix(GT_MEAN)
+  if name not in evaluation.METRICS:
+    raise InputError(
+      f'config.train.best={best!r}: no such figure; choose one of '
+      f'{list(evaluation.METRICS)}, or one with {GT_MEAN} after it'
+    )
+  if available := evaluation.METRICS[name].available:
+    available()
 
 
 class Validation:
@@ -28,8 +51,12 @@ class Validation:
       share: which of how many processes this one is.
 
     Raises:
-      InputError: if there are no pairs, or a file is broken.
+      InputError: if there are no pairs, a file is broken, or what `best` means
+        cannot be measured.
     """
+    self._best = settings.train.best
+    check(self._best)
+    self._names = tuple(dict.fromkeys((*METRICS, self._best)))
     self._pairs = build.validation_pairs(settings)
     self._enhancer = Enhancer.create(settings)
     self._limit = settings.eval.images
@@ -42,8 +69,8 @@ class Validation:
       params: whole, on the host.
 
     Returns:
-      The means of `METRICS`, and a low | restored | clean strip of the first
-      photograph of this process, if it has any.
+      The means of `METRICS` and of what `best` means, and a low | restored |
+      clean strip of the first photograph of this process, if it has any.
     """
     picture = None
 
@@ -53,15 +80,28 @@ class Validation:
       if picture is None:
         picture = np.concatenate([low, restored, clean], axis=1)
 
+    plain = {name.removesuffix(GT_MEAN): None for name in self._names}
+    matched = [n.removesuffix(GT_MEAN) for n in self._names if GT_MEAN in n]
     rows = evaluator.evaluate(
       self._enhancer.with_params(params),
       self._pairs,
+      names=tuple(plain),
+      matched=matched,
       limit=self._limit,
       share=self._share,
       on_image=keep_first,
     )
-    values = [[row[name] for name in METRICS] for row in rows]
-    return self._means(np.array(values).reshape(-1, len(METRICS))), picture
+    values = [[row[name] for name in self._names] for row in rows]
+    return self._means(np.array(values).reshape(-1, len(self._names))), picture
+
+  def score(self, means: Mapping[str, float]) -> float:
+    """What checkpoints are ranked by: higher is better.
+
+    Args:
+      means: figures that a call gave.
+    """
+    metric = evaluation.METRICS[self._best.removesuffix(GT_MEAN)]
+    return means[self._best] * (1 if metric.higher else -1)
 
   def _means(self, values: np.ndarray) -> dict[str, float]:
     """Means over the rows of every process; what is undefined is left out."""
@@ -70,4 +110,4 @@ class Validation:
     counts = [len(range(p, count, processes)) for p in range(processes)]
     values = parallel.gather_rows(values, counts)
     values[~np.isfinite(values)] = np.nan
-    return dict(zip(METRICS, np.nanmean(values, 0).tolist(), strict=True))
+    return dict(zip(self._names, np.nanmean(values, 0).tolist(), strict=True))

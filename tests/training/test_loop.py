@@ -65,9 +65,9 @@ def test_a_run_stopped_and_continued_is_one_run(
   assert int(part.step) == 2 and _saved(tmp_path / 'part') == [2]
   assert 'stopped and saved at step 2' in capsys.readouterr().out
   assert not (tmp_path / 'part' / 'enhanced.png').exists()
-  other = settings.changed({'parallel.timeout': 7})  # changes no numbers
+  other = settings.changed({'parallel.timeout': 7, 'data.threads': 1})
   again = training.train(other, tmp_path / 'part')
-  assert 'differs' not in caplog.text
+  assert 'goes on' not in caplog.text
   for field in ('step', 'params', 'ema', 'opt_state'):
     np.testing.assert_equal(getattr(again, field), getattr(whole, field))
   logs = [
@@ -78,7 +78,12 @@ def test_a_run_stopped_and_continued_is_one_run(
   assert logs[0] == logs[1] and len(logs[0]) == 5
   with Store(settings.changed({'optim.lr': 0.1}), tmp_path / 'part') as store:
     store.restore(whole)
-  assert 'differs from the one at step 4' in caplog.text
+  assert 'goes on after update 4 with config.optim.lr=0.1' in caplog.text
+  with Store(settings.changed({'loss.l1': 2.0}), tmp_path / 'part') as store:
+    with pytest.raises(InputError, match=r'part: .* config.loss.l1=2.0 .was 1'):
+      store.restore(whole)
+    store.restore(whole, allow_change=True)
+  assert 'config.loss.l1=2.0' in caplog.text
 
 
 def test_a_signal_is_remembered_and_handlers_are_put_back():

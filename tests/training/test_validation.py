@@ -6,6 +6,7 @@ from sel_jax import models
 from sel_jax.configs import sample
 from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pairs import Pair
+from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
 from sel_jax.inference import Enhancer
 from sel_jax.settings import Settings
@@ -65,3 +66,19 @@ def test_processes_share_the_work_and_its_result(monkeypatch, small):
   for rank in (0, 1):
     shared, _ = Validation(settings, share=(rank, 2))(_params(0))
   assert shared == pytest.approx(whole)
+
+
+@pytest.mark.parametrize(
+  ('best', 'sign'), [('psnr', 1), ('delta_e', -1), ('delta_e_gt_mean', -1)]
+)
+def test_a_run_is_ranked_by_the_figure_that_it_names(best, sign):
+  validate = Validation(SETTINGS.changed({'train.best': best}))
+  metrics, _ = validate(_params(0))
+  assert set(metrics) == {'psnr', 'ssim', 'psnr_gt_mean', best}
+  assert validate.score(metrics) == sign * metrics[best]
+
+
+def test_a_figure_that_is_none_is_named():
+  settings = SETTINGS.changed({'train.best': 'beauty'})
+  with pytest.raises(InputError, match="train.best='beauty': .*'psnr'"):
+    Validation(settings)
