@@ -6,7 +6,10 @@ the flags of the commands and the table of keys in the docs are made from these
 fields.
 """
 
+from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import logging
 import typing
@@ -15,6 +18,7 @@ from typing import Any
 import ml_collections
 
 from sel_jax import fields
+from sel_jax import imports
 from sel_jax.entropy import EntropySpec
 from sel_jax.errors import InputError
 from sel_jax.errors import SettingError
@@ -66,6 +70,15 @@ def _changed(
   return found
 
 
+def _stored_section(name: str, values: Any, names: Sequence[str]) -> Any:
+  """One section's spec; as it is, if it has parts that are not here."""
+  try:
+    return _section(name, values)
+  except InputError as error:
+    reason = InputError(f'{error}; {imports.hint(names)}')
+    return fields.unread(SECTIONS[name], values, reason)
+
+
 def _section(name: str, values: Any) -> Any:
   """One section's spec; says which of its keys do nothing."""
   cls = SECTIONS[name]
@@ -99,6 +112,25 @@ class Settings:
   """
 
   seed: int = key('seed of everything that is drawn', default=0, ge=0)
+  imports: tuple[str, ...] = key(
+    'modules, or files that end in .py, that add parts of your own',
+    default=(),
+  )
+  init: str = key(
+    "weights that a run starts from: 'shipped', the folder of a run, or a file "
+    '(.safetensors, or .pth of the release); drawn if empty; a checkpoint in '
+    "the run's own folder goes first",
+    default='',
+  )
+  init_skip: tuple[str, ...] = key(
+    'parts of the network that are drawn all the same, by name or pattern, '
+    "such as 'ending'",
+    default=(),
+  )
+  init_optimizer: bool = key(
+    "also take over the optimizer's moments, where init is the folder of a run",
+    default=False,
+  )
   data: DataSpec = dataclasses.field(default_factory=DataSpec)
   model: ModelSpec = dataclasses.field(default_factory=ModelSpec)
   sde: DiffusionSpec = dataclasses.field(default_factory=DiffusionSpec)
@@ -122,35 +154,78 @@ class Settings:
       config: nested sections, of `configs/` or as a checkpoint stores them,
         those of earlier versions too; keys that are missing take their
         defaults.
-      changes: 'section.key' -> value, or 'seed' -> value, instead of what the
-        configuration says.
+      changes: 'section.key' -> value, or 'seed' -> value and so on, instead
+        of what the configuration says.
 
     Raises:
       InputError: naming the first key that is wrong, as on the command line,
         with the remedy.
     """
+    return cls._read(config, changes or {}, SECTIONS)
+
+  @classmethod
+  def parse_stored(cls, config: Mapping[str, Any]) -> 'Settings':
+    """Reads what a checkpoint stores, wherever that was trained.
+
+    A section that names a part which is not here, one of the user's own, is
+    kept as it is, and to ask for one of its keys is an InputError with the
+    remedy: whoever restores photographs needs no data source of training.
+
+    Raises:
+      InputError: for a key that no section has.
+    """
+    return cls._read(config, {}, ())
+
+  @classmethod
+  def _read(
+    cls,
+    config: ml_collections.ConfigDict | Mapping[str, Any],
+    changes: Mapping[str, Any],
+    needed: Collection[str],
+  ) -> 'Settings':
+    """Reads a configuration, of which some sections must be whole."""
     if isinstance(config, ml_collections.ConfigDict):
       config = config.to_dict()
-    values = _renamed(_changed(config, changes or {}))
-    known = {'seed', *SECTIONS}
+    values = _renamed(_changed(config, changes))
+    own = fields.described(cls)
+    known = {*own, *SECTIONS}
     for name in values:
       if name not in known:
         raise InputError(
           f'config.{name}: unknown key; {fields.close(name, known)}'
         )
-    seed = fields.described(cls)['seed']
     try:
-      made = {'seed': fields.checked(seed, values.pop('seed', seed.default))}
+      made = {
+        name: fields.checked(one, values.pop(name, one.default))
+        for name, one in own.items()
+      }
     except SettingError as error:
       raise error.of('config') from None
-    made |= {name: _section(name, part) for name, part in values.items()}
+    for name, part in values.items():
+      made[name] = (
+        _section(name, part)
+        if name in needed
+        else _stored_section(name, part, made['imports'])
+      )
     found = cls(**made)
     _check(found)
     return found
 
+  def whole(self) -> 'Settings':
+    """These settings, if every section could be read.
+
+    Raises:
+      InputError: naming the part that is not here, with the remedy.
+    """
+    for name, cls in SECTIONS.items():
+      part = getattr(self, name)
+      if fields.is_unread(part):
+        getattr(part, dataclasses.fields(cls)[0].name)  # which raises
+    return self
+
   def to_dict(self) -> dict[str, Any]:
     """Nested sections, JSON-like but for tuples; `parse` reads them again."""
-    return {'seed': self.seed} | {
+    return fields.flat(self) | {
       name: fields.flat(getattr(self, name)) for name in SECTIONS
     }
 
@@ -163,7 +238,9 @@ class Settings:
     Raises:
       InputError: for an unknown key, or a value that does not fit.
     """
-    return Settings.parse(self.to_dict(), changes=changes)
+    touched = {name.partition('.')[0] for name in changes}
+    whole = {n for n in SECTIONS if not fields.is_unread(getattr(self, n))}
+    return self._read(self.to_dict(), changes, whole | touched)
 
 
 # Name of a section -> its spec.
@@ -182,29 +259,53 @@ def default_config() -> ml_collections.ConfigDict:
 
 def _check(settings: Settings) -> None:
   """What keys of different sections ask of one another."""
-  spec, total = settings.eval, settings.sde.spec.steps
+  if settings.init_optimizer and (settings.init_skip or not settings.init):
+    raise InputError(
+      'config.init_optimizer=True: takes moments of the whole network over; '
+      'set config.init to the folder of a run, and config.init_skip=()'
+    )
+  for sections, rule in _RULES:
+    parts = [getattr(settings, name) for name in sections]
+    if not any(map(fields.is_unread, parts)):
+      rule(*parts)
 
-  def refuse(name: str, remedy: str):
-    raise fields.refuse(spec, name, remedy).of('config.eval')
 
+def _check_steps(spec: EvalSpec, diffusion: DiffusionSpec) -> None:
+  total = diffusion.spec.steps
   if spec.steps > total:
-    refuse(
+    _refuse_eval(
+      spec,
       'steps',
       f'the diffusion has {total} times (config.sde.steps); give 1 to {total}',
     )
-  if spec.pool and not hasattr(settings.model.network, 'pool'):
-    refuse('pool', f'{settings.model.name} has no channel attention; give 0')
-  if spec.unbias and settings.loss.objective != 'optimum':
-    refuse('unbias', "only config.loss.objective='optimum' has this bias")
-  _check_bandwidth(settings.loss, settings.entropy.bandwidth)
-  if not settings.loss.entropy and not settings.loss.weights:
+
+
+def _check_pool(spec: EvalSpec, model: ModelSpec) -> None:
+  if spec.pool and not hasattr(model.network, 'pool'):
+    _refuse_eval(spec, 'pool', f'{model.name} has no channel attention; give 0')
+
+
+def _check_bias(spec: EvalSpec, loss: LossSpec) -> None:
+  if spec.unbias and loss.objective != 'optimum':
+    _refuse_eval(
+      spec, 'unbias', "only config.loss.objective='optimum' has this bias"
+    )
+
+
+def _refuse_eval(spec: EvalSpec, name: str, remedy: str) -> None:
+  raise fields.refuse(spec, name, remedy).of('config.eval')
+
+
+def _check_weights(loss: LossSpec) -> None:
+  if not loss.entropy and not loss.weights:
     raise InputError(
       'config.loss: every weight is 0; set config.loss.entropy or '
       'config.loss.l1 above 0'
     )
 
 
-def _check_bandwidth(loss: LossSpec, last: float | str) -> None:
+def _check_bandwidth(loss: LossSpec, density: EntropySpec) -> None:
+  last = density.bandwidth
   moved = {
     'bandwidth_from': loss.bandwidth_from,
     'bandwidth_rate': loss.bandwidth_rate,
@@ -220,6 +321,16 @@ def _check_bandwidth(loss: LossSpec, last: float | str) -> None:
       f'config.loss.bandwidth_rate={loss.bandwidth_rate}: learns what '
       f'config.loss.bandwidth_from={loss.bandwidth_from} anneals; give 0 to one'
     )
+
+
+# Sections that have to be there, and what they ask of one another.
+_RULES: tuple[tuple[tuple[str, ...], Callable[..., None]], ...] = (
+  (('eval', 'sde'), _check_steps),
+  (('eval', 'model'), _check_pool),
+  (('eval', 'loss'), _check_bias),
+  (('loss', 'entropy'), _check_bandwidth),
+  (('loss',), _check_weights),
+)
 
 
 def table() -> str:

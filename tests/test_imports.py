@@ -45,6 +45,7 @@ FLOORS = (
   (
     'sel_jax.fields',
     'sel_jax.files',
+    'sel_jax.imports',
     'sel_jax.allocator',
     'sel_jax.detail',
   ),

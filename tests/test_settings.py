@@ -45,6 +45,15 @@ def test_default_is_the_settings_without_a_word():
   assert Settings.parse({}) == Settings()
 
 
+# Keys of text that is no name of a row.
+FREE_TEXT = {
+  'data.root',
+  'data.name',
+  'data.cache_dir',
+  'train.best',
+}
+
+
 def test_every_key_is_described_and_every_number_has_a_range():
   for section, cls in settings.SECTIONS.items():
     for name, one in fields.described(cls).items():
@@ -57,7 +66,7 @@ def test_every_key_is_described_and_every_number_has_a_range():
       if numbers and not path.endswith('_range'):
         assert one.key.limits, path
       if one.hint is str and one.key.names() is None:
-        assert path in ('data.root', 'data.name', 'data.cache_dir'), path
+        assert path in FREE_TEXT, path
 
 
 def test_the_table_of_keys_is_the_one_of_the_docs():

@@ -24,6 +24,7 @@ import sel_jax
 from sel_jax import allocator
 from sel_jax import fields
 from sel_jax import files
+from sel_jax import imports
 from sel_jax.errors import InputError
 from sel_jax.errors import StuckProcessError
 
@@ -79,6 +80,20 @@ class _Version(argparse.Action):
   ) -> NoReturn:
     print(versions())
     parser.exit()
+
+
+class _Imports(argparse.Action):
+  """Imports modules with parts of one's own."""
+
+  def __call__(
+    self,
+    parser: argparse.ArgumentParser,
+    namespace: argparse.Namespace,
+    values: Any,
+    option_string: str | None = None,
+  ) -> None:
+    del parser, namespace
+    imports.load(imports.names_in(values), asked_by=option_string or '')
 
 
 class Parser(argparse.ArgumentParser):
@@ -160,7 +175,11 @@ def parser(doc: str) -> Parser:
 
   Args:
     doc: the module's docstring.
+
+  Raises:
+    InputError: for a part of the user's own that cannot be imported.
   """
+  imports.load_allowed()
   name = Path(sys.argv[0]).stem
   called = sys.argv[0] if ' ' in sys.argv[0] else f'experiments.{name}'
   made = Parser(
@@ -171,6 +190,12 @@ def parser(doc: str) -> Parser:
   )
   made.add_argument(
     '--version', action=_Version, nargs=0, help='versions and devices'
+  )
+  made.add_argument(
+    '--imports',
+    action=_Imports,
+    metavar='MODULE,...',
+    help='modules with parts of your own, which a checkpoint may ask for',
   )
   made.switch(
     '--dry-run',

@@ -18,8 +18,10 @@ import ml_collections
 
 from sel_jax import configs
 from sel_jax import fields
+from sel_jax import imports
 from sel_jax.errors import InputError
 from sel_jax.settings import SECTIONS
+from sel_jax.settings import Settings
 
 _BOOLEANS = {'true': True, 'false': False}
 
@@ -48,19 +50,35 @@ def _line_in(path: Path, error: Exception) -> str:
   return f', line {lines[-1]}' if lines else ''
 
 
-def load(given: str) -> ml_collections.ConfigDict:
-  """The configuration of `FILE.py` or `FILE.py:PRESET`.
-
-  Raises:
-    InputError: if there is no such file or preset, or the file is broken.
-  """
+def _parts(given: str) -> tuple[str, str | None]:
+  """File and preset."""
   match = re.fullmatch(r'(.*?\.py)(?::(.*))?', given)
   if not match:
     raise InputError(
       f'--config={given}: give FILE.py or FILE.py:PRESET, such as '
       'configs/lol.py:small'
     )
-  path, preset = _find(match[1]), match[2]
+  return match[1], match[2]
+
+
+def run_folder(given: str) -> Path:
+  """Where a run lives if nothing else is said: runs/FILE, runs/FILE-PRESET.
+
+  Raises:
+    InputError: if it is no name of a configuration.
+  """
+  name, preset = _parts(given)
+  return Path('runs') / '-'.join(filter(None, (Path(name).stem, preset)))
+
+
+def load(given: str) -> ml_collections.ConfigDict:
+  """The configuration of `FILE.py` or `FILE.py:PRESET`.
+
+  Raises:
+    InputError: if there is no such file or preset, or the file is broken.
+  """
+  name, preset = _parts(given)
+  path = _find(name)
   spec = importlib.util.spec_from_file_location(
     f'_config_{path.stem}', path.absolute()
   )
@@ -88,10 +106,11 @@ def load(given: str) -> ml_collections.ConfigDict:
 
 
 def _hint(path: list[str]) -> Any:
-  """The type of a key, where it is one of a section."""
-  if len(path) < 2 or path[-2] not in SECTIONS:
-    return None
-  found = fields.described(SECTIONS[path[-2]]).get(path[-1])
+  """The type of a key, of a section or of the whole configuration."""
+  *parents, name = path
+  section = parents[-1] if parents else 'base'  # as of an ablation
+  owner = Settings if section == 'base' else SECTIONS.get(section)
+  found = fields.described(owner).get(name) if owner else None
   return found.hint if found else None
 
 
@@ -122,6 +141,24 @@ def parse_value(path: list[str], text: str) -> Any:
   return tuple(str(part) for part in value) if words else tuple(value)
 
 
+def load_imports(
+  config: ml_collections.ConfigDict | None, given: str | None
+) -> None:
+  """Imports the parts of one's own that a configuration names.
+
+  Args:
+    config: what `load` gives, or the base of an ablation, if there is one.
+    given: what the command line says instead, if anything.
+
+  Raises:
+    InputError: for a module that is not there, or fails.
+  """
+  names = config.imports if config and 'imports' in config else ()
+  if given is not None:
+    names = parse_value(['imports'], given)
+  imports.load(names, asked_by='config.imports')
+
+
 def override(
   config: ml_collections.ConfigDict, changes: Mapping[str, str]
 ) -> None:
@@ -138,11 +175,13 @@ def override(
     path = name.split('.')
     holder = part = config
     for depth, one in enumerate(path):
-      if not isinstance(part, ml_collections.ConfigDict) or one not in part:
-        known = part if isinstance(part, ml_collections.ConfigDict) else ()
+      is_part = isinstance(part, ml_collections.ConfigDict)
+      if is_part and one not in part and _hint(path[: depth + 1]):
+        part[one] = None  # of a row that was added after the file was read
+      if not is_part or one not in part:
         raise InputError(
           f'config.{".".join(path[: depth + 1])}: unknown key; '
-          f'{fields.close(one, list(known))}'
+          f'{fields.close(one, list(part) if is_part else [])}'
         )
       holder, part = part, part[one]
     if isinstance(part, ml_collections.ConfigDict):

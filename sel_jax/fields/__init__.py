@@ -19,7 +19,9 @@ from sel_jax.fields.describe import Weights
 from sel_jax.fields.describe import weights
 from sel_jax.fields.specs import build
 from sel_jax.fields.specs import flat
+from sel_jax.fields.specs import is_unread
 from sel_jax.fields.specs import refuse
 from sel_jax.fields.specs import spec
+from sel_jax.fields.specs import unread
 from sel_jax.fields.specs import unused
 from sel_jax.fields.tables import table

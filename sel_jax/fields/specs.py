@@ -26,6 +26,8 @@ from sel_jax.fields.describe import Weights
 from sel_jax.fields.describe import weights
 
 _Class = typing.TypeVar('_Class')
+# Attribute with the values of what could not be read.
+_UNREAD = '_unread_values'
 
 
 @typing.dataclass_transform(
@@ -81,15 +83,16 @@ def build(cls: type, values: Mapping[str, Any]) -> Any:
   Raises:
     SettingError: for an unknown key, or a value that does not fit.
   """
-  known = described(cls)
-  for name in values:
-    if name not in known:
-      raise SettingError(name, None, f'unknown key; {close(name, known)}')
+  # The names of rows first: an unknown row may have keys of its own.
   made: dict[str, Any] = {
     one.name: checked(one, values[one.name])
     for one in describe.own(cls)
     if one.name in values
   }
+  known = described(cls)
+  for name in values:
+    if name not in known:
+      raise SettingError(name, None, f'unknown key; {close(name, known)}')
   for field, entry in entries(cls):
     if isinstance(entry, Weights):
       every = [
@@ -114,8 +117,47 @@ def _chosen(cls: type, entry: Part, made: Mapping[str, Any]) -> str:
   return made.get(entry.by, field.default)
 
 
+def unread(cls: type, values: Mapping[str, Any], error: Exception) -> Any:
+  """A spec whose values cannot be read here, kept as they are.
+
+  `flat` gives them back; to ask for one of its fields raises the error.
+
+  Args:
+    cls: the spec that it stands for.
+    values: as they were written, flat.
+    error: why they cannot be read.
+  """
+  names = {field.name for field in dataclasses.fields(cls)}
+  bases: tuple[type, ...] = (cls,)
+
+  def ask(self: Any, name: str) -> Any:
+    if name in names:
+      raise error
+    return object.__getattribute__(self, name)
+
+  made = type(
+    f'Unread{cls.__name__}',
+    bases,
+    {
+      '__getattribute__': ask,
+      '__eq__': lambda self, other: self is other,
+      '__hash__': object.__hash__,
+      '__repr__': lambda self: f'{cls.__name__}({error})',
+      _UNREAD: dict(values),
+    },
+  )
+  return object.__new__(made)
+
+
+def is_unread(instance: Any) -> bool:
+  """Whether it is of `unread`."""
+  return hasattr(type(instance), _UNREAD)
+
+
 def flat(instance: Any) -> dict[str, Any]:
   """The values of a spec and its parts, written flat: `build`'s inverse."""
+  if is_unread(instance):
+    return dict(getattr(type(instance), _UNREAD))
   found: dict[str, Any] = {}
   for field, entry in entries(type(instance)):
     value = getattr(instance, field.name)

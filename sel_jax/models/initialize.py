@@ -1,7 +1,8 @@
-"""Fast drawing of a network's first parameters.
+"""Drawing of a network's first parameters.
 
-Contract: the distributions of `model.init`, from shapes alone: tracing instead
-of compiling the network saves many seconds per start.
+Contract: the distributions of `model.init`. Those of this package's networks
+are drawn from shapes alone: tracing instead of compiling the network saves many
+seconds per start.
 """
 
 import math
@@ -28,12 +29,20 @@ def _draw(path, leaf, rng) -> np.ndarray:
   return rng.uniform(-bound, bound, leaf.shape).astype(np.float32)
 
 
+def _inputs(channels: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+  image = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
+  return image, image, jax.ShapeDtypeStruct((1,), jnp.int32)
+
+
+def _is_own(model: nn.Module) -> bool:
+  """Whether the network is one of this package, whose layers `_draw` knows."""
+  return type(model).__module__.startswith('sel_jax.models.')
+
+
 def param_shapes(model: nn.Module, *, channels: int = 3) -> dict[str, Any]:
   """Shapes and types of a network's parameters; nothing is computed."""
-  image = jax.ShapeDtypeStruct((1, 32, 32, channels), jnp.float32)
-  t = jax.ShapeDtypeStruct((1,), jnp.int32)
-  made = jax.eval_shape(model.init, jax.random.key(0), image, image, t)
-  return made['params']
+  key = jax.random.key(0)
+  return jax.eval_shape(model.init, key, *_inputs(channels))['params']
 
 
 def init_params(
@@ -41,8 +50,9 @@ def init_params(
 ) -> dict[str, Any]:
   """First parameters of a network (x_t, mu, t) -> e_hat.
 
-  Kernels are uniform in +-1/sqrt(fan_in), norm gains one, biases and residual
-  gains zero, as `model.init` draws them.
+  In the networks of this package kernels are uniform in +-1/sqrt(fan_in), norm
+  gains one, biases and residual gains zero, as `model.init` draws them. For any
+  other network `model.init` itself is asked.
 
   Args:
     key: typed PRNG key; the same key gives the same parameters everywhere.
@@ -52,6 +62,10 @@ def init_params(
   Returns:
     Float32 parameters as NumPy arrays.
   """
+  if not _is_own(model):
+    zeros = [np.zeros(x.shape, x.dtype) for x in _inputs(channels)]
+    drawn = jax.jit(model.init)(key, *zeros)['params']
+    return jax.tree.map(np.asarray, drawn)
   seed = np.asarray(jax.random.key_data(key)).ravel()
   rng = np.random.default_rng(seed)
   return jax.tree_util.tree_map_with_path(

@@ -1,6 +1,7 @@
 import json
 
 from conftest import nhwc
+from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +13,7 @@ from sel_jax.models import ConditionalUNet
 from sel_jax.models import count_params
 from sel_jax.models import init_params
 from sel_jax.models import layers
+from sel_jax.models import param_shapes
 
 
 def _nafnet(cfg):
@@ -227,3 +229,21 @@ def test_a_network_says_its_multiple():
   assert ConditionalNAFNet().multiple == 32
   assert SMALL['nafnet of patches'].multiple == 6
   assert ConditionalUNet(4, 2).multiple == 4
+
+
+class _OfAnother(nn.Module):
+  """A network that is not of this package, with initialisers of its own."""
+
+  @nn.compact
+  def __call__(self, x, mu, t):
+    del mu, t
+    x = nn.LayerNorm()(x)
+    return nn.Dense(3, kernel_init=nn.initializers.zeros)(x)
+
+
+def test_another_network_is_drawn_as_it_says():
+  params = init_params(jax.random.key(0), _OfAnother())
+  assert np.all(params['LayerNorm_0']['scale'] == 1)
+  assert not np.any(params['Dense_0']['kernel'])
+  shapes = jax.tree.map(np.shape, params)
+  assert shapes == jax.tree.map(lambda x: x.shape, param_shapes(_OfAnother()))
