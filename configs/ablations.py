@@ -256,7 +256,7 @@ def get_config(preset: str = '') -> ml_collections.ConfigDict:
   config.metrics = ('psnr', 'ssim')
   if preset.startswith('tuning'):
     _tune(config.base)
-    config.start = 'shipped'
+    config.base.init = 'shipped'
   if preset in (*_SHORT, *_BASES.keys() - {'tiny'}):
     config.metrics += ('lpips_alex', 'niqe')
   # A plain value: names of variants are no names of keys.

@@ -10,6 +10,8 @@ lol.py:small  1.24 M parameters, 2,500 steps of 8x64x64: about 15 minutes on two
               GT-mean, 23.1 dB and 0.71 with it.
 lol.py:light  the model that ships with the package, see docs/model.md: 6.9 M
               parameters on squares of 2x2 pixels, x_0 by L1 and SSIM.
+lol.py:tune   fine-tunes the shipped model on other pairs, 3,000 steps of
+              2x128x128: some ten minutes on two CPU cores.
 lol.py:quick  1.38 M parameters on squares of 4x4 pixels, 800 steps of
               4x64x64: one or two minutes on two CPU cores, for ablations.
 lol.py:tiny   a few steps of a toy network, for tests.
@@ -64,6 +66,14 @@ def _light(config: ml_collections.ConfigDict) -> None:
   config.eval.update(steps=1, images=15)
 
 
+def _tune(config: ml_collections.ConfigDict) -> None:
+  _light(config)
+  config.init = 'shipped'
+  config.data.crop = 128
+  config.optim.update(lr=2e-4, warmup=50, ema_decay=0.998)
+  config.train.update(steps=3000, eval_every=1500)
+
+
 def _quick(config: ml_collections.ConfigDict) -> None:
   _small(config)
   config.model.update(
@@ -87,6 +97,7 @@ def _tiny(config: ml_collections.ConfigDict) -> None:
 _PRESETS = {
   '': _paper,
   'light': _light,
+  'tune': _tune,
   'small': _small,
   'quick': _quick,
   'tiny': _tiny,

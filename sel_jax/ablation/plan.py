@@ -26,11 +26,6 @@ class PlanSpec:
 
   seeds: tuple[int, ...] = key('of the runs', default=(0, 1, 2), ge=0)
   split: str = key('what is measured on', default='test', choices=SPLITS)
-  start: str = key(
-    "weights that every run starts from: a run's folder, a file of weights, or "
-    "'shipped'; drawn if empty",
-    default='',
-  )
   metrics: tuple[str, ...] = key('what is measured', default=('psnr', 'ssim'))
 
   def __post_init__(self):
@@ -49,7 +44,7 @@ class Plan:
   """An ablation, checked.
 
   Attributes:
-    spec: seeds, split, start and metrics.
+    spec: seeds, split and metrics.
     trials: every variant with every seed.
   """
 

@@ -106,13 +106,11 @@ def _measured(
   workdir: Path,
   split: str,
   names: Sequence[str],
-  start: str,
-  params: Any,
 ) -> dict[str, Any] | None:
   """Trains and measures; None if the run was asked to stop."""
   settings, folder = trial.settings, workdir / trial.folder
   fresh, began = not folder.exists(), time.perf_counter()
-  state = train(settings, folder, params=params)
+  state = train(settings, folder)
   if int(state.step) < settings.train.steps:
     return None
   seconds = time.perf_counter() - began
@@ -127,7 +125,6 @@ def _measured(
     'seed': trial.seed,
     'steps': settings.train.steps,
     'seconds': seconds if fresh else None,  # it went on: a part of them
-    'start': start,
     'config': settings.to_dict(),
     'images': rows,
   }
@@ -159,14 +156,13 @@ def load_results(path: str | Path) -> list[dict]:
 
 
 def earlier(
-  todo: Sequence[Trial], workdir: str | Path, *, start: str = ''
+  todo: Sequence[Trial], workdir: str | Path
 ) -> dict[tuple[str, int], dict]:
   """Results that earlier starts left.
 
   Args:
     todo: from `every_trial`.
     workdir: the folder that `run` gets.
-    start: what `run` starts from.
 
   Returns:
     (variant, seed) -> its result.
@@ -178,10 +174,7 @@ def earlier(
   done = {(r['variant'], r['seed']): r for r in load_results(path)}
   for trial in todo:
     found = done.get((trial.variant, trial.seed))
-    if found and (
-      found.get('start', '') != start
-      or not _same(found['config'], trial.settings)
-    ):
+    if found and not _same(found['config'], trial.settings):
       raise InputError(
         f'{path}: {trial.variant!r}, seed {trial.seed} was run with other '
         'settings; use another --workdir'
@@ -195,7 +188,6 @@ def run(
   *,
   split: str,
   names: Sequence[str],
-  start: str = '',
 ) -> Iterator[dict]:
   """Does trials one after another, and keeps their results in one file.
 
@@ -204,8 +196,6 @@ def run(
     workdir: a folder for each trial, and `results.json`.
     split: to measure on.
     names: rows of `evaluation.METRICS`; the first with GT-mean too.
-    start: weights that every trial starts from, see
-      `Enhancer.from_checkpoint`; drawn if empty.
 
   Yields:
     Each trial's result, those of earlier starts first; ends early where a
@@ -215,14 +205,13 @@ def run(
     InputError: if an earlier start had other settings.
   """
   workdir = Path(workdir)
-  done = earlier(todo, workdir, start=start)
+  done = earlier(todo, workdir)
   results = list(done.values())
   yield from (done[key] for t in todo if (key := (t.variant, t.seed)) in done)
-  params = Enhancer.from_checkpoint(start).params if start else None
   for trial in todo:
     if (trial.variant, trial.seed) in done:
       continue
-    result = _measured(trial, workdir, split, names, start, params)
+    result = _measured(trial, workdir, split, names)
     if result is None:
       return
     results.append(result)

@@ -19,7 +19,6 @@ from typing import Any
 
 import jax
 
-from sel_jax import build
 from sel_jax import interop
 from sel_jax import models
 from sel_jax.checkpoints import Checkpoints
@@ -28,12 +27,11 @@ from sel_jax.commands import command_line
 from sel_jax.commands import config_files
 from sel_jax.commands import dry_run
 from sel_jax.errors import InputError
-from sel_jax.inference import Enhancer
+from sel_jax.inference import stored
+from sel_jax.inference.stored import Stored
 from sel_jax.interop import portable
 from sel_jax.interop import torch_files
-from sel_jax.settings import Settings
 
-_TORCH = {'.pth', '.pt', '.ckpt'}
 _DTYPES = ('float32', 'float16')
 
 
@@ -48,48 +46,18 @@ def _changes(texts: Sequence[str]) -> dict[str, Any]:
   return changes
 
 
-@dataclasses.dataclass(frozen=True)
-class _Weights:
-  """What was read: the network's settings, updates done, parameters."""
-
-  settings: Settings
-  step: int
-  params: Any
-
-
-def _from_torch(path: Path, changes: dict[str, Any]) -> _Weights:
-  """Weights of a .pth file."""
-  state = interop.read_state(path)
-  inferred = interop.infer_model(state)
-  found = {f'model.{name}': value for name, value in inferred.items()}
-  settings = Settings().changed(found | changes)
-  model = build.build_method(settings).model
-  like = models.init_params(jax.random.key(0), model)
-  try:
-    params = interop.to_params(settings.model.name, state, like)
-  except InputError as error:
-    raise InputError(f'{path}: {error}') from error
-  return _Weights(settings, 0, params)
-
-
-def _from_ours(path: Path, changes: dict[str, Any]) -> _Weights:
-  """Weights of a run or a portable file."""
+def _read(source: Path, changes: dict[str, Any]) -> Stored:
+  """Weights of whatever the source is, with some settings changed."""
+  if source.suffix in stored.TORCH:
+    return stored.load(source, changes=changes)
   for name in changes:
     if not name.startswith('eval.'):
       raise InputError(
         f'--set {name}: a trained model has its configuration; only eval.* can '
         'be chosen anew'
       )
-  enhancer = Enhancer.from_checkpoint(path)
-  settings = enhancer.settings.changed(changes)
-  return _Weights(settings, enhancer.step, enhancer.params)
-
-
-def _read(source: Path, changes: dict[str, Any]) -> _Weights:
-  """Weights of whatever the source is."""
-  return (_from_torch if source.suffix in _TORCH else _from_ours)(
-    source, changes
-  )
+  found = stored.load(source)
+  return dataclasses.replace(found, settings=found.settings.changed(changes))
 
 
 def _note(text: str) -> tuple[str, str]:
@@ -109,25 +77,25 @@ def _check_reference(network: Any) -> None:
       )
 
 
-def _save_torch(path: Path, read: _Weights, args: argparse.Namespace) -> None:
+def _save_torch(path: Path, read: Stored, args: argparse.Namespace) -> None:
   del args
   interop.write_state(
     path, interop.to_state(read.settings.model.name, read.params)
   )
 
 
-def _save_portable(
-  path: Path, read: _Weights, args: argparse.Namespace
-) -> None:
-  # The data's folder is one of the machine that trained.
-  config = read.settings.changed({'data.root': ''}).to_dict()
+def _save_portable(path: Path, read: Stored, args: argparse.Namespace) -> None:
+  config = read.settings.to_dict()
+  if 'root' in config['data']:
+    config['data']['root'] = ''  # a folder of the machine that trained
+  config['init'] = Path(config['init']).name  # so may this be
   facts = {'config': config, 'step': read.step}
   facts |= {'source': Path(args.source).name, 'notes': args.note}
   portable.save(path, read.params, facts, dtype=args.dtype)
 
 
 def _save_checkpoint(
-  folder: Path, read: _Weights, args: argparse.Namespace
+  folder: Path, read: Stored, args: argparse.Namespace
 ) -> None:
   del args
   checkpoints = Checkpoints(folder)
@@ -137,10 +105,10 @@ def _save_checkpoint(
 
 
 def _writer(
-  destination: Path, read: _Weights, *, only_look: bool
-) -> Callable[[Path, _Weights, argparse.Namespace], None]:
+  destination: Path, read: Stored, *, only_look: bool
+) -> Callable[[Path, Stored, argparse.Namespace], None]:
   """What writes the destination, once that can be written."""
-  if destination.suffix in _TORCH:
+  if destination.suffix in stored.TORCH:
     _check_reference(read.settings.model.network)
     torch_files.require_torch()
     return _save_torch

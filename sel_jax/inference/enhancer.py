@@ -6,8 +6,6 @@ sampler's may be overridden.
 
 import dataclasses
 import functools
-from importlib import resources
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -18,32 +16,17 @@ import numpy as np
 from sel_jax import build
 from sel_jax.arrays import Rgb
 from sel_jax.arrays import Rgbs
-from sel_jax.checkpoints import Checkpoints
-from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
 from sel_jax.images import codec
+from sel_jax.inference import stored
 from sel_jax.inference.restorer import local_mesh
 from sel_jax.inference.restorer import Progress
 from sel_jax.inference.restorer import Restorer
-from sel_jax.interop import portable
 from sel_jax.method import Method
-from sel_jax.models import init_params
 from sel_jax.sections import DiffusionSpec
 from sel_jax.sections import EvalSpec
 from sel_jax.sections import ModelSpec
 from sel_jax.settings import Settings
-
-_log = logging.getLogger(__name__)
-
-# The name of the model that comes with the package.
-SHIPPED = 'shipped'
-
-
-def _resolved(path: str | Path | None) -> Path:
-  """A checkpoint's path; None and `SHIPPED` are the package's own model."""
-  if path is None or str(path) == SHIPPED:
-    return Path(str(resources.files('sel_jax'))) / 'weights/lol.safetensors'
-  return Path(path)
 
 
 def _overridden(settings: Settings, overrides: dict[str, Any]) -> Settings:
@@ -51,46 +34,6 @@ def _overridden(settings: Settings, overrides: dict[str, Any]) -> Settings:
   return settings.changed(
     {f'eval.{n}': value for n, value in overrides.items() if value is not None}
   )
-
-
-def _first_params(settings: Settings) -> Any:
-  """Parameters of the network's shapes."""
-  model = build.build_method(settings).model
-  return init_params(jax.random.key(0), model)
-
-
-def _from_file(path: Path) -> tuple[Settings, Any, int]:
-  """Settings, parameters and updates of a file of weights."""
-  params, facts = portable.load(path)
-  settings = Settings.parse(facts['config'])
-  like = _first_params(settings)
-  if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
-    raise InputError(
-      f'{path}: its weights do not fit its configuration; get it anew'
-    )
-  return settings, params, facts.get('step', 0)
-
-
-def _from_run(workdir: Path) -> tuple[Settings, Any, int]:
-  """Settings, parameters and updates of a run's best sound checkpoint."""
-  checkpoints = Checkpoints.open(workdir)
-  order = checkpoints.steps()[::-1]
-  if (best := checkpoints.best_step()) is not None:
-    order = [best] + [s for s in order if s != best]
-  failures = []
-  try:
-    for step in order:
-      try:
-        settings = Settings.parse(checkpoints.config(step))
-        like = _first_params(settings)
-        items, _ = checkpoints.restore(step, ema=like)
-        return settings, items['ema'], step
-      except DamagedCheckpointError as error:
-        failures.append(error)
-        _log.warning('%s; trying another one', error)
-    raise failures[-1]
-  finally:
-    checkpoints.close()
 
 
 @functools.lru_cache(2)  # runs of an ablation share its programs
@@ -146,8 +89,8 @@ class Enhancer:
       step: updates it was trained for; 0 if that is not known.
     """
     restorer = _restorer(settings.model, settings.sde, settings.eval)
-    method = build.build_method(settings)
-    return cls(settings, step, method, jax.device_put(params), restorer)
+    params = jax.device_put(params)
+    return cls(settings, step, restorer.method, params, restorer)
 
   @classmethod
   def from_checkpoint(
@@ -157,19 +100,17 @@ class Enhancer:
 
     Args:
       path: folder of a training run, of which the best checkpoint by
-        validation is taken, or else the newest sound one; or a file of
-        weights, `.safetensors`, that `experiments.convert` wrote; None or
-        'shipped' for the model that comes with the package.
+        validation is taken, or else the newest sound one; a file of weights,
+        `.safetensors` of `experiments.convert` or `.pth` of the release; None
+        or 'shipped' for the model that comes with the package.
       **overrides: keys of section `eval`; None leaves the run's own.
 
     Raises:
       InputError: if there is no sound checkpoint, or a setting does not fit.
     """
-    path = _resolved(path)
-    load = _from_file if path.suffix == portable.ENDING else _from_run
-    settings, params, step = load(path)
-    own = _overridden(settings, overrides)
-    return cls.create(own, params=params, step=step)
+    found = stored.load(path)
+    own = _overridden(found.settings, overrides)
+    return cls.create(own, params=found.params, step=found.step)
 
   def with_settings(self, **overrides: Any) -> 'Enhancer':
     """The same model with other settings of the sampler.

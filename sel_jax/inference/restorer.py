@@ -81,6 +81,7 @@ class Restorer:
   """Restores photographs with a method and its sampler's settings.
 
   Attributes:
+    method: network and diffusion.
     at_once: photographs that it restores together at best: one per device.
   """
 
@@ -94,7 +95,7 @@ class Restorer:
       spec: the sampler's settings.
       mesh: devices of this process to spread photographs over; none is one.
     """
-    self._spec = spec
+    self.method, self._spec = method, spec
     self._multiple = side_multiple(method.model)
     self._tile = round_up(spec.tile, self._multiple)
     self.at_once = mesh.devices.size if mesh else 1

@@ -11,21 +11,21 @@ import dataclasses
 import functools
 import logging
 from pathlib import Path
-from typing import Any
 
 from flax import linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from sel_jax import build
 from sel_jax import files
 from sel_jax import models
+from sel_jax.checkpoints import SCORE
 from sel_jax.data.pipeline import Batch
 from sel_jax.data.pipeline import TrainingData
 from sel_jax.entropy import EntropySpec
-from sel_jax.errors import InputError
 from sel_jax.settings import Settings
+from sel_jax.training import initial
+from sel_jax.training import writers
 from sel_jax.training.cluster import Watchdog
 from sel_jax.training.due import Due
 from sel_jax.training.guard import Guard
@@ -49,7 +49,7 @@ def train(
   settings: Settings,
   workdir: str | Path,
   *,
-  params: Any = None,
+  allow_change: bool = False,
   profile: tuple[int, int] | None = None,
   on_log: OnLog | None = None,
 ) -> TrainState:
@@ -59,8 +59,8 @@ def train(
     settings: the run's settings.
     workdir: folder of checkpoints, logs and pictures, one for all processes;
       made if missing.
-    params: parameters to start from, of the network of the settings; drawn if
-      left out. A checkpoint in the folder goes first.
+    allow_change: go on from a checkpoint of the folder even where the settings
+      differ from its own in what is learned, see `changes`.
     profile: first and last update to trace, into WORKDIR/profile.
     on_log: called at each line of the log, see `OnLog`.
 
@@ -68,14 +68,13 @@ def train(
     The state on the host, at the end or where a signal stopped the run.
 
   Raises:
-    InputError: for a data set, folder or parameters that do not fit, or a
-      checkpoint that cannot be written.
+    InputError: for a data set, folder, weights to start from or changed
+      settings that do not fit, or a checkpoint that cannot be written.
     NonFiniteLossError: if the loss is not finite.
     StuckProcessError: if another process does not arrive.
   """
-  devices = Parallel(
-    settings.parallel, batch_size=settings.data.loader.batch_size
-  )
+  writers.check(settings.train.loggers)
+  devices = Parallel.of(settings)
   with contextlib.ExitStack() as stack:
     stop = stack.enter_context(StopRequest())
     # What is wrong with the data is named before anything is written.
@@ -83,8 +82,8 @@ def train(
     validate = Validation(settings, share=devices.process)
     workdir = files.ensure_directory(workdir)
     store = stack.enter_context(Store(settings, workdir))
-    first, layout, state, step = _begin(settings, devices, store, params)
-    _announce(settings, layout, len(data), first)
+    first, layout, state, step = _begin(settings, devices, store, allow_change)
+    _announce(settings, workdir, layout, len(data), first)
     progress = stack.enter_context(Progress(settings, workdir, first, on_log))
     trace = stack.enter_context(Trace(workdir / 'profile', profile))
     guard, key = Guard(settings, stop), _keys(settings)[1]
@@ -123,10 +122,6 @@ def _keys(settings: Settings) -> tuple[jax.Array, jax.Array]:
   """The keys of the first parameters, and of the updates."""
   start, updates = jax.random.split(jax.random.key(settings.seed))
   return start, updates
-
-
-def _shapes(params: Any) -> Any:
-  return jax.tree.map(jnp.shape, params)
 
 
 def _common(settings: Settings) -> Settings:
@@ -172,7 +167,7 @@ def _program(
 
 
 def _begin(
-  settings: Settings, devices: Parallel, store: Store, params: Any
+  settings: Settings, devices: Parallel, store: Store, allow_change: bool
 ) -> tuple[int, Layout, TrainState, Step]:
   """Where the run stands.
 
@@ -180,29 +175,42 @@ def _begin(
     settings: the run's settings.
     devices: the run's devices.
     store: its checkpoints.
-    params: what it starts from if the folder is empty; drawn if None.
+    allow_change: see `train`.
 
   Returns:
     Updates that are done, how the state lies on the devices, the state there,
     and the step, which is compiled when it is called first.
   """
   model, update, layout, step = _program(_common(settings), devices)
-  if params is None:
-    params = models.init_params(_keys(settings)[0], model)
-  elif _shapes(params) != _shapes(layout.like.params):
-    raise InputError(
-      f'config.model: the parameters to start from are not those of its '
-      f'{settings.model.name}; give the settings that they were trained with'
-    )
-  learned = build.learned_bandwidth(settings)
-  state = TrainState.create(params, update.tx, bandwidth=learned)
-  state = store.restore(jax.device_get(state))
+  if store.is_empty():
+    state = _first(settings, model, update)
+  else:
+    state = store.restore(layout.like, allow_change=allow_change)
   return int(state.step), layout, layout.place(state), step
 
 
+def _first(settings: Settings, model: nn.Module, update: Update) -> TrainState:
+  """The state before the first update, on the host."""
+  params = initial.init_params(_keys(settings)[0], model, settings)
+  learned = build.learned_bandwidth(settings)
+  state = TrainState.create(params, update.tx, bandwidth=learned)
+  if settings.init_optimizer:
+    opt_state = initial.init_opt_state(settings, state.opt_state)
+    state = dataclasses.replace(state, opt_state=opt_state)
+  return jax.device_get(state)
+
+
 def _announce(
-  settings: Settings, layout: Layout, pairs: int, first: int
+  settings: Settings, workdir: Path, layout: Layout, pairs: int, first: int
 ) -> None:
+  if first >= settings.train.steps:
+    _log.info(
+      '%s has done its %s updates; to go on, set config.train.steps above '
+      'that, or use another --workdir',
+      workdir,
+      f'{first:,}',
+    )
+    return
   _log.info(
     '%s of %s parameters on %d pairs, %d device(s), steps %d to %d',
     settings.model.name,
@@ -226,4 +234,5 @@ def _keep(
   if now.validate:
     metrics, picture = validate(state.ema)
     progress.validated(int(state.step), metrics, picture)
+    metrics = {**metrics, SCORE: validate.score(metrics)}
   store.save(state, metrics=metrics)

@@ -16,6 +16,9 @@ from sel_jax import models
 from sel_jax import optimizers
 from sel_jax.optimizers import OptimSpec
 from sel_jax.settings import Settings
+from sel_jax.training import initial
+from sel_jax.training import validation
+from sel_jax.training import writers
 from sel_jax.training.parallel import Parallel
 from sel_jax.training.state import TrainState
 from sel_jax.training.store import Store
@@ -77,20 +80,23 @@ def _first_state(
   return TrainState.shapes(network, tx, bandwidth=bandwidth)
 
 
-def check_state(settings: Settings, workdir: str | Path) -> StateFound:
+def check_state(
+  settings: Settings, workdir: str | Path, *, allow_change: bool = False
+) -> StateFound:
   """Reads the checkpoint that a run would go on from, if there is one.
 
   Args:
     settings: the run's settings.
     workdir: its folder; it need not exist.
+    allow_change: go on whatever differs, see `train`.
 
   Raises:
-    InputError: as `train`, for a checkpoint of another model or a batch that
-      does not divide over the devices.
+    InputError: as `train`, for a checkpoint of another model or of other
+      settings, or a batch that does not divide over the devices.
   """
-  devices = Parallel(
-    settings.parallel, batch_size=settings.data.loader.batch_size
-  )
+  writers.check(settings.train.loggers)
+  validation.check(settings.train.best)
+  devices = Parallel.of(settings)
   shapes = _first_state(
     settings.model.network,
     settings.optim,
@@ -98,6 +104,8 @@ def check_state(settings: Settings, workdir: str | Path) -> StateFound:
     build.learned_bandwidth(settings),
   )
   with Store(settings, Path(workdir), read_only=True) as store:
-    step = store.restore(shapes).step
+    step = store.restore(shapes, allow_change=allow_change).step
+    if store.is_empty():
+      initial.check(settings, shapes)
   first = 0 if isinstance(step, jax.ShapeDtypeStruct) else int(step)
   return StateFound(models.count_params(shapes.params), first, devices.count)

@@ -14,7 +14,7 @@ from sel_jax.evaluation import text_report
 from sel_jax.images import codec
 from sel_jax.inference import Enhancer
 from sel_jax.inference import SHIPPED
-from sel_jax.inference.enhancer import _resolved
+from sel_jax.inference.stored import _resolved
 
 PAGE = 'docs/model.md'
 # Row of the page's table of figures -> metric, tolerance of its mean.

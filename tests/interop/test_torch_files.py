@@ -204,6 +204,7 @@ def test_files_are_not_overwritten_and_settings_are_checked(
     f'--workdir={tmp_path / "new"}',
   )  # fmt: skip
   assert done.returncode == 2 and 'holds weights alone' in done.stderr
+  assert f'--init={tmp_path / "new"} and another' in done.stderr
 
 
 def test_foreign_parameters_are_named():

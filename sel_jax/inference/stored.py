@@ -1,0 +1,129 @@
+"""Trained weights, wherever they are stored.
+
+Contract: reads, and writes nothing; parameters come back as NumPy arrays or JAX
+arrays of the shapes that their own settings ask for.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from importlib import resources
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from sel_jax import imports
+from sel_jax import interop
+from sel_jax.checkpoints import Checkpoints
+from sel_jax.errors import DamagedCheckpointError
+from sel_jax.errors import InputError
+from sel_jax.interop import portable
+from sel_jax.models import init_params
+from sel_jax.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+# The name of the model that comes with the package.
+SHIPPED = 'shipped'
+# Files of PyTorch.
+TORCH = frozenset(('.pth', '.pt', '.ckpt'))
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+  """A trained network.
+
+  Attributes:
+    settings: those it was trained with.
+    step: updates it was trained for; 0 if that is not known.
+    params: the averaged parameters.
+  """
+
+  settings: Settings
+  step: int
+  params: Any
+
+
+def load(
+  path: str | Path | None, *, changes: Mapping[str, Any] | None = None
+) -> Stored:
+  """Reads weights of any kind.
+
+  Args:
+    path: folder of a training run, of which the best checkpoint by validation
+      is taken, or else the newest sound one; a file of weights, '.safetensors'
+      of `experiments.convert` or '.pth' of the release; None or 'shipped' for
+      the model that comes with the package.
+    changes: 'section.key' -> value of what a '.pth' file does not tell.
+
+  Raises:
+    InputError: if there is no sound checkpoint, or it cannot be read.
+  """
+  imports.load_allowed()
+  path = _resolved(path)
+  if path.suffix in TORCH:
+    return _from_torch(path, changes or {})
+  return _from_file(path) if path.suffix == portable.ENDING else _from_run(path)
+
+
+def _resolved(path: str | Path | None) -> Path:
+  """A checkpoint's path; None and `SHIPPED` are the package's own model."""
+  if path is None or str(path) == SHIPPED:
+    return Path(str(resources.files('sel_jax'))) / 'weights/lol.safetensors'
+  return Path(path)
+
+
+def _first_params(settings: Settings) -> Any:
+  """Parameters of the network's shapes."""
+  return init_params(jax.random.key(0), settings.model.network)
+
+
+def _from_torch(path: Path, changes: Mapping[str, Any]) -> Stored:
+  """Weights of PyTorch; the network is inferred from its tensors."""
+  state = interop.read_state(path)
+  inferred = interop.infer_model(state)
+  found = {f'model.{name}': value for name, value in inferred.items()}
+  settings = Settings().changed({**found, **changes})
+  try:
+    params = interop.to_params(
+      settings.model.name, state, _first_params(settings)
+    )
+  except InputError as error:
+    raise InputError(f'{path}: {error}') from error
+  return Stored(settings, 0, params)
+
+
+def _from_file(path: Path) -> Stored:
+  """A file of weights."""
+  params, facts = portable.load(path)
+  settings = Settings.parse_stored(facts['config'])
+  like = _first_params(settings)
+  if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
+    raise InputError(
+      f'{path}: its weights do not fit its configuration; get it anew'
+    )
+  return Stored(settings, facts.get('step', 0), params)
+
+
+def _from_run(workdir: Path) -> Stored:
+  """A run's best sound checkpoint."""
+  checkpoints = Checkpoints.open(workdir)
+  order = checkpoints.steps()[::-1]
+  if (best := checkpoints.best_step()) is not None:
+    order = [best] + [s for s in order if s != best]
+  failures = []
+  try:
+    for step in order:
+      try:
+        settings = Settings.parse_stored(checkpoints.config(step))
+        like = _first_params(settings)
+        items, _ = checkpoints.restore(step, ema=like)
+        return Stored(settings, step, items['ema'])
+      except DamagedCheckpointError as error:
+        failures.append(error)
+        _log.warning('%s; trying another one', error)
+    raise failures[-1]
+  finally:
+    checkpoints.close()
