@@ -3,9 +3,11 @@ r"""Trains variants of one configuration over seeds, and tells them apart.
 python -m experiments.ablate --config=configs/ablations.py:loss \
     --config.base.data.root=/data/LOL --workdir=runs/loss
 
-Stopped and called again it goes on. WORKDIR/results.json holds every figure and
-setting, summary.json the figures alone, table.md the means, their spread and
-the paired gain over the first variant, plot.svg the same as a picture.
+Without --workdir the runs live in runs/ablations-loss; without a folder the
+pairs are looked for in $SEL_JAX_DATA/lol_v1 and data/lol_v1. Stopped and called
+again it goes on. WORKDIR/results.json holds every figure and setting,
+summary.json the figures alone, table.md the means, their spread and the paired
+gain over the first variant, plot.svg the same as a picture.
 """
 
 from collections.abc import Mapping
@@ -27,13 +29,9 @@ def _rehearse(plan: 'Plan', workdir: Path) -> None:
   """Checks what every trial needs and says what they would do."""
   from sel_jax.ablation import trials
   from sel_jax.data.pairs import open_pairs
-  from sel_jax.inference import Enhancer
   from sel_jax.training import rehearsal
 
-  start = plan.spec.start
-  done = trials.earlier(plan.trials, workdir, start=start)
-  if start:
-    Enhancer.from_checkpoint(start)  # what is wrong with it is said now
+  done = trials.earlier(plan.trials, workdir)
   left = [t for t in plan.trials if (t.variant, t.seed) not in done]
   read = {}  # variants mostly have one data set in common
   seeds: dict[str, list[str]] = {}  # what would be done -> with which of them
@@ -78,10 +76,14 @@ def main() -> int:
   parser.add_argument(
     '--config', metavar='FILE.py[:PRESET]', help='see configs/ablations.py'
   )
-  parser.add_argument('--workdir', help='folder of all runs and results')
+  parser.add_argument(
+    '--workdir',
+    help='folder of all runs and results; default: runs/ and the name of the '
+    'configuration',
+  )
   args, keys = parser.parse()
-  if not args.config or not args.workdir:
-    raise InputError('give --config=configs/ablations.py and --workdir=DIR')
+  if not args.config:
+    raise InputError('give --config=configs/ablations.py')
 
   from sel_jax.ablation import report  # not for --help or a wrong flag
   from sel_jax.ablation import trials
@@ -90,9 +92,11 @@ def main() -> int:
   from sel_jax.evaluation.text_report import GT_MEAN
 
   config = config_files.load(args.config)
+  config_files.load_imports(config.get('base'), keys.get('base.imports'))
   config_files.override(config, keys)
   plan = Plan.parse(config)
-  workdir = dry_run.ensure_directory(args.workdir, dry_run=args.dry_run)
+  workdir = args.workdir or config_files.run_folder(args.config)
+  workdir = dry_run.ensure_directory(workdir, dry_run=args.dry_run)
   if args.dry_run:
     _rehearse(plan, workdir)
     return 0
@@ -103,7 +107,6 @@ def main() -> int:
     workdir,
     split=spec.split,
     names=spec.metrics,
-    start=spec.start,
   ):
     results.append(result)
     done = f'{len(results)}/{len(plan.trials)}'

@@ -1,9 +1,11 @@
 r"""Trains a model, or goes on where a run of the same folder stopped.
 
-python -m experiments.train --config=configs/lol.py:small \
-    --config.data.root=/data/LOL --workdir=runs/lol
+python -m experiments.train --config=configs/lol.py
 
-Any key of the configuration can be set: --config.optim.lr=3e-4
+The run lives in runs/lol, or in --workdir=DIR; the pairs are looked for in
+$SEL_JAX_DATA/lol_v1 and data/lol_v1, or --config.data.root=DIR names them. Any
+key of the configuration can be set: --config.optim.lr=3e-4. A folder alone goes
+on with the configuration that is stored in it: --workdir=runs/lol.
 
 On several machines the same command runs on each; Slurm, Open MPI, Kubernetes
 and Cloud TPU are recognised, elsewhere add --coordinator=HOST:PORT
@@ -11,8 +13,12 @@ and Cloud TPU are recognised, elsewhere add --coordinator=HOST:PORT
 """
 
 import argparse
+from collections.abc import Mapping
+from pathlib import Path
 import re
 import textwrap
+
+import ml_collections
 
 from sel_jax import fields
 from sel_jax.commands import command_line
@@ -52,7 +58,19 @@ def parser() -> command_line.Parser:
   made.epilog = _keys()
   made.add_argument('--config', metavar='FILE.py[:PRESET]', help='see configs/')
   made.add_argument(
-    '--workdir', help='folder of checkpoints, logs and pictures'
+    '--workdir',
+    help='folder of checkpoints, logs and pictures; default: runs/ and the '
+    'name of the configuration',
+  )
+  made.add_argument(
+    '--init',
+    metavar='shipped|RUN|FILE',
+    help='weights to start from, as --config.init',
+  )
+  made.switch(
+    '--allow-change',
+    help='go on even if the configuration differs from the stored one in what '
+    'is learned',
   )
   made.add_argument('--profile', metavar='FIRST:LAST', help='steps to trace')
   made.add_argument(
@@ -67,15 +85,56 @@ def parser() -> command_line.Parser:
   return made
 
 
-def _rehearse(settings: Settings, args: argparse.Namespace) -> None:
+def _settings(
+  args: argparse.Namespace, keys: Mapping[str, str]
+) -> tuple[Settings, Path]:
+  """What is to be trained, and the folder of the run."""
+  if not args.config and not args.workdir:
+    raise InputError(
+      'give --config=configs/FILE.py, or the --workdir of a run to go on with'
+    )
+  if args.config:
+    config = config_files.load(args.config)
+    config_files.load_imports(config, keys.get('imports'))
+    workdir = args.workdir or config_files.run_folder(args.config)
+  else:
+    config, workdir = _stored(args.workdir), args.workdir
+  init = {} if args.init is None else {'init': args.init}
+  config_files.override(config, {**keys, **init})
+  return Settings.parse(config), Path(workdir)
+
+
+def _stored(workdir: str) -> ml_collections.ConfigDict:
+  """The configuration of a run's newest checkpoint."""
+  from sel_jax.checkpoints import Checkpoints  # not for --help or a wrong flag
+
+  try:
+    checkpoints = Checkpoints.open(workdir)
+  except InputError as error:
+    raise InputError(
+      f'{error}, or --config=configs/FILE.py to begin one'
+    ) from error
+  try:
+    stored = checkpoints.newest_config()[1]
+  finally:
+    checkpoints.close()
+  settings = Settings.parse_stored(stored).whole()
+  return ml_collections.ConfigDict(settings.to_dict())
+
+
+def _rehearse(
+  settings: Settings, workdir: Path, args: argparse.Namespace
+) -> None:
   """Checks what a run needs and says what it would do."""
   from sel_jax.training import cluster  # not for --help or a wrong flag
   from sel_jax.training import rehearsal
 
   told = cluster.is_told(args.coordinator, args.processes, args.process)
   data = rehearsal.check_data(settings)
-  workdir = dry_run.ensure_directory(args.workdir, dry_run=True)
-  state = rehearsal.check_state(settings, workdir)
+  dry_run.ensure_directory(workdir, dry_run=True)
+  state = rehearsal.check_state(
+    settings, workdir, allow_change=args.allow_change
+  )
   updates, crop = settings.train.steps, settings.data.augment.crop
   lines = [
     f'would train {settings.model.name} with {state.parameters:,} parameters '
@@ -99,14 +158,10 @@ def _rehearse(settings: Settings, args: argparse.Namespace) -> None:
 def main() -> None:
   """Entry point."""
   args, keys = parser().parse()
-  if not args.config or not args.workdir:
-    raise InputError('give --config=configs/FILE.py and --workdir=DIR')
   profile = _profile(args.profile)
-  config = config_files.load(args.config)
-  config_files.override(config, keys)
-  settings = Settings.parse(config)
+  settings, workdir = _settings(args, keys)
   if args.dry_run:
-    _rehearse(settings, args)
+    _rehearse(settings, workdir, args)
     return
 
   from sel_jax import training  # not for --help or a wrong flag
@@ -118,7 +173,9 @@ def main() -> None:
     processes=args.processes,
     process=args.process,
   )
-  training.train(settings, args.workdir, profile=profile)
+  training.train(
+    settings, workdir, allow_change=args.allow_change, profile=profile
+  )
 
 
 if __name__ == '__main__':

@@ -219,6 +219,7 @@ def test_bad_flags_are_one_clear_sentence(run, flag, pairs, tmp_path):
 
 def test_odd_calls_of_train_are_explained(run, pairs, tmp_path):
   refused(run('train'), '--config', '--workdir')
+  refused(run('train', f'--workdir={tmp_path}'), 'no checkpoint', '--config=')
   refused(run('train', 'configs/lol.py'), 'configs/lol.py')
   file = tmp_path / 'file'
   file.write_text('')
@@ -228,9 +229,22 @@ def test_odd_calls_of_train_are_explained(run, pairs, tmp_path):
 
 def test_a_run_of_another_model_is_not_overwritten(run, pairs, trained):
   before = last_checkpoint(trained)
-  done = run('train', *train_args(pairs, trained, **{'model.width': 6}))
-  refused(done, 'another model', '--workdir')
+  args = train_args(pairs, trained, **{'model.width': 6})
+  for more in ((), ('--dry-run',)):
+    refused(run('train', *args, *more), 'model.width=6 (was 4)', '--workdir')
+  refused(run('train', *args, '--allow-change'), 'another model', '--workdir')
   assert last_checkpoint(trained) == before
+
+
+def test_a_folder_alone_goes_on_with_what_it_stores(run, trained, tmp_path):
+  mine = tmp_path / 'mine'
+  shutil.copytree(trained, mine)
+  done = run('train', f'--workdir={mine}', '--config.train.steps=5')
+  assert done.returncode == 0, done.stdout
+  assert last_checkpoint(mine)[0] == 5
+  done = run('train', f'--workdir={mine}')
+  assert 'has done its 5 updates; to go on, set' in done.stderr
+  assert done.returncode == 0
 
 
 def test_bad_calls_of_evaluate_and_enhance(run, pairs, trained, tmp_path):

@@ -46,8 +46,8 @@ NAMES = {
   '/data/LOL/eval15/low': 'data/LOL/eval15/low',
   '/mnt/data/LOL': 'data/LOL',
   '/data/tfds': 'data/tfds',
-  'runs/lol': 'runs/lol',
-  'runs/sample': 'runs/sample',
+  'runs/lol': 'trained/lol',
+  'runs/sample': 'trained/sample',
   'outputs/retinexformer': 'outputs/retinexformer',
   'photo.jpg': 'photo.jpg',
   'folder/': 'folder',
@@ -71,7 +71,7 @@ PAGES = [
   *sorted(
     path
     for path in ROOT.glob('docs/**/*.md')
-    if '_build' not in path.relative_to(ROOT).parts
+    if not {'_build', 'parts'} & {*path.relative_to(ROOT).parts}  # test_parts
   ),
   *sorted(ROOT.glob('configs/*.py')),
   *sorted(ROOT.glob('sel_jax/commands/*.py')),
@@ -143,9 +143,15 @@ def test_modules_that_are_named_anywhere_are_there():
   assert shown >= {name.replace('-', '_') for name in __main__.COMMANDS}
 
 
-def _place(program, name, value, position):
+def _goes_on(command):
+  """Whether it names the folder of a run alone, which has to be there."""
+  flags = {word.partition('=')[0] for word in command.arguments}
+  return command.program == 'experiments.train' and '--config' not in flags
+
+
+def _place(program, name, value, position, written=WRITTEN):
   """What stands for a value of a command; None for one that is no name."""
-  if name in WRITTEN or (not name and position == DESTINATIONS.get(program)):
+  if name in written or (not name and position == DESTINATIONS.get(program)):
     return Path('written', value.lstrip('/'))
   if value in NAMES:
     return Path(NAMES[value])
@@ -171,6 +177,7 @@ def _words(command):
 
 def _replaced(command):
   words, position = [], 0
+  written = set(WRITTEN) - ({'workdir'} if _goes_on(command) else set())
   for word in command.arguments:
     for variable, value in VARIABLES.items():
       word = word.replace(variable, value)
@@ -185,7 +192,7 @@ def _replaced(command):
     if not equals and value == '':
       words.append(word)
       continue
-    found = _place(command.program, flag.lstrip('-'), value, None)
+    found = _place(command.program, flag.lstrip('-'), value, None, written)
     words.append(word if found is None else f'{flag}={found}')
   return words
 
@@ -303,7 +310,8 @@ def layout(trained, tmp_path_factory):
   outputs = root / 'outputs' / 'retinexformer'
   shutil.copytree(root / 'data' / 'LOL' / 'eval15' / 'high', outputs)
   for name in ('lol', 'sample'):
-    shutil.copytree(trained, root / 'runs' / name)
+    shutil.copytree(trained, root / 'trained' / name)
+  (root / 'data' / 'lol_v1').symlink_to('LOL')
   photo = np.full((40, 60, 3), 12, np.uint8)
   (root / 'folder').mkdir()
   for name in ('photo.jpg', 'folder/a.png'):
