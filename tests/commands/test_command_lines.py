@@ -236,6 +236,7 @@ def test_a_run_of_another_model_is_not_overwritten(run, pairs, trained):
   assert last_checkpoint(trained) == before
 
 
+@pytest.mark.fence
 def test_a_folder_alone_goes_on_with_what_it_stores(run, trained, tmp_path):
   mine = tmp_path / 'mine'
   shutil.copytree(trained, mine)

@@ -62,6 +62,8 @@ TABLES = {
 LOGGED = {'loss': 'log_l1', 'metric': 'val/mae'}
 ALLOWED = '--imports=my_parts'
 EVERY = pytest.mark.parametrize('name', TABLES)
+# All of it: what the pages show is of no use to the package itself.
+pytestmark = pytest.mark.fence
 
 
 def _page(name):
@@ -345,7 +347,6 @@ def places(pairs, tmp_path):
   return mine, elsewhere
 
 
-@pytest.mark.fence
 @EVERY
 def test_a_page_is_followed_and_its_checkpoint_goes_as_far_as_it_says(
   name, places
