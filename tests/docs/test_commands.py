@@ -312,6 +312,8 @@ def layout(trained, tmp_path_factory):
   for name in ('lol', 'sample'):
     shutil.copytree(trained, root / 'trained' / name)
   (root / 'data' / 'lol_v1').symlink_to('LOL')
+  (root / 'runs').mkdir()  # where benchmarks.tiling looks by itself
+  (root / 'runs' / 'sample').symlink_to('../trained/sample')
   photo = np.full((40, 60, 3), 12, np.uint8)
   (root / 'folder').mkdir()
   for name in ('photo.jpg', 'folder/a.png'):
