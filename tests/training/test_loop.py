@@ -7,6 +7,7 @@ import pytest
 from sel_jax import training
 from sel_jax.configs import lol
 from sel_jax.configs import sample
+from sel_jax.errors import InputError
 from sel_jax.errors import NonFiniteLossError
 from sel_jax.settings import Settings
 from sel_jax.training.signals import StopRequest
