@@ -3,10 +3,12 @@ import json
 import math
 import re
 
+from helpers.commands import refused
 import numpy as np
 import pytest
 
 from sel_jax.data import tfds
+from sel_jax.data import whereabouts
 from sel_jax.evaluation import html_report
 from sel_jax.evaluation import text_report
 from sel_jax.images import codec
@@ -129,12 +131,15 @@ def test_a_set_of_records_is_measured_as_its_folder(run, pairs, tmp_path):
   assert folder == records and any('PSNR' in line for line in folder)
 
 
-def test_the_set_of_the_model_that_ships_must_be_given(run):
+def test_the_set_of_the_model_that_ships_is_looked_for(
+  run, pairs, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(whereabouts, '_parents', lambda: [tmp_path])
   done = run('evaluate', '--metrics=psnr')
-  assert done.returncode == 2
-  assert done.stderr == (
-    'error: --data: give the folder of pairs to measure on\n'
-  )
+  refused(done, 'lol_v1: ', f'no folder {tmp_path}/lol_v1', '--data')
+  (tmp_path / 'lol_v1').symlink_to(pairs)
+  done = run('evaluate', '--metrics=psnr', '--dry-run')
+  assert done.returncode == 0 and f'{tmp_path}/lol_v1' in done.stdout
 
 
 def test_what_is_missing_is_named(run, pairs, tmp_path):
