@@ -162,13 +162,18 @@ class Folder:
   )
 
   @property
+  def data_set(self) -> str:
+    """Name of the data set."""
+    return self.name or whereabouts.USUAL
+
+  @property
   def place(self) -> str:
     """Its folder.
 
     Raises:
       InputError: if none is named and none is found.
     """
-    return self.root or str(whereabouts.find(self.name or whereabouts.USUAL))
+    return self.root or str(whereabouts.find(self.data_set))
 
   def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
     """Pairs of a split but for those named; None if it has none."""
@@ -187,11 +192,10 @@ class Records(Folder):
 
   def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
     """Pairs of a split but for those named; None if it has none."""
-    name = self.name or whereabouts.USUAL
-    examples = tfds.open_split(self.root, name, split)
+    examples = tfds.open_split(self.root, self.data_set, split)
     if examples is None:
       return None
-    origin = f'{Path(self.root).absolute()} {name} {split}'
+    origin = f'{Path(self.root).absolute()} {self.data_set} {split}'
     records = _Records(examples, origin)
     if not exclude:
       return records

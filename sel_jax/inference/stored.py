@@ -21,6 +21,7 @@ from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
 from sel_jax.interop import portable
 from sel_jax.models import init_params
+from sel_jax.models import param_shapes
 from sel_jax.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -75,21 +76,15 @@ def _resolved(path: str | Path | None) -> Path:
   return Path(path)
 
 
-def _first_params(settings: Settings) -> Any:
-  """Parameters of the network's shapes."""
-  return init_params(jax.random.key(0), settings.model.network)
-
-
 def _from_torch(path: Path, changes: Mapping[str, Any]) -> Stored:
   """Weights of PyTorch; the network is inferred from its tensors."""
   state = interop.read_state(path)
   inferred = interop.infer_model(state)
   found = {f'model.{name}': value for name, value in inferred.items()}
   settings = Settings().changed({**found, **changes})
+  like = init_params(jax.random.key(0), settings.model.network)
   try:
-    params = interop.to_params(
-      settings.model.name, state, _first_params(settings)
-    )
+    params = interop.to_params(settings.model.name, state, like)
   except InputError as error:
     raise InputError(f'{path}: {error}') from error
   return Stored(settings, 0, params)
@@ -99,7 +94,7 @@ def _from_file(path: Path) -> Stored:
   """A file of weights."""
   params, facts = portable.load(path)
   settings = Settings.parse_stored(facts['config'])
-  like = _first_params(settings)
+  like = param_shapes(settings.model.network)
   if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
     raise InputError(
       f'{path}: its weights do not fit its configuration; get it anew'
@@ -118,7 +113,7 @@ def _from_run(workdir: Path) -> Stored:
     for step in order:
       try:
         settings = Settings.parse_stored(checkpoints.config(step))
-        like = _first_params(settings)
+        like = param_shapes(settings.model.network)
         items, _ = checkpoints.restore(step, ema=like)
         return Stored(settings, step, items['ema'])
       except DamagedCheckpointError as error:

@@ -48,21 +48,24 @@ def init_params(key: RandomKey, model: nn.Module, settings: Settings) -> Any:
   drawn = models.init_params(key, model)
   if not settings.init:
     return drawn
-  taken, step = _taken(settings, drawn)
-  new = _flat(drawn).keys() - taken.keys()
+  into = _flat(drawn)
+  taken, step = _taken(settings, into)
+  new = into.keys() - taken.keys()
   _log.info(
     'starts from %s%s%s',
     settings.init,
     f' after {step:,} updates' if step else '',
     f'; drawn anew: {", ".join(_parts(new))}' if new else '',
   )
-  return traverse_util.unflatten_dict({**_flat(drawn), **taken}, sep='/')
+  return traverse_util.unflatten_dict({**into, **taken}, sep='/')
 
 
-def _taken(settings: Settings, like: Any) -> tuple[dict[str, Any], int]:
+def _taken(
+  settings: Settings, into: Mapping[str, Any]
+) -> tuple[dict[str, Any], int]:
   """The leaves that are taken over, and the updates that they had."""
   found = stored.load(settings.init)
-  into, theirs = _flat(like), _flat(found.params)
+  theirs = _flat(found.params)
   skipped = _matching(settings.init_skip, into.keys() | theirs.keys())
   _compare(settings, into, theirs, skipped)
   return {n: theirs[n] for n in into if n not in skipped}, found.step
@@ -79,7 +82,7 @@ def check(settings: Settings, shapes: TrainState) -> None:
     InputError: as `init_params` and `init_opt_state`.
   """
   if settings.init:
-    _taken(settings, shapes.params)
+    _taken(settings, _flat(shapes.params))
   if settings.init_optimizer:
     init_opt_state(settings, shapes.opt_state)
 
