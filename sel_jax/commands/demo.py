@@ -72,6 +72,7 @@ class Studio:
     sampler: str,
     steps: int,
     strength: float,
+    seed: int,
     on_progress: Progress,
   ) -> tuple[np.ndarray, np.ndarray, str]:
     """Restores an uploaded file.
@@ -94,7 +95,9 @@ class Studio:
       picture = metadata.read_picture(source)
       low = codec.to_float(picture.pixels)
       enhancer = self.with_settings(sampler, int(steps))
-      result = enhancer(low, strength=strength, on_progress=on_progress)
+      result = enhancer(
+        low, strength=strength, seed=int(seed), on_progress=on_progress
+      )
       ending = source.suffix.lower()
       ending = ending if ending in codec.EXTENSIONS else '.png'
       folder = Path(tempfile.mkdtemp(dir=self.folder))
@@ -126,7 +129,7 @@ def _gradio(folder: Path) -> Any:
 
 
 def _inputs(studio: Studio, gr: Any) -> list[Any]:
-  """Photograph, sampler, steps and strength."""
+  """Photograph, sampler, steps, strength and seed."""
   spec, total = studio.enhancer.spec, studio.enhancer.method.sde.steps
   most = min(total, 100)
   return [
@@ -148,6 +151,13 @@ def _inputs(studio: Studio, gr: Any) -> list[Any]:
     gr.Slider(
       0, 1, value=1, step=0.05, label='Strength', info='0 changes nothing.'
     ),
+    gr.Number(
+      value=spec.seed,
+      precision=0,
+      minimum=0,
+      label='Seed',
+      info='Another one draws another result.',
+    ),
   ]
 
 
@@ -164,6 +174,7 @@ def build_page(studio: Studio, gr: Any) -> Any:
     sampler: str,
     steps: int,
     strength: float,
+    seed: int,
     progress: Any = gr.Progress(),  # noqa: B008
   ) -> tuple[tuple[np.ndarray, np.ndarray], Any]:
     if not path:
@@ -178,7 +189,7 @@ def build_page(studio: Studio, gr: Any) -> Any:
 
     try:
       before, after, file = studio.restore(
-        path, sampler, steps, strength, on_progress
+        path, sampler, steps, strength, seed, on_progress
       )
     except InputError as error:
       raise gr.Error(str(error), print_exception=False) from None

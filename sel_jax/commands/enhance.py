@@ -2,6 +2,7 @@
 
 python -m experiments.enhance photo.jpg
 python -m experiments.enhance folder/ --checkpoint=runs/lol --output=brighter
+python -m experiments.enhance photo.jpg --samples=4 --spread
 
 Called again, it does what is left: results that are there are kept.
 """
@@ -37,6 +38,16 @@ def _parser() -> command_line.Parser:
     '--strength', type=float, default=1.0, help='0 nothing to 1 everything'
   )
   parser.switch('--preview', help='also write a low | restored strip')
+  parser.add_argument(
+    '--samples',
+    type=int,
+    default=1,
+    help='results of as many seeds, from --seed on, numbered from 1',
+  )
+  parser.switch('--spread', help='also write a map of where the samples differ')
+  parser.switch(
+    '--trajectory', help="also write a strip of the sampler's states"
+  )
   parser.switch('--overwrite', help='redo results that are there')
   return parser
 
@@ -54,13 +65,18 @@ def _fail(outcome: 'bulk.Outcome') -> None:
 
 
 def _rehearse(
-  args: argparse.Namespace, jobs: 'list[bulk.Job]', enhancer: 'Enhancer'
+  args: argparse.Namespace,
+  jobs: 'list[bulk.Job]',
+  extras: 'bulk.Extras',
+  enhancer: 'Enhancer',
 ) -> int:
   """Reads every photograph and says what would become of it."""
   from sel_jax.inference import bulk
 
   outcomes = []
-  for outcome in bulk.check_files(jobs, overwrite=args.overwrite):
+  for outcome in bulk.check_files(
+    jobs, extras=extras, overwrite=args.overwrite
+  ):
     outcomes.append(outcome)
     if outcome.state == 'failed':
       _fail(outcome)
@@ -89,12 +105,13 @@ def main() -> int:
     raise InputError(f'--strength={args.strength}: give 0 to 1')
   from sel_jax.inference import bulk  # not for --help or a wrong flag
 
+  extras = bulk.Extras(args.samples, args.spread, args.trajectory, args.preview)
   output = Path(args.output)
   jobs = bulk.collect(args.inputs, output, recursive=args.recursive)
   enhancer = flags.load(args)
   _make_folder(output, jobs, only_look=args.dry_run)
   if args.dry_run:
-    return _rehearse(args, jobs, enhancer)
+    return _rehearse(args, jobs, extras, enhancer)
   sizes = {job: bulk.megapixels(job) for job in jobs}
   bar = tqdm(
     total=sum(sizes.values()),
@@ -115,7 +132,7 @@ def main() -> int:
       enhancer,
       jobs,
       strength=args.strength,
-      preview=args.preview,
+      extras=extras,
       overwrite=args.overwrite,
       on_progress=on_progress,
     ):

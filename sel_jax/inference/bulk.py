@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
+import functools
 import glob
 import os
 from pathlib import Path
@@ -25,9 +26,14 @@ from sel_jax.data import folders
 from sel_jax.errors import InputError
 from sel_jax.images import codec
 from sel_jax.images import metadata
+from sel_jax.inference.enhancer import spread
 
 # Longest side of each half of a preview.
 _PREVIEW = 1024
+# Most states of a strip, and the longest side of each.
+_SHOWN, _FRAME = 8, 320
+# Standard deviation that is drawn brightest.
+_WIDEST = 0.1
 
 
 @runtime_checkable
@@ -43,6 +49,37 @@ class Brightens(Protocol):
   ) -> Rgb:
     """[H, W, 3] float32 in [0, 1], to the same; tells shares of the work."""
     ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Extras:
+  """What is written beside, or instead of, one result for each photograph.
+
+  Attributes:
+    samples: results of as many seeds, numbered from 1, instead of one.
+    spread: a map of where the samples differ.
+    trajectory: a strip of the sampler's states.
+    preview: a low | result strip.
+  """
+
+  samples: int = 1
+  spread: bool = False
+  trajectory: bool = False
+  preview: bool = False
+
+  def __post_init__(self):
+    if self.samples < 1:
+      raise InputError(f'samples={self.samples}: give 1 or more')
+    if self.spread and self.samples < 2:
+      raise InputError('spread: compares samples; give samples=2 or more')
+
+  def results(self, destination: Path) -> list[Path]:
+    """Where the results of a photograph go."""
+    if self.samples == 1:
+      return [destination]
+    numbers = range(1, self.samples + 1)
+    name = '{0.stem}-{1}{0.suffix}'
+    return [destination.with_name(name.format(destination, n)) for n in numbers]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,17 +191,43 @@ def megapixels(job: Job) -> float:
     return 0.0
 
 
+def _beside(destination: Path, ending: str) -> Path:
+  return destination.with_name(f'{destination.stem}.{ending}')
+
+
 def preview_path(destination: Path) -> Path:
   """Where the preview of a result goes."""
-  return destination.with_name(f'{destination.stem}.preview.jpg')
+  return _beside(destination, 'preview.jpg')
+
+
+def _colored(samples: np.ndarray) -> np.ndarray:
+  """The samples' standard deviation as colours: dark is 0, bright `_WIDEST`.
+
+  The same on every photograph, so that maps can be compared.
+  """
+  levels = codec.to_uint8(np.clip(spread(samples) / _WIDEST, 0, 1))
+  colors = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
+  return np.ascontiguousarray(colors[:, :, ::-1])
+
+
+def _strip(states: np.ndarray) -> np.ndarray:
+  """States from left to right, evenly spread, at most `_SHOWN`."""
+  count = min(_SHOWN, len(states))
+  chosen = np.linspace(0, len(states) - 1, count).round().astype(int)
+  frames = [_reduced(codec.to_uint8(states[n]), _FRAME) for n in chosen]
+  return np.concatenate(frames, axis=1)
+
+
+def _reduced(image: np.ndarray, side: int) -> np.ndarray:
+  """The image, its longer side at most `side` pixels."""
+  scale = min(1.0, side / max(image.shape[:2]))
+  size = [max(1, round(length * scale)) for length in image.shape[1::-1]]
+  return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
 def _write_preview(path: Path, low: np.ndarray, result: np.ndarray) -> None:
-  strip = []
-  for image in (codec.to_uint8(codec.to_float(low)), codec.to_uint8(result)):
-    scale = min(1.0, _PREVIEW / max(image.shape[:2]))
-    size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-    strip.append(cv2.resize(image, size, interpolation=cv2.INTER_AREA))
+  halves = codec.to_uint8(codec.to_float(low)), codec.to_uint8(result)
+  strip = [_reduced(image, _PREVIEW) for image in halves]
   codec.write_image(path, np.concatenate(strip, axis=1))
 
 
@@ -173,7 +236,7 @@ def enhance_files(
   jobs: Iterable[Job],
   *,
   strength: float = 1.0,
-  preview: bool = False,
+  extras: Extras = Extras(),
   overwrite: bool = False,
   on_progress: Callable[[Job, float], None] | None = None,
 ) -> Iterator[Outcome]:
@@ -183,7 +246,7 @@ def enhance_files(
     enhancer: the model.
     jobs: from `collect`.
     strength: 0 changes nothing, 1 is the whole result; see `Enhancer`.
-    preview: also write a low | result strip beside each result.
+    extras: what else is written.
     overwrite: replace results that are there.
     on_progress: called with (job, share of it just done).
 
@@ -191,7 +254,7 @@ def enhance_files(
     What became of each, as soon as it is known.
   """
   for job in jobs:
-    if _is_kept(job, overwrite):
+    if _is_kept(job, extras, overwrite):
       yield Outcome(job, 'kept')
       continue
 
@@ -200,22 +263,24 @@ def enhance_files(
         on_progress(job, share)
 
     try:
-      yield _enhance_file(enhancer, job, strength, preview, done)
+      yield _enhance_file(enhancer, job, strength, extras, done)
     except InputError as error:
       yield Outcome(job, 'failed', str(error))
 
 
-def _is_kept(job: Job, overwrite: bool) -> bool:
-  return not overwrite and os.path.lexists(job.destination)
+def _is_kept(job: Job, extras: Extras, overwrite: bool) -> bool:
+  results = extras.results(job.destination)
+  return not overwrite and all(map(os.path.lexists, results))
 
 
 def check_files(
-  jobs: Iterable[Job], *, overwrite: bool = False
+  jobs: Iterable[Job], *, extras: Extras = Extras(), overwrite: bool = False
 ) -> Iterator[Outcome]:
   """What `enhance_files` would make of jobs: reads all, writes nothing.
 
   Args:
     jobs: what `collect` gives.
+    extras: what else would be written.
     overwrite: redo results that are there.
 
   Yields:
@@ -223,7 +288,7 @@ def check_files(
   """
 
   def check(job: Job) -> Outcome:
-    if _is_kept(job, overwrite):
+    if _is_kept(job, extras, overwrite):
       return Outcome(job, 'kept')
     try:
       _read(job)
@@ -256,14 +321,26 @@ def _read(job: Job) -> metadata.Picture:
   return picture
 
 
-def _enhance_file(enhancer, job, strength, preview, done) -> Outcome:
+def _enhance_file(enhancer, job, strength, extras, done) -> Outcome:
   picture = _read(job)
   low = codec.to_float(picture.pixels)
-  result = enhancer(low, strength=strength, on_progress=done)
+  if extras.samples == 1:
+    results = [enhancer(low, strength=strength, on_progress=done)]
+  else:
+    results = enhancer.samples(
+      low, extras.samples, strength=strength, on_progress=done
+    )
+  beside = functools.partial(_beside, job.destination)
   files.ensure_directory(job.destination.parent)
-  if preview:
-    _write_preview(preview_path(job.destination), picture.pixels, result)
-  metadata.write_picture(job.destination, result, picture)
+  if extras.preview:
+    _write_preview(preview_path(job.destination), picture.pixels, results[0])
+  if extras.spread:
+    codec.write_image(beside('spread.png'), _colored(np.stack(results)))
+  if extras.trajectory:
+    strip = _strip(enhancer.trajectory(low))
+    codec.write_image(beside('trajectory.jpg'), strip)
+  for path, result in zip(extras.results(job.destination), results):
+    metadata.write_picture(path, result, picture)
   frames = picture.frames
   note = f'only the first of {frames} frames was taken' if frames > 1 else ''
   return Outcome(job, 'written', note)

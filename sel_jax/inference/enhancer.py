@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from jaxtyping import Float
 from jaxtyping import Shaped
 import numpy as np
 
@@ -88,7 +89,9 @@ class Enhancer:
       params: the averaged parameters; None if `with_params` brings them.
       step: updates it was trained for; 0 if that is not known.
     """
-    restorer = _restorer(settings.model, settings.sde, settings.eval)
+    # A seed is no part of the programs.
+    spec = dataclasses.replace(settings.eval, seed=0)
+    restorer = _restorer(settings.model, settings.sde, spec)
     params = jax.device_put(params)
     return cls(settings, step, restorer.method, params, restorer)
 
@@ -143,6 +146,7 @@ class Enhancer:
     image: Shaped[np.ndarray, '...'],
     *,
     strength: float = 1.0,
+    seed: int | None = None,
     on_progress: Progress | None = None,
   ) -> Rgb:
     """Restores one photograph of any size.
@@ -151,6 +155,7 @@ class Enhancer:
       image: [H, W, 3], float in [0, 1], or uint8 or uint16 samples.
       strength: how much of the correction, from 0, the photograph itself, to
         1, the model's result.
+      seed: draws the sampler's noise; that of the settings if left out.
       on_progress: called with the share of the work just done.
 
     Returns:
@@ -162,7 +167,9 @@ class Enhancer:
     if not 0 <= strength <= 1:
       raise InputError(f'strength={strength}: must lie in 0 to 1')
     image = _as_float(image)
-    restored = self.restorer(self.params, image, on_progress=on_progress)
+    restored = self.restorer(
+      self.params, image, seed=self._seed(seed), on_progress=on_progress
+    )
     if strength == 1:
       return restored
     return (1 - np.float32(strength)) * image + np.float32(strength) * restored
@@ -179,4 +186,73 @@ class Enhancer:
     Raises:
       InputError: for an image of any other shape or type.
     """
-    return self.restorer.many(self.params, [_as_float(x) for x in images])
+    floats = [_as_float(image) for image in images]
+    return self.restorer.many(self.params, floats, seed=self._seed(None))
+
+  def _seed(self, given: int | None) -> int:
+    return self.spec.seed if given is None else given
+
+  def samples(
+    self,
+    image: Shaped[np.ndarray, '...'],
+    count: int,
+    *,
+    strength: float = 1.0,
+    seed: int | None = None,
+    on_progress: Progress | None = None,
+  ) -> Float[np.ndarray, 'N H W 3']:
+    """Restores one photograph several times, each with a seed of its own.
+
+    Args:
+      image: as `__call__` takes it.
+      count: N, how many.
+      strength: how much of the change is kept, as `__call__` takes it.
+      seed: that of the first; the others have the next ones. The seed of the
+        settings if left out.
+      on_progress: called with the share of the work just done.
+
+    Returns:
+      [N, H, W, 3] float32 in [0, 1]. Their `spread` says where the model is
+      not sure.
+
+    Raises:
+      InputError: for another image, or a count below 1.
+    """
+    if count < 1:
+      raise InputError(f'samples={count}: give 1 or more')
+    share = (lambda part: on_progress(part / count)) if on_progress else None
+    first = self._seed(seed)
+    return np.stack(
+      [
+        self(image, strength=strength, seed=first + n, on_progress=share)
+        for n in range(count)
+      ]
+    )
+
+  def trajectory(
+    self, image: Shaped[np.ndarray, '...'], *, seed: int | None = None
+  ) -> Float[np.ndarray, 'T h w 3']:
+    """The states of the sampler, from x_T to x_0.
+
+    Args:
+      image: as `__call__` takes it; larger than a tile it is reduced to one.
+      seed: draws the sampler's noise; that of the settings if left out.
+
+    Returns:
+      [steps + 1, h, w, 3] float32; states are noisy, and not clamped.
+
+    Raises:
+      InputError: for another image.
+    """
+    image = _as_float(image)
+    return self.restorer.trajectory(self.params, image, seed=self._seed(seed))
+
+
+def spread(samples: Float[np.ndarray, 'N H W 3']) -> Float[np.ndarray, 'H W']:
+  """Standard deviation over samples, the root mean square of the channels.
+
+  Args:
+    samples: at least two, in [0, 1].
+  """
+  variance = np.var(np.asarray(samples, np.float64), axis=0, ddof=1)
+  return np.sqrt(variance.mean(axis=-1)).astype(np.float32)

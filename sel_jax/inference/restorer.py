@@ -15,6 +15,7 @@ import jax
 from jax.sharding import AxisType
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
+from jaxtyping import Float
 import numpy as np
 
 from sel_jax.arrays import Images
@@ -57,8 +58,13 @@ def denoiser(method: Method, spec: EvalSpec) -> Callable[..., Images]:
   return run
 
 
-def whole_sampler(method: Method, spec: EvalSpec) -> Callable[..., Any]:
-  """(params, key, mu [B, H, W, 3]) -> restored images, not clamped."""
+def whole_sampler(
+  method: Method, spec: EvalSpec, *, trajectory: bool = False
+) -> Callable[..., Any]:
+  """(params, key, mu [B, H, W, 3]) -> restored images, not clamped.
+
+  With `trajectory` also the states, [steps + 1, B, H, W, 3].
+  """
   denoise = denoiser(method, spec)
   times = GRIDS[spec.grid](method.sde, spec.steps)
 
@@ -72,6 +78,7 @@ def whole_sampler(method: Method, spec: EvalSpec) -> Callable[..., Any]:
       times=times,
       clip=spec.clip,
       dynamic=spec.dynamic,
+      trajectory=trajectory,
     )
 
   return run
@@ -114,6 +121,7 @@ class Restorer:
       run = spread(run, in_specs=(P(), P(), axis))
       estimate = spread(estimate, in_specs=(P(), axis, axis, P()))
     self._run = jax.jit(run)
+    self._states = jax.jit(whole_sampler(method, spec, trajectory=True))
     self._tiled = TiledSampler(
       jax.jit(estimate),
       sde,
@@ -131,46 +139,71 @@ class Restorer:
     params: Any,
     image: Rgb,
     *,
+    seed: int = 0,
     on_progress: Progress | None = None,
   ) -> Rgb:
-    """Restores one photograph; the same seed for every photograph.
+    """Restores one photograph.
 
     Args:
       params: the network's parameters.
       image: [H, W, 3] low light, float32 in [0, 1].
+      seed: draws the sampler's noise; no seed compiles anything anew.
       on_progress: called with the share of the work just done.
 
     Returns:
       [H, W, 3] float32, clamped to [0, 1].
     """
+    key = jax.random.key(seed)
     if self._is_large(image):
-      return self._in_tiles(params, image, on_progress)
-    restored = self._whole(params, [image])[0]
+      return self._in_tiles(params, key, image, on_progress)
+    restored = self._whole(params, key, [image])[0]
     if on_progress:
       on_progress(1.0)
     return restored
 
-  def many(self, params: Any, images: Rgbs) -> Rgbs:
+  def trajectory(
+    self, params: Any, image: Rgb, *, seed: int = 0
+  ) -> Float[np.ndarray, 'T h w 3']:
+    """The states from x_T to x_0; of a large photograph's thumbnail.
+
+    Args:
+      params: the network's parameters.
+      image: [H, W, 3] low light, float32 in [0, 1].
+      seed: draws the sampler's noise.
+
+    Returns:
+      [steps + 1, h, w, 3] float32, not clamped.
+    """
+    if self._is_large(image):
+      image = tone.thumbnail(image, self._tile)
+    low = self._padded(image)[None]
+    _, states = self._states(params, jax.random.key(seed), low)
+    height, width = image.shape[:2]
+    return np.asarray(states)[:, 0, :height, :width]
+
+  def many(self, params: Any, images: Rgbs, *, seed: int = 0) -> Rgbs:
     """Restores photographs, as if one by one, on all devices.
 
     Args:
       params: the network's parameters.
       images: each [H, W, 3] low light, float32 in [0, 1]; sizes may differ.
+      seed: draws the sampler's noise, the same for every photograph.
 
     Returns:
       Each restored, in order, float32, clamped to [0, 1].
     """
+    key = jax.random.key(seed)
     results: dict[int, np.ndarray] = {}
     by_shape: dict[tuple, list[int]] = {}
     for index, image in enumerate(images):
       if self._is_large(image):
-        results[index] = self._in_tiles(params, image, None)
+        results[index] = self._in_tiles(params, key, image, None)
       else:
         by_shape.setdefault(self._padded(image).shape, []).append(index)
     for indices in by_shape.values():
       for start in range(0, len(indices), self.at_once):
         group = indices[start : start + self.at_once]
-        restored = self._whole(params, [images[index] for index in group])
+        restored = self._whole(params, key, [images[n] for n in group])
         for index, result in zip(group, restored, strict=True):
           results[index] = result
     return [results[index] for index in range(len(images))]
@@ -184,8 +217,7 @@ class Restorer:
     pads = ((0, -height % self._multiple), (0, -width % self._multiple), (0, 0))
     return np.pad(image, pads, mode='symmetric')
 
-  def _in_tiles(self, params, image, on_progress) -> np.ndarray:
-    key = jax.random.key(self._spec.seed)
+  def _in_tiles(self, params, key, image, on_progress) -> np.ndarray:
     restored = self._tiled(params, key, image, on_tile=on_progress)
     np.clip(restored, 0, 1, out=restored)
     if self._spec.anchor:
@@ -205,9 +237,8 @@ class Restorer:
     tone.match_tone(restored, np.clip(wanted, 0, 1), max(spread, 2.0))
     np.clip(restored, 0, 1, out=restored)
 
-  def _whole(self, params, images: list[np.ndarray]) -> list[np.ndarray]:
+  def _whole(self, params, key, images: list[np.ndarray]) -> list[np.ndarray]:
     """At most `at_once` images of one padded shape."""
-    key = jax.random.key(self._spec.seed)
     filled = images + images[-1:] * (self.at_once - len(images))
     batch = np.stack([self._padded(image) for image in filled])
     restored = np.asarray(self._run(params, key, batch))

@@ -19,7 +19,9 @@ def test_a_result_is_what_the_command_gives(studio, tmp_path):
   path = tmp_path / 'a.png'
   codec.write_image(path, photo)
   shares = []
-  before, after, file = studio.restore(str(path), 'ddim', 3, 0.5, shares.append)
+  before, after, file = studio.restore(
+    str(path), 'ddim', 3, 0.5, 0, shares.append
+  )
   enhancer = studio.enhancer.with_settings(sampler='ddim', steps=3)
   expected = codec.to_uint8(enhancer(photo, strength=0.5))
   np.testing.assert_array_equal(codec.read_image(file), expected)
@@ -41,7 +43,7 @@ def test_what_cannot_be_taken_is_named_without_its_folder(studio, tmp_path):
     if photo is not None:
       codec.write_image(path, photo)
     with pytest.raises(InputError, match=sentence) as info:
-      studio.restore(str(path), 'ddim', 2, 1.0, lambda share: None)
+      studio.restore(str(path), 'ddim', 2, 1.0, 0, lambda share: None)
     assert str(info.value).startswith('a.png: ')
     assert 'secret' not in str(info.value)
 

@@ -133,7 +133,48 @@ def test_nothing_is_overwritten_unless_asked(photos, tmp_path):
 
 def test_previews_show_both(photos, tmp_path):
   jobs = bulk.collect([str(photos / 'a.png')], tmp_path / 'out')
-  list(bulk.enhance_files(Doubler(), jobs, preview=True))
+  list(bulk.enhance_files(Doubler(), jobs, extras=bulk.Extras(preview=True)))
   strip = codec.read_image(bulk.preview_path(jobs[0].destination))
   assert strip.shape == (8, 24, 3)
   assert strip[:, 12:].mean() > 1.5 * strip[:, :12].mean()
+
+
+class Sampler(Doubler):
+  """Stands in for a model whose samples differ."""
+
+  def samples(self, image, count, *, strength, on_progress):
+    results = [(1 + n / 10) * image for n in range(count)]
+    on_progress(1.0)
+    return np.clip(results, 0, 1) * strength
+
+  def trajectory(self, image):
+    return np.stack([image + n / 30 for n in range(20)])
+
+
+def test_samples_are_numbered_and_maps_lie_beside_them(tmp_path):
+  _write(tmp_path / 'a.jpg', 200)
+  jobs = bulk.collect([str(tmp_path / 'a.jpg')], tmp_path / 'out')
+  extras = bulk.Extras(samples=3, spread=True, trajectory=True)
+  (outcome,) = bulk.enhance_files(Sampler(), jobs, extras=extras)
+  assert outcome.state == 'written'
+  out = tmp_path / 'out'
+  names = ['a-1.jpg', 'a-2.jpg', 'a-3.jpg', 'a.spread.png', 'a.trajectory.jpg']
+  assert sorted(p.name for p in out.iterdir()) == names
+  means = [codec.read_image(out / name).mean() for name in names[:3]]
+  assert means == pytest.approx([200, 220, 240], abs=1)
+  assert codec.read_image(out / 'a.spread.png').shape == (8, 12, 3)
+  assert codec.read_image(out / 'a.trajectory.jpg').shape == (8, 8 * 12, 3)
+  (outcome,) = bulk.enhance_files(Sampler(), jobs, extras=extras)
+  assert outcome.state == 'kept'
+  (out / 'a-2.jpg').unlink()
+  (outcome,) = bulk.check_files(jobs, extras=extras)
+  assert outcome.state == 'written'
+
+
+@pytest.mark.parametrize(
+  ('extras', 'words'),
+  [({'samples': 0}, 'samples=0: give 1'), ({'spread': True}, 'give samples=2')],
+)
+def test_extras_that_make_no_sense_are_refused(extras, words):
+  with pytest.raises(InputError, match=words):
+    bulk.Extras(**extras)

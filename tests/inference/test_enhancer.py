@@ -8,6 +8,7 @@ from sel_jax import models
 from sel_jax.configs import sample
 from sel_jax.errors import InputError
 from sel_jax.inference import Enhancer
+from sel_jax.inference import spread
 from sel_jax.settings import Settings
 
 SETTINGS = Settings.parse(sample.get_config()).changed(
@@ -59,3 +60,45 @@ def test_other_settings_are_checked_and_leave_the_rest(enhancer):
     enhancer.with_settings(steps=0)
   with pytest.raises(InputError, match=r'config\.eval\.step: unknown key.*ste'):
     enhancer.with_settings(step=2)
+
+
+def test_a_seed_is_an_argument_and_compiles_nothing_anew():
+  settings = SETTINGS.changed({'eval.sampler': 'posterior', 'eval.steps': 3})
+  enhancer = Enhancer.create(settings, params=_params(0))
+  image = np.full((20, 24, 3), 0.1, np.float32)
+  first = enhancer(image)
+  np.testing.assert_array_equal(enhancer(image, seed=0), first)
+  size = enhancer.restorer._run._cache_size()
+  found = enhancer.samples(image, 3, seed=5)
+  assert found.shape == (3, 20, 24, 3)
+  other = enhancer.with_settings(seed=6)
+  assert other.restorer is enhancer.restorer
+  np.testing.assert_array_equal(other(image), found[1])
+  np.testing.assert_array_equal(other.many([image])[0], found[1])
+  assert np.any(found[0] != found[1])
+  assert enhancer.restorer._run._cache_size() == size
+  with pytest.raises(InputError, match='samples=0: give 1 or more'):
+    enhancer.samples(image, 0)
+
+
+def test_the_spread_is_the_deviation_of_the_samples():
+  rng = np.random.default_rng(0)
+  sides = np.array([0.01, 0.02, 0.03])
+  samples = 0.5 + sides * rng.normal(size=(4000, 2, 3, 3))
+  expected = np.sqrt(np.mean(sides**2))
+  np.testing.assert_allclose(spread(samples), expected, rtol=0.05)
+  assert np.all(spread(samples[:1].repeat(3, 0)) < 1e-12)
+
+
+def test_a_trajectory_ends_at_the_result():
+  settings = SETTINGS.changed(
+    {'eval.steps': 3, 'eval.tile': 32, 'eval.overlap': 8}
+  )
+  enhancer = Enhancer.create(settings, params=_params(0))
+  image = np.full((20, 24, 3), 0.1, np.float32)
+  states = enhancer.trajectory(image, seed=2)
+  assert states.shape == (4, 20, 24, 3)
+  found = np.clip(states[-1], 0, 1)
+  np.testing.assert_allclose(found, enhancer(image, seed=2), atol=1e-6)
+  large = np.full((40, 80, 3), 0.1, np.float32)
+  assert enhancer.trajectory(large).shape == (4, 16, 32, 3)
