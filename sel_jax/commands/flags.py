@@ -84,6 +84,13 @@ def add_report(parser: Parser) -> None:
   from sel_jax.evaluation import METRICS
 
   parser.add_argument('--split', default='test', help='train, val or test')
+  for side in ('low', 'clean'):
+    parser.add_argument(
+      f'--{side}',
+      default='',
+      metavar='PATTERN',
+      help=f'pattern of {side} photographs in --data, as config.data.{side}',
+    )
   parser.add_argument(
     '--tfds', help='name of a prepared TFDS set; --data is its folder'
   )
@@ -163,5 +170,7 @@ def pairs(args: argparse.Namespace, settings: Settings) -> PairsSpec:
   if args.data == 'sample':
     return PairsSpec.create(source='sample')
   if args.data:
-    return PairsSpec.create(source='folder', root=args.data, **rest)
+    return PairsSpec.create(
+      source='folder', root=args.data, low=args.low, clean=args.clean, **rest
+    )
   return own

@@ -4,6 +4,7 @@ Contract: a `FilePair` names two files of the same scene and size; `find_pairs`
 looks at names only, `read_pair` at pixels.
 """
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import os
@@ -46,27 +47,53 @@ def _natural(name: str) -> list:
   return [int(s) if s.isdigit() else s for s in re.split(r'(\d+)', name)]
 
 
-def _key(path: Path) -> str:
+def key_of(path: Path) -> str:
   """What pairs two files: the stem, without LOL-v2's low/normal prefix."""
   return re.sub(r'^(low|normal|high)(?=\d)', '', path.stem)
 
 
+def in_order(paths: Iterable[Path]) -> list[Path]:
+  """Paths in natural order: 2 before 10."""
+  return sorted(paths, key=lambda p: (_natural(str(p)), str(p)))
+
+
 def list_images(folder: Path) -> list[Path]:
   """Image files of a folder, in natural order of their names."""
-  paths = (p for p in folder.iterdir() if p.is_file() and codec.is_image(p))
-  return sorted(paths, key=lambda p: (_natural(p.name), p.name))
+  return in_order(
+    p for p in folder.iterdir() if p.is_file() and codec.is_image(p)
+  )
 
 
 def _by_key(folder: Path) -> dict[str, Path]:
   found: dict[str, Path] = {}
   for path in list_images(folder):
-    if _key(path) in found:
+    other = found.setdefault(key_of(path), path)
+    if other is not path:
       raise InputError(
-        f"pairs: '{path}' and '{found[_key(path)].name}' have one name; remove "
-        'one of them'
+        f"pairs: '{path}' and '{other.name}' have one name; remove one of them"
       )
-    found[_key(path)] = path
   return found
+
+
+def none_pair(count: int, *, low: Path, clean: Path) -> InputError:
+  """The error where no two files have one name.
+
+  Args:
+    count: names among the low photographs.
+    low: one of their files.
+    clean: one of the clean photographs' files.
+  """
+  return InputError(
+    f"pairs: 0 of {count} names pair; low has '{low.name}', clean has "
+    f"'{clean.name}': set config.data.low and config.data.clean (--low and "
+    "--clean) to patterns such as 'low/{name}_in.png', where {name} is what a "
+    'pair has in common'
+  )
+
+
+def and_more(names: Sequence[str]) -> str:
+  """' (and 3 more)' of four names; nothing of one."""
+  return f' (and {len(names) - 1} more)' if len(names) > 1 else ''
 
 
 def unpaired(low: Path, clean: Path) -> list[tuple[Path, Path]]:
@@ -86,13 +113,22 @@ def _pair_folders(
   for folder in (low, clean):
     if not folder.is_dir():
       raise InputError(f'{folder}: no such folder; make it or check data.root')
-  for path, other in unpaired(low, clean):
-    if _key(path) not in exclude:
-      raise InputError(
-        f"pairs: '{path}' has no partner in '{other}'; add it or list "
-        f'{_key(path)} in config.data.exclude'
-      )
   lows, cleans = _by_key(low), _by_key(clean)
+  if lows and cleans and not lows.keys() & cleans.keys():
+    first, other = (next(iter(found.values())) for found in (lows, cleans))
+    raise none_pair(len(lows), low=first, clean=other)
+  alone = [
+    (path, other)
+    for path, other in unpaired(low, clean)
+    if key_of(path) not in exclude
+  ]
+  if alone:
+    path, other = alone[0]
+    raise InputError(
+      f"pairs: '{path}' has no partner in '{other}'"
+      f'{and_more([key_of(p) for p, _ in alone])}; add it or list '
+      f'{key_of(path)} in config.data.exclude'
+    )
   pairs = [
     FilePair(key, lows[key], cleans[key])
     for key in lows
@@ -105,8 +141,19 @@ def _pair_folders(
   return pairs
 
 
-def layout_of(root: str | os.PathLike) -> str:
-  """Name of the layout in `LAYOUTS` that the folder has.
+def _layout(root: Path) -> str | None:
+  """Name of the layout that a folder itself has, if any."""
+  for name, splits in LAYOUTS.items():
+    if any((root / low).is_dir() for low, _ in splits.values()):
+      return name
+  return None
+
+
+def locate(root: str | os.PathLike) -> tuple[Path, str]:
+  """The folder that has a layout of `LAYOUTS`, and the layout's name.
+
+  Args:
+    root: the folder, or the one above it if nothing else in that has a layout.
 
   Raises:
     InputError: if the folder is missing or has none of them.
@@ -116,14 +163,27 @@ def layout_of(root: str | os.PathLike) -> str:
     raise InputError(
       f'{root}: no such folder; set config.data.root (or --data)'
     )
-  for name, splits in LAYOUTS.items():
-    if any((root / low).is_dir() for low, _ in splits.values()):
-      return name
+  if name := _layout(root):
+    return root, name
+  inner = [(p, found) for p in sorted(root.iterdir()) if (found := _layout(p))]
+  if len(inner) == 1:
+    return inner[0]
+  if inner:
+    raise InputError(
+      f'{root}: holds several data sets; give one of '
+      f'{", ".join(str(path) for path, _ in inner)}'
+    )
   raise InputError(
     f'{root}: none of the known layouts in it; it should hold train/low and '
     'train/high, or our485/low and our485/high, or Train/Low and Train/Normal, '
-    'or train/input and train/target, or Input and GT'
+    'or train/input and train/target, or Input and GT; for other names set '
+    'config.data.low and config.data.clean (--low and --clean)'
   )
+
+
+def layout_of(root: str | os.PathLike) -> str:
+  """Name of the layout in `LAYOUTS` that the folder has; see `locate`."""
+  return locate(root)[1]
 
 
 def split_folders(root: Path, split: str) -> tuple[Path, Path] | None:
@@ -132,7 +192,8 @@ def split_folders(root: Path, split: str) -> tuple[Path, Path] | None:
   Raises:
     InputError: if the folder has none of the known layouts.
   """
-  names = LAYOUTS[layout_of(root)].get(split)
+  root, layout = locate(root)
+  names = LAYOUTS[layout].get(split)
   if names is None or not any((root / name).is_dir() for name in names):
     return None
   low, clean = (root / name for name in names)

@@ -20,6 +20,7 @@ import numpy as np
 from sel_jax import fields
 from sel_jax.data import builtin
 from sel_jax.data import folders
+from sel_jax.data import patterns
 from sel_jax.data import splits
 from sel_jax.data import tfds
 from sel_jax.data import whereabouts
@@ -148,8 +149,8 @@ class _Part(Pairs):
 
 
 @fields.spec
-class Folder:
-  """Pairs in a folder of image files."""
+class _Rooted:
+  """Pairs below a folder."""
 
   root: str = key(
     'folder of the data set, for tfds its data_dir; if empty, the set of this '
@@ -166,6 +167,23 @@ class Folder:
     """Name of the data set."""
     return self.name or whereabouts.USUAL
 
+
+@fields.spec
+class Folder(_Rooted):
+  """Pairs in a folder of image files."""
+
+  low: str = key(
+    "pattern of the low photographs, such as 'input/{name}_in.png', where "
+    '{name} is what a pair has in common; a known layout if empty',
+    default='',
+  )
+  clean: str = key('pattern of the clean photographs', default='')
+
+  def __post_init__(self):
+    for name, other in (('low', self.clean), ('clean', self.low)):
+      if other and not getattr(self, name):
+        raise fields.refuse(self, name, 'give both patterns, low and clean')
+
   @property
   def place(self) -> str:
     """Its folder.
@@ -177,12 +195,17 @@ class Folder:
 
   def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
     """Pairs of a split but for those named; None if it has none."""
-    pairs = folders.find_pairs(self.place, split, exclude=exclude)
+    if self.low:
+      pairs = patterns.find_pairs(
+        self.place, split, low=self.low, clean=self.clean, exclude=exclude
+      )
+    else:
+      pairs = folders.find_pairs(self.place, split, exclude=exclude)
     return None if pairs is None else _Files(pairs)
 
 
 @fields.spec
-class Records(Folder):
+class Records(_Rooted):
   """Pairs in a prepared TFDS data set."""
 
   @property

@@ -137,7 +137,8 @@ def evaluate_outputs(
 ) -> list[Row]:
   """Measures outputs that any method saved, by the same protocol.
 
-  A file belongs to the pair of the same stem, whatever its format.
+  A file belongs to the pair of the same stem, whatever its format; LOL-v2's
+  'low00690.png' to its pair 00690.
 
   Args:
     folder: images, named as the pairs.
@@ -154,7 +155,9 @@ def evaluate_outputs(
   folder = Path(folder)
   if not folder.is_dir():
     raise InputError(f'{folder}: no such folder; check the path')
-  by_stem = {path.stem: path for path in folders.list_images(folder)}
+  images = folders.list_images(folder)
+  by_stem = {folders.key_of(path): path for path in images}
+  by_stem |= {path.stem: path for path in images}
   rows = []
   for pair in pairs:
     if pair.name not in by_stem:
