@@ -21,6 +21,10 @@ lol.py:quick (400 for the bandwidth): one to two minutes a run on one CPU core.
 The base is lol.py:small where nothing is said: 2,500 steps of 8x64x64, some 15
 minutes a run. The first variant is what others are compared with.
 
+A second name is another base: ablations.py:bandwidth,light is the bandwidth on
+lol.py:light, with that preset's own steps. Steps, seeds and variants are keys:
+--config.base.train.steps=400 --config.seeds=0 --config.only='L1,bandwidth 0.5'
+
 Run:      python -m experiments.ablate --config=configs/ablations.py:loss \
               --config.base.data.root=/data/LOL --workdir=runs/loss
 """
@@ -29,6 +33,7 @@ import functools
 
 import ml_collections
 
+from sel_jax import fields
 from sel_jax.configs import lol
 
 # The loss alone: what is ablated must not hide behind another term.
@@ -239,16 +244,13 @@ def _tune(base: ml_collections.ConfigDict) -> None:
 
 def get_config(preset: str = '') -> ml_collections.ConfigDict:
   """Base, variants and seeds of an ablation."""
-  if preset not in _PRESETS:
-    names = [name for name in _PRESETS if name]
-    raise ValueError(
-      f'ablations.py:{preset}: no such preset; choose one of {names}, or none'
-    )
+  preset, comma, base = preset.partition(',')
+  variants = fields.named('ablations.py', _PRESETS, preset)
   config = ml_collections.ConfigDict()
-  config.base = lol.get_config(
-    'quick' if preset in _SHORT else _BASES.get(preset, 'small')
-  )
-  if preset in _SHORT:
+  if not comma:
+    base = 'quick' if preset in _SHORT else _BASES.get(preset, 'small')
+  config.base = lol.get_config(base)
+  if preset in _SHORT and not comma:
     steps = _SHORT[preset]
     config.base.train.update(steps=steps, eval_every=steps, save_every=steps)
   config.seeds = (0, 1) if preset == 'tiny' else (0, 1, 2)
@@ -261,7 +263,6 @@ def get_config(preset: str = '') -> ml_collections.ConfigDict:
     config.metrics += ('lpips_alex', 'niqe')
   # A plain value: names of variants are no names of keys.
   config.variants = tuple(
-    (name, tuple(changes.items()))
-    for name, changes in _PRESETS[preset]().items()
+    (name, tuple(changes.items())) for name, changes in variants().items()
   )
   return config

@@ -22,6 +22,7 @@ Run:      python -m experiments.train --config=configs/lol.py \
 
 import ml_collections
 
+from sel_jax import fields
 from sel_jax.configs import default
 
 
@@ -106,11 +107,7 @@ _PRESETS = {
 
 def get_config(preset: str = '') -> ml_collections.ConfigDict:
   """The paper's setting, or a smaller one by name."""
-  if preset not in _PRESETS:
-    names = [name for name in _PRESETS if name]
-    raise ValueError(
-      f'lol.py:{preset}: no such preset; choose one of {names}, or none'
-    )
+  change = fields.named('lol.py', _PRESETS, preset)
   config = default.get_config()
-  _PRESETS[preset](config)
+  change(config)
   return config

@@ -27,6 +27,9 @@ class PlanSpec:
   seeds: tuple[int, ...] = key('of the runs', default=(0, 1, 2), ge=0)
   split: str = key('what is measured on', default='test', choices=SPLITS)
   metrics: tuple[str, ...] = key('what is measured', default=('psnr', 'ssim'))
+  only: tuple[str, ...] = key(
+    'names of the variants that are run; all if empty', default=()
+  )
 
   def __post_init__(self):
     for name in self.metrics:
@@ -67,6 +70,16 @@ class Plan:
       spec = fields.build(PlanSpec, values)
     except SettingError as error:
       raise error.of('config') from None
+    for name in spec.only:
+      if name not in variants:
+        raise InputError(
+          f'config.only: no variant {name!r}; {fields.close(name, variants)}'
+        )
+    variants = {
+      name: changes
+      for name, changes in variants.items()
+      if not spec.only or name in spec.only
+    }
     return cls(spec, every_trial(base, variants, spec.seeds))
 
 

@@ -6,7 +6,9 @@ image, over the first variant, and has its interval.
 
 from collections.abc import Callable
 from collections.abc import Sequence
+import csv as csv_module
 import html
+import io
 import math
 
 from sel_jax.ablation import trials
@@ -26,7 +28,7 @@ def table(results: Sequence[dict], names: Sequence[str]) -> str:
   """
   parts = [means(results, names)]
   if len({result['variant'] for result in results}) > 1:
-    parts.append(gains(results, names))
+    parts += [gains(results, names), p_values(results, names)]
   if any(name.endswith(text_report.GT_MEAN) for name in names):
     parts.append(text_report.NOTE)
   return '\n\n'.join(parts)
@@ -46,11 +48,12 @@ def means(results: Sequence[dict], names: Sequence[str]) -> str:
   costs = {'updates': 'steps', 'seconds': 'seconds'}
   if all(result['seconds'] is None for result in results):
     del costs['seconds']
-  rows = [['variant', 'seeds', *costs, *titles]]
+  rows = [['variant', 'seeds', 'images', *costs, *titles]]
   for found in _by_variant(results, names):
     variant, seeds = found[0]['variant'], found[0]['seeds']
     cost = [_cost(results, variant, key) for key in costs.values()]
-    rows.append([variant, str(seeds), *cost, *_cells(_mean, found, names)])
+    counts = [str(seeds), str(found[0]['images'])]
+    rows.append([variant, *counts, *cost, *_cells(_mean, found, names)])
   return _markdown(rows)
 
 
@@ -67,6 +70,70 @@ def gains(results: Sequence[dict], names: Sequence[str]) -> str:
   for found in others:
     rows.append([found[0]['variant'], *_cells(_gain, found, names)])
   return _markdown(rows)
+
+
+def p_values(results: Sequence[dict], names: Sequence[str]) -> str:
+  """A line a variant but the first: p of its gain over that one, as Markdown.
+
+  Of Wilcoxon's signed-rank test over images, of means over seeds; not corrected
+  for the number of lines.
+
+  Args:
+    results: from `trials.run`.
+    names: keys of figures.
+  """
+  titles = [text_report.column(name)[0] for name in names]
+  first, *others = _by_variant(results, names)
+  rows = [[f'p of the gain over {first[0]["variant"]}', *titles]]
+  for found in others:
+    cells = [
+      '' if math.isnan(part['p']) else f'{part["p"]:.3f}' for part in found
+    ]
+    rows.append([found[0]['variant'], *cells])
+  return _markdown(rows)
+
+
+def latex(results: Sequence[dict], names: Sequence[str]) -> str:
+  """The means as a LaTeX table, for the package booktabs.
+
+  Args:
+    results: from `trials.run`.
+    names: keys of figures.
+  """
+  titles = [text_report.column(name)[0] for name in names]
+  rows = [['variant', *titles]]
+  for found in _by_variant(results, names):
+    rows.append([found[0]['variant'], *_cells(_mean, found, names)])
+  head, *body = (' & '.join(map(_in_latex, row)) + r' \\' for row in rows)
+  columns = 'l' + 'r' * len(names)
+  lines = [
+    rf'\begin{{tabular}}{{{columns}}}', r'\toprule', head, r'\midrule',
+    *body, r'\bottomrule', r'\end{tabular}', '',
+  ]  # fmt: skip
+  return '\n'.join(lines)
+
+
+def _in_latex(text: str) -> str:
+  for sign in '&%$#_{}':
+    text = text.replace(sign, rf'\{sign}')
+  return text.replace('±', r'$\pm$')
+
+
+def csv(results: Sequence[dict], names: Sequence[str]) -> str:
+  """A line for each variant, seed and image, as CSV.
+
+  Args:
+    results: from `trials.run`.
+    names: keys of figures.
+  """
+  lines = io.StringIO()
+  writer = csv_module.writer(lines, lineterminator='\n')
+  writer.writerow(['variant', 'seed', 'image', *names])
+  for result in results:
+    for row in result['images']:
+      values = [row[name] for name in names]
+      writer.writerow([result['variant'], result['seed'], row['name'], *values])
+  return lines.getvalue()
 
 
 def _by_variant(

@@ -18,6 +18,7 @@ from typing import Any
 
 from jaxtyping import Float
 import numpy as np
+import scipy.stats
 
 from sel_jax.data.pairs import open_pairs
 from sel_jax.errors import InputError
@@ -232,6 +233,13 @@ def _figures(
   }
 
 
+def _p_value(gain: np.ndarray) -> float:
+  """Two-sided p of the gains [S, N]; NaN if nothing differs, or nothing is."""
+  if not gain.size or not np.any(gain) or not np.isfinite(gain).all():
+    return float('nan')
+  return float(scipy.stats.wilcoxon(gain.mean(axis=0)).pvalue)
+
+
 def summarize(results: Sequence[dict], key: str) -> list[dict[str, Any]]:
   """A row per variant, in the order of `results`, for one metric.
 
@@ -240,7 +248,8 @@ def summarize(results: Sequence[dict], key: str) -> list[dict[str, Any]]:
     'low' and 'high', the mean's 95 % bootstrap interval over seeds and images,
     and 'gain', 'gain_low', 'gain_high': the difference to the first variant,
     paired by image and by the seeds that both have, and its interval; NaN
-    where they have none in common.
+    where they have none in common. 'p' is that of Wilcoxon's signed-rank test
+    of the gain of each image, a mean over the seeds; 'images' is their number.
   """
   variants = list(dict.fromkeys(result['variant'] for result in results))
   base = _figures(results, variants[0], key)
@@ -263,6 +272,8 @@ def summarize(results: Sequence[dict], key: str) -> list[dict[str, Any]]:
         'gain': float(gain.mean()) if gain.size else float('nan'),
         'gain_low': gain_low,
         'gain_high': gain_high,
+        'images': figures.shape[1],
+        'p': _p_value(gain),
       }
     )
   return rows

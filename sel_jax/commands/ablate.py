@@ -6,11 +6,13 @@ python -m experiments.ablate --config=configs/ablations.py:loss \
 Without --workdir the runs live in runs/ablations-loss; without a folder the
 pairs are looked for in $SEL_JAX_DATA/lol_v1 and data/lol_v1. Stopped and called
 again it goes on. WORKDIR/results.json holds every figure and setting,
-summary.json the figures alone, table.md the means, their spread and the paired
-gain over the first variant, plot.svg the same as a picture.
+summary.json the figures alone, table.md the means, their spread, the paired
+gain over the first variant and its p, plot.svg the same as a picture. For other
+programs there are results.csv, a line an image, and table.tex.
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 import shlex
 from typing import TYPE_CHECKING
@@ -70,6 +72,23 @@ def _command(config: str, keys: Mapping[str, str]) -> str:
   return shlex.join(words)
 
 
+def _write(
+  workdir: Path, results: Sequence[dict], names: Sequence[str]
+) -> None:
+  """What people read of the results so far."""
+  from sel_jax.ablation import report
+
+  texts = {
+    'table.md': report.table(results, names) + '\n',
+    'table.tex': report.latex(results, names),
+    'results.csv': report.csv(results, names),
+    'plot.svg': report.plot(results, names[0]),
+  }
+  for name, text in texts.items():
+    with files.replacing(workdir / name) as part:
+      part.write_text(text)
+
+
 def main() -> int:
   """Entry point: 0, or 1 where a signal stopped it before the end."""
   parser = command_line.parser(__doc__)
@@ -88,12 +107,13 @@ def main() -> int:
   from sel_jax.ablation import report  # not for --help or a wrong flag
   from sel_jax.ablation import trials
   from sel_jax.ablation.plan import Plan
+  from sel_jax.ablation.plan import PlanSpec
   from sel_jax.ablation.summary import Summary
   from sel_jax.evaluation.text_report import GT_MEAN
 
   config = config_files.load(args.config)
   config_files.load_imports(config.get('base'), keys.get('base.imports'))
-  config_files.override(config, keys)
+  config_files.override(config, keys, top=PlanSpec)
   plan = Plan.parse(config)
   workdir = args.workdir or config_files.run_folder(args.config)
   workdir = dry_run.ensure_directory(workdir, dry_run=args.dry_run)
@@ -111,15 +131,11 @@ def main() -> int:
     results.append(result)
     done = f'{len(results)}/{len(plan.trials)}'
     print(f'{done}: {result["variant"]}, {result["seed"]}')
-    table = report.table(results, shown)
-    with files.replacing(workdir / 'table.md') as part:
-      part.write_text(table + '\n')
-    with files.replacing(workdir / 'plot.svg') as part:
-      part.write_text(report.plot(results, shown[0]))
+    _write(workdir, results, shown)
     command = _command(args.config, keys)
     Summary(command, spec.split, shown, results).write(workdir / 'summary.json')
   if results:
-    print(table)
+    print(report.table(results, shown))
   return 0 if len(results) == len(plan.trials) else 1
 
 

@@ -68,7 +68,8 @@ def run_folder(given: str) -> Path:
     InputError: if it is no name of a configuration.
   """
   name, preset = _parts(given)
-  return Path('runs') / '-'.join(filter(None, (Path(name).stem, preset)))
+  words = [Path(name).stem, *(preset or '').split(',')]
+  return Path('runs') / '-'.join(filter(None, words))
 
 
 def load(given: str) -> ml_collections.ConfigDict:
@@ -105,16 +106,16 @@ def load(given: str) -> ml_collections.ConfigDict:
   return config
 
 
-def _hint(path: list[str]) -> Any:
+def _hint(path: list[str], top: type = Settings) -> Any:
   """The type of a key, of a section or of the whole configuration."""
   *parents, name = path
-  section = parents[-1] if parents else 'base'  # as of an ablation
-  owner = Settings if section == 'base' else SECTIONS.get(section)
+  owners = {'': top, 'base': Settings, **SECTIONS}  # a base: of an ablation
+  owner = owners.get(parents[-1] if parents else '')
   found = fields.described(owner).get(name) if owner else None
   return found.hint if found else None
 
 
-def parse_value(path: list[str], text: str) -> Any:
+def parse_value(path: list[str], text: str, *, top: type = Settings) -> Any:
   """The value that a person wrote for a key.
 
   Text stays as it is where the key holds text; elsewhere it is a Python
@@ -123,8 +124,9 @@ def parse_value(path: list[str], text: str) -> Any:
   Args:
     path: names of the sections and the key.
     text: what was written.
+    top: spec of the keys that are in no section.
   """
-  hint = _hint(path)
+  hint = _hint(path, top)
   if hint is str:
     return text
   try:
@@ -160,13 +162,17 @@ def load_imports(
 
 
 def override(
-  config: ml_collections.ConfigDict, changes: Mapping[str, str]
+  config: ml_collections.ConfigDict,
+  changes: Mapping[str, str],
+  *,
+  top: type = Settings,
 ) -> None:
   """Sets keys of a configuration, in place.
 
   Args:
     config: what `load` gives.
     changes: 'section.key' -> value as text.
+    top: spec of the keys that are in no section.
 
   Raises:
     InputError: for a key that is not there.
@@ -176,8 +182,8 @@ def override(
     holder = part = config
     for depth, one in enumerate(path):
       is_part = isinstance(part, ml_collections.ConfigDict)
-      if is_part and one not in part and _hint(path[: depth + 1]):
-        part[one] = None  # of a row that was added after the file was read
+      if is_part and one not in part and _hint(path[: depth + 1], top):
+        part[one] = None  # of a row added since, or one that has a default
       if not is_part or one not in part:
         raise InputError(
           f'config.{".".join(path[: depth + 1])}: unknown key; '
@@ -190,4 +196,4 @@ def override(
         f'config.{name}.{next(iter(part), "key")}'
       )
     with holder.unlocked(), holder.ignore_type():
-      holder[path[-1]] = parse_value(path, text)
+      holder[path[-1]] = parse_value(path, text, top=top)

@@ -14,6 +14,7 @@ import types
 import typing
 from typing import Any
 
+from sel_jax.errors import InputError
 from sel_jax.errors import SettingError
 from sel_jax.fields.describe import Described
 
@@ -94,6 +95,23 @@ def _near(name: str, known: Collection[str]) -> str:
 def close(name: str, known: Collection[str]) -> str:
   """'did you mean ...?', or what there is."""
   return _near(name, known) or f'known: {sorted(known)}'
+
+
+def named(place: str, rows: Mapping[str, Any], name: str) -> Any:
+  """The row of a name; the row '' is what is taken without a name.
+
+  Args:
+    place: what has the rows, as people write it.
+    rows: name -> row.
+    name: what was asked for.
+
+  Raises:
+    InputError: if there is none, with the one that comes nearest.
+  """
+  if name in rows:
+    return rows[name]
+  known = [one for one in rows if one]
+  raise InputError(f'{place}:{name}: no such preset; {close(name, known)}')
 
 
 def _is_traced(value: Any) -> bool:

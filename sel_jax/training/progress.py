@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
 import sys
+import time
 
 import jax
 import numpy as np
@@ -74,6 +75,9 @@ class Progress:
       disable=not cluster.is_first(),
       mininterval=1 if sys.stderr.isatty() else 30,
     )
+    self._first = True
+    if first < self._last:
+      self._bar.set_postfix_str('compiling')
 
   def __enter__(self) -> 'Progress':
     return self
@@ -93,7 +97,20 @@ class Progress:
       if self._on_log:
         self._on_log(done, found)
       self._bar.set_postfix(loss=f'{found["loss"]:.4f}', refresh=False)
-    self._bar.update()
+    if self._first and not self._bar.disable:
+      self._begin()
+    else:
+      self._bar.update()
+    self._first = False
+
+  def _begin(self) -> None:
+    """The first update compiled: the bar's rate is that of the others."""
+    bar = self._bar
+    if bar.postfix == 'compiling':
+      bar.set_postfix_str('', refresh=False)
+    bar.n = bar.initial = bar.last_print_n = bar.n + 1
+    bar.start_t = bar.last_print_t = time.time()
+    bar.refresh()
 
   def validated(
     self, done: int, metrics: Mapping[str, float], picture: np.ndarray | None

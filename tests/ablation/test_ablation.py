@@ -1,3 +1,4 @@
+import csv
 import functools
 import json
 import math
@@ -8,11 +9,13 @@ import numpy as np
 import pytest
 
 from sel_jax.ablation import report
+from sel_jax.ablation.plan import Plan
 from sel_jax.ablation.summary import Summary
 from sel_jax.ablation.trials import every_trial
 from sel_jax.ablation.trials import run as run_trials
 from sel_jax.ablation.trials import summarize
 from sel_jax.configs import ablations
+from sel_jax.configs import lol
 from sel_jax.errors import InputError
 from sel_jax.evaluation import text_report
 from sel_jax.inference import Enhancer
@@ -67,12 +70,15 @@ def test_a_gain_is_paired_by_seed_whatever_the_order():
 
 def test_table_and_plot_show_every_variant():
   table = report.table(RESULTS, ('psnr',))
-  means, gains = (part.splitlines() for part in table.split('\n\n'))
+  means, gains, p = (part.splitlines() for part in table.split('\n\n'))
   assert (
-    len(means) == 5 and '| better | 3 | 401 | 62 | 19.78 ± 0.02' in means[3]
+    len(means) == 5
+    and '| better | 3 | 20 | 401 | 62 | 19.78 ± 0.02' in means[3]
   )
   assert len(gains) == 4 and '| better | +0.5' in gains[2]
-  for part in means, gains:
+  better, same = (float(line.split('|')[2]) for line in p[2:])
+  assert better < 0.001 and same > 0.05
+  for part in means, gains, p:
     assert len({line.count('|') for line in part}) == 1
   plot = report.plot(RESULTS, 'psnr')
   root = ElementTree.fromstring(plot)
@@ -81,14 +87,26 @@ def test_table_and_plot_show_every_variant():
   assert 'same &lt;b&gt;' in plot
 
 
+def test_other_programs_read_every_figure_and_a_table():
+  lines = list(csv.reader(report.csv(RESULTS, ('psnr',)).splitlines()))
+  assert lines[0] == ['variant', 'seed', 'image', 'psnr']
+  assert len(lines) == 1 + 9 * 20
+  assert float(lines[1][3]) == RESULTS[0]['images'][0]['psnr']
+  latex = report.latex(RESULTS, ('psnr',))
+  assert latex.startswith(r'\begin{tabular}{lr}')
+  assert r'better & 19.78 $\pm$ 0.02 \\' in latex
+  odd = [{**RESULTS[0], 'variant': 'a_b & 5 %'}]
+  assert r'a\_b \& 5 \% &' in report.latex(odd, ('psnr',))
+
+
 def test_a_table_of_one_run_has_no_spread_and_no_gain():
   table = report.table(RESULTS[:1], ('psnr',))
   assert '±' not in table and 'gain' not in table and 'nan' not in table
   went_on = {**RESULTS[0], 'seconds': None}
   table = report.table([went_on], ('psnr',))
-  assert 'seconds' not in table and '| base | 1 | 400 | 1' in table
+  assert 'seconds' not in table and '| base | 1 | 20 | 400 | 1' in table
   table = report.table([went_on, RESULTS[1]], ('psnr',))
-  assert '| base | 1 | 400 |  | 1' in table and '| 61 |' in table
+  assert '| base | 1 | 20 | 400 |  | 1' in table and '| 61 |' in table
 
 
 def test_a_summary_tells_what_the_results_do(tmp_path):
@@ -115,6 +133,22 @@ def test_a_summary_tells_what_the_results_do(tmp_path):
     Summary.read(path)
   with pytest.raises(InputError, match='none.json: No such file'):
     Summary.read(tmp_path / 'none.json')
+
+
+def test_a_preset_takes_another_base_and_some_of_its_variants():
+  plain = ablations.get_config('bandwidth')
+  small = ablations.get_config('bandwidth,small')
+  assert small.variants == plain.variants and small.seeds == plain.seeds
+  assert small.base == lol.get_config('small')
+  small.only = ('bandwidth 0.5', 'L1')
+  found = Plan.parse(small)
+  assert {t.variant for t in found.trials} == {'bandwidth 0.5', 'L1'}
+  small.only = ('bandwith 0.5',)
+  with pytest.raises(InputError, match="did you mean 'bandwidth 0.5'"):
+    Plan.parse(small)
+  for name, near in (('bandwith', 'bandwidth'), ('detail,smal', 'small')):
+    with pytest.raises(ValueError, match=f"did you mean '{near}'"):
+      ablations.get_config(name)
 
 
 @pytest.mark.parametrize('preset', ablations._PRESETS)

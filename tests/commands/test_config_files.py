@@ -1,7 +1,9 @@
 """Configurations from files, keys from the command line."""
 
+import ml_collections
 import pytest
 
+from sel_jax.ablation.plan import PlanSpec
 from sel_jax.commands import config_files
 from sel_jax.errors import InputError
 from sel_jax.settings import Settings
@@ -105,3 +107,13 @@ def test_what_is_no_value_is_refused_by_its_key(file):
   config_files.override(config, {'optim.lr': 'fast'})
   with pytest.raises(InputError, match="config.optim.lr='fast': give a number"):
     Settings.parse(config)
+
+
+def test_keys_of_an_ablation_are_read_as_its_spec_says():
+  config = ml_collections.ConfigDict({'base': {'loss': {'l1': 0.0}}})
+  keys = {'only': 'L1,bandwidth 0.5', 'seeds': '4', 'base.loss.l1': '2'}
+  config_files.override(config, keys, top=PlanSpec)
+  assert config.only == ('L1', 'bandwidth 0.5') and config.seeds == (4,)
+  assert config.base.loss.l1 == 2
+  with pytest.raises(InputError, match=r"config\.sead: .*'seed|known"):
+    config_files.override(config, {'sead': '1'}, top=PlanSpec)
