@@ -14,6 +14,7 @@ import contextlib
 import importlib.util
 import math
 import os
+from pathlib import Path
 import sys
 import threading
 import time
@@ -25,6 +26,7 @@ from sel_jax import checkpoints
 from sel_jax.errors import InputError
 from sel_jax.errors import StuckProcessError
 from sel_jax.sections import ParallelSpec
+from sel_jax.training import gpus
 
 Environment = Mapping[str, str]
 
@@ -35,10 +37,21 @@ def _several(name: str) -> Callable[[Environment], bool]:
   return lambda env: env.get(name, '1').isdigit() and int(env.get(name, 1)) > 1
 
 
+def _has_tpu(devices: Path = Path('/sys/bus/pci/devices')) -> bool:
+  """Whether a device of this machine is of the vendor of TPUs."""
+  for path in devices.glob('*/vendor'):
+    with contextlib.suppress(OSError):
+      if path.read_text().strip() == '0x1ae0':
+        return True
+  return False
+
+
 def _on_tpu(env: Environment) -> bool:
+  # libtpu alone does not tell: it compiles on any machine.
   wanted = env.get('JAX_PLATFORMS', '')
   found = importlib.util.find_spec('libtpu') is not None
-  return found and wanted in ('', 'tpu', 'tpu,cpu')
+  asked = wanted.split(',')[0] == 'tpu'
+  return found and (asked or (not wanted and _has_tpu()))
 
 
 # Where JAX finds the addresses by itself, and how to tell.
@@ -109,6 +122,7 @@ def connect(
       coordinator,
       processes,
       process,
+      local_device_ids=gpus.of_process(os.environ, gpus.visible(os.environ)),
       initialization_timeout=spec.timeout,
       heartbeat_timeout_seconds=spec.heartbeat,
     )

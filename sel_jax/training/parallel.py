@@ -9,6 +9,7 @@ any.
 from collections.abc import Callable
 from collections.abc import Sequence
 import functools
+import math
 from typing import Any
 
 import jax
@@ -37,6 +38,20 @@ def _by_process(device: jax.Device) -> tuple[int, int]:
   return device.process_index, device.id
 
 
+def _proposal(batch_size: int, parts: int, rate: float) -> str:
+  """A batch that divides, and a learning rate that goes with it.
+
+  Adam's steps are as long whatever the gradient; their noise falls with the
+  root of the batch (arXiv 2205.10287, square-root scaling).
+  """
+  size = parts * max(1, round(batch_size / parts))
+  text = f'set config.data.batch_size={size}'
+  if rate:
+    scaled = rate * math.sqrt(size / batch_size)
+    text += f', with config.optim.lr={scaled:.2g} instead of {rate:g}'
+  return text
+
+
 class Parallel:
   """The devices of a run, and how a batch is spread over them.
 
@@ -54,6 +69,7 @@ class Parallel:
     spec: ParallelSpec,
     *,
     batch_size: int,
+    rate: float = 0.0,
     devices: Sequence[jax.Device] | None = None,
   ):
     """Takes the devices.
@@ -61,6 +77,7 @@ class Parallel:
     Args:
       spec: section `parallel`.
       batch_size: examples of a global batch.
+      rate: peak learning rate, for the message; 0 says nothing of it.
       devices: in order of the processes, so that a process's examples lie
         together; None is every device of every process.
 
@@ -74,7 +91,7 @@ class Parallel:
       raise InputError(
         f'config.data.batch_size={batch_size} is not divisible by {parts}: '
         f'{len(devices)} device(s) times config.parallel.accumulate='
-        f'{spec.accumulate}; use a multiple of {parts}'
+        f'{spec.accumulate}; {_proposal(batch_size, parts, rate)}'
       )
     self.spec = spec
     self.devices = list(devices)
@@ -93,7 +110,8 @@ class Parallel:
     Raises:
       InputError: unless the batch divides over devices and parts.
     """
-    return cls(settings.parallel, batch_size=settings.data.loader.batch_size)
+    batch_size, rate = settings.data.loader.batch_size, settings.optim.lr
+    return cls(settings.parallel, batch_size=batch_size, rate=rate)
 
   def __eq__(self, other: object) -> bool:
     return isinstance(other, Parallel) and self._same() == other._same()

@@ -11,6 +11,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+import tomllib
 import warnings
 
 from helpers.command_lines import Block
@@ -30,7 +31,8 @@ from sel_jax.inference import Enhancer
 # Command lines that are not run here, and why.
 OTHERS = {
   'source .venv/bin/activate': 'the environment that make made',
-  'pip install tensorboard': 'asks a registry of packages',
+  'pip install jax jaxtyping': 'tests/test_loss_alone.py does',
+  'pip install --no-deps .': 'tests/test_loss_alone.py does',
   'tensorboard --logdir=runs/lol/tensorboard': 'another program',
   'cd sel_jax': 'the clone on a worker of a pod',
 }
@@ -46,7 +48,9 @@ NAMES = {
   '/data/LOL/eval15/low': 'data/LOL/eval15/low',
   '/mnt/data/LOL': 'data/LOL',
   '/data/tfds': 'data/tfds',
+  '/data/mine': 'data/mine',
   'runs/lol': 'trained/lol',
+  'runs/lol-tune': 'trained/lol',
   'runs/sample': 'trained/sample',
   'outputs/retinexformer': 'outputs/retinexformer',
   'photo.jpg': 'photo.jpg',
@@ -61,7 +65,7 @@ DESTINATIONS = {'experiments.convert': 1, 'experiments.export': 0}
 # Module that may be missing -> lines that need it, and what they say then.
 EXTRAS = {
   'gradio': (r'experiments\.demo', 'needs Gradio'),
-  'torch': (r'experiments\.convert .*\.pth|=torch', 'PyTorch'),
+  'torch': (r'experiments\.convert .*\.pth|=torch|=pth', 'PyTorch'),
   'jax2onnx': (r'experiments\.export .*\.onnx', 'ONNX needs'),
 }
 
@@ -98,11 +102,13 @@ def _text(command):
 
 def _is_ruled(command):
   """Whether a rule below holds the line, instead of a row."""
-  return command.words[0] == 'make' or command.words[:3] == (
-    'pip',
-    'install',
-    '-r',
-  )
+  return command.words[0] == 'make' or _extra(command) is not None
+
+
+def _extra(command):
+  """x of `pip install -e '.[x]'`; None of another line."""
+  found = re.fullmatch(r'pip install -e \.\[(\w+)\]', ' '.join(command.words))
+  return found[1] if found else None
 
 
 def test_lines_that_are_not_run_are_listed_and_the_list_is_needed():
@@ -116,16 +122,20 @@ def test_lines_that_are_not_run_are_listed_and_the_list_is_needed():
   assert not WRAPPERS.keys() - within, 'no page has it'
 
 
-def test_targets_and_files_of_requirements_are_there():
+def test_targets_and_extras_are_there():
   makefile = (ROOT / 'Makefile').read_text()
   targets = set(re.findall(r'^([\w.-]+):', makefile, re.M))
+  project = tomllib.loads((ROOT / 'pyproject.toml').read_text())
+  extras = project['tool']['setuptools']['dynamic']['optional-dependencies']
+  for extra in extras.values():
+    assert all((ROOT / name).is_file() for name in extra['file'])
   lost = [
     _short(c)
     for c in SHOWN
     if (c.words[0] == 'make' and not targets >= set(c.words[1:]))
-    or (_is_ruled(c) and 'pip' in c.words and not (ROOT / c.words[3]).is_file())
+    or (_extra(c) and _extra(c) not in extras)
   ]
-  assert not lost, 'no such target of the Makefile, or no such file'
+  assert not lost, 'no such target of the Makefile, or no such extra'
 
 
 def test_modules_that_are_named_anywhere_are_there():
@@ -155,6 +165,8 @@ def _place(program, name, value, position, written=WRITTEN):
     return Path('written', value.lstrip('/'))
   if value in NAMES:
     return Path(NAMES[value])
+  if '*' in value:
+    return None  # a pattern of names below a folder
   looks = '/' in value or re.search(r'\.[a-z]\w+$', value) or not name
   if looks and not re.match(r'configs/\w+\.py', value) and ':' not in value:
     raise KeyError(value)
@@ -314,6 +326,11 @@ def layout(trained, tmp_path_factory):
   (root / 'data' / 'lol_v1').symlink_to('LOL')
   (root / 'runs').mkdir()  # where benchmarks.tiling looks by itself
   (root / 'runs' / 'sample').symlink_to('../trained/sample')
+  for side, name, end in (('low', 'input', 'in'), ('high', 'gt', 'gt')):
+    folder = root / 'data' / 'mine' / name
+    folder.mkdir(parents=True)
+    for path in (root / 'data' / 'LOL' / 'our485' / side).iterdir():
+      (folder / f'{path.stem}_{end}.png').symlink_to(path)
   photo = np.full((40, 60, 3), 12, np.uint8)
   (root / 'folder').mkdir()
   for name in ('photo.jpg', 'folder/a.png'):

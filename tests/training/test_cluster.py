@@ -30,6 +30,20 @@ def test_clusters_are_recognised(environment, name, monkeypatch):
   assert cluster.find_cluster(environment) == name
 
 
+def test_libtpu_alone_makes_no_pod(monkeypatch, tmp_path):
+  for name, vendor in (('a', '0x10de'), ('b', '0x8086')):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / 'vendor').write_text(f'{vendor}\n')
+  assert not cluster._has_tpu(tmp_path)
+  (tmp_path / 'b' / 'vendor').write_text('0x1ae0\n')
+  assert cluster._has_tpu(tmp_path)
+  monkeypatch.setattr(cluster.importlib.util, 'find_spec', lambda _: True)
+  monkeypatch.setattr(cluster, '_has_tpu', lambda: False)
+  assert cluster.find_cluster({}) is None
+  monkeypatch.setattr(cluster, '_has_tpu', lambda: True)
+  assert cluster.find_cluster({}) == 'Cloud TPU'
+
+
 def test_addresses_are_given_together(monkeypatch):
   with pytest.raises(InputError, match='--coordinator, --processes and --pro'):
     cluster.connect(ParallelSpec(), coordinator='localhost:1')
@@ -47,7 +61,11 @@ def test_addresses_are_given_together(monkeypatch):
   assert calls == [
     (
       ('host:1', 2, 1),
-      {'initialization_timeout': 7, 'heartbeat_timeout_seconds': 3},
+      {
+        'local_device_ids': None,
+        'initialization_timeout': 7,
+        'heartbeat_timeout_seconds': 3,
+      },
     )
   ]
 

@@ -191,7 +191,9 @@ def test_the_denoising_diffusion_trains_too():
 
 def test_a_batch_must_divide_over_devices_and_parts():
   Parallel(ParallelSpec(accumulate=4), batch_size=12)
-  with pytest.raises(InputError, match=r'batch_size=12 .* by 5: 1 dev.* mult'):
+  with pytest.raises(
+    InputError, match=r'batch_size=12 .* by 5: 1 dev.* set .*=10$'
+  ):
     Parallel(ParallelSpec(accumulate=5), batch_size=12)
 
 
@@ -200,3 +202,11 @@ def test_the_devices_may_be_chosen():
   devices = Parallel(ParallelSpec(), batch_size=3, devices=chosen)
   assert (devices.count, devices.local) == (1, 1)
   assert list(devices.mesh.devices) == chosen
+
+
+def test_a_batch_that_does_not_divide_is_told_one_that_does():
+  devices = [jax.devices()[0]] * 16
+  words = r'batch_size=8 .*16 device.*set config.data.batch_size=16, with '
+  words += r'config.optim.lr=0.00014 instead of 0.0001'
+  with pytest.raises(InputError, match=words):
+    Parallel(ParallelSpec(), batch_size=8, rate=1e-4, devices=devices)
