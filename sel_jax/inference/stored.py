@@ -20,7 +20,6 @@ from sel_jax.checkpoints import Checkpoints
 from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
 from sel_jax.interop import portable
-from sel_jax.models import init_params
 from sel_jax.models import param_shapes
 from sel_jax.settings import Settings
 
@@ -82,7 +81,7 @@ def _from_torch(path: Path, changes: Mapping[str, Any]) -> Stored:
   inferred = interop.infer_model(state)
   found = {f'model.{name}': value for name, value in inferred.items()}
   settings = Settings().changed({**found, **changes})
-  like = init_params(jax.random.key(0), settings.model.network)
+  like = param_shapes(settings.model.network)
   try:
     params = interop.to_params(settings.model.name, state, like)
   except InputError as error:

@@ -51,11 +51,13 @@ def save(
     InputError: if the files cannot be written.
   """
   path = Path(path)
-  tensors = {name: x.astype(dtype) for name, x in _flat(params).items()}
+  tensors = {n: x.astype(dtype, copy=False) for n, x in _flat(params).items()}
   text = json.dumps(dict(facts), indent=2, sort_keys=True)
   with files.replacing(path) as part:
-    # Not `save_file`: its files are for their owner alone.
-    part.write_bytes(safetensors.numpy.save(tensors, {_ENTRY: text}))
+    part.touch()
+    mode = part.stat().st_mode
+    safetensors.numpy.save_file(tensors, part, {_ENTRY: text})
+    part.chmod(mode)  # its own files are for their owner alone
   with files.replacing(path.with_name(f'{path.name}.json')) as part:
     part.write_text(text + '\n')
 
@@ -89,5 +91,5 @@ def load(path: str | os.PathLike) -> tuple[dict, dict[str, Any]]:
     node = params
     for parent in parents:
       node = node.setdefault(parent, {})
-    node[leaf] = value.astype(np.float32)
+    node[leaf] = value.astype(np.float32, copy=False)
   return params, facts

@@ -13,6 +13,7 @@ import re
 from typing import Any
 import warnings
 
+import jax
 import numpy as np
 
 from sel_jax import files
@@ -22,6 +23,8 @@ from sel_jax.interop import torch_weights
 # Where training codes put a network in a larger file; averages come first.
 _ENTRIES = ('params_ema', 'ema', 'params', 'state_dict', 'model')
 _AVERAGE = 'ema_model.'  # of ema-pytorch, beside the weights that it averages
+_NOTHING = np.float32(0)
+_ZIP = b'PK\x03\x04'
 
 StateDict = dict[str, np.ndarray]
 
@@ -45,13 +48,14 @@ def read_state(path: str | os.PathLike) -> StateDict:
   """A network's tensors from a .pth file.
 
   Takes a bare state dict or one inside a larger file (the average if there is
-  one), and drops `module.` of parallel training.
+  one), and drops `module.` of parallel training. The file is mapped into
+  memory, so that what lies beside the network costs nothing.
 
   Args:
     path: written by `torch.save`.
 
   Returns:
-    PyTorch name -> float32 array.
+    PyTorch name -> float32 array; views of the file where it has that type.
 
   Raises:
     InputError: if the file is missing, is none of PyTorch's, or holds anything
@@ -64,7 +68,7 @@ def read_state(path: str | os.PathLike) -> StateDict:
   try:
     with warnings.catch_warnings():
       warnings.simplefilter('ignore')  # what matters is an error below
-      content = torch.load(path, map_location='cpu', weights_only=True)
+      content = _load(torch, path)
   except pickle.UnpicklingError as error:
     raise InputError(
       f'{path}: refused, because it holds more than tensors, which may be code '
@@ -78,6 +82,13 @@ def read_state(path: str | os.PathLike) -> StateDict:
       raise InputError(f'{path}: {name!r} occurs twice')
     state[name] = value.detach().to(torch.float32).numpy()
   return state
+
+
+def _load(torch: Any, path: Path) -> Any:
+  """The content, mapped into memory: what is not used is never read."""
+  with path.open('rb') as opened:
+    mapped = opened.read(4) == _ZIP  # PyTorch's form since 1.6
+  return torch.load(path, map_location='cpu', weights_only=True, mmap=mapped)
 
 
 def _network(path: Path, content: Any) -> Mapping:
@@ -117,7 +128,11 @@ def write_state(path: str | os.PathLike, state: Mapping) -> None:
     InputError: if it cannot be written.
   """
   torch = _torch()
-  tensors = {n: torch.from_numpy(np.array(v)) for n, v in state.items()}
+  # A view would be stored with its strides; what has none is not copied.
+  tensors = {
+    name: torch.from_numpy(np.require(value, requirements=['C', 'W']))
+    for name, value in state.items()
+  }
   with files.replacing(path) as part:
     torch.save(tensors, part)
 
@@ -180,6 +195,7 @@ def to_params(name: str, state: Mapping, like: Mapping) -> dict:
   Raises:
     InputError: naming tensors that are missing, foreign or of another shape.
   """
+  like = jax.tree.map(lambda x: np.broadcast_to(_NOTHING, np.shape(x)), like)
   wanted = {n: v.shape for n, v in to_state(name, like).items()}
   found = {n: tuple(v.shape) for n, v in state.items()}
   missing = sorted(wanted.keys() - found.keys())

@@ -75,6 +75,13 @@ SMALLEST = {
       {'size': '64x40', 'tiles': 1},
     ],
   ),
+  'weights': (
+    '--preset=tiny --folder={folder}',
+    [
+      {'from': 'safetensors', 'to': 'run'},
+      {'from': 'run', 'to': 'safetensors'},
+    ],
+  ),
 }  # fmt: skip
 
 

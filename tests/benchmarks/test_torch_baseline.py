@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from benchmarks import weights
 from benchmarks.lib import front
 from benchmarks.lib import measure
 from sel_jax import build
@@ -126,3 +127,11 @@ def test_one_update_is_ours(settings, weight):
   assert np.median(np.abs(change)) == pytest.approx(lr, rel=0.1)
   equal = np.isclose(flat(after.params), flat(moved), atol=0.01 * lr)
   assert equal.mean() > 0.98
+
+
+def test_weights_of_every_form_come_back(capsys, tmp_path):
+  flags = ['--preset=tiny', '--forms=pth,safetensors,run']
+  assert weights.main([*flags, f'--folder={tmp_path}']) == 0
+  lines = capsys.readouterr().out.splitlines()
+  assert sum(line.startswith('| pth |') for line in lines) == 2
+  assert sum('| pth |' in line for line in lines) == 4

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from benchmarks.lib import measure
 from sel_jax import interop
 from sel_jax.inference import Enhancer
 from sel_jax.interop import torch_weights
@@ -129,6 +130,24 @@ def test_larger_files_give_their_average(golden, tmp_path):
     for name, value in state.items():
       assert found[name].dtype == np.float32
       np.testing.assert_allclose(found[name], value, rtol=0, atol=atol)
+
+
+def test_what_lies_beside_the_network_is_not_read(golden, tmp_path):
+  path, side = tmp_path / 'state.pth', 8192  # 256 MiB of optimizer
+  moments = {'state': {0: {'exp_avg': torch.ones(side, side)}}}
+  average = _tensors(_state(golden('nafnet')), 'module.')
+  torch.save({'params_ema': average, 'optimizer': moments}, path)
+  interop.read_state(path)  # loads PyTorch
+  grown = measure.peak_extra_megabytes(lambda: interop.read_state(path))
+  assert grown < 64
+
+
+def test_files_of_pytorch_before_1_6_are_read(golden, tmp_path):
+  path, state = tmp_path / 'old.pth', _state(golden('unet'))
+  torch.save(_tensors(state), path, _use_new_zipfile_serialization=False)
+  found = interop.read_state(path)
+  for name, value in state.items():
+    np.testing.assert_array_equal(found[name], value)
 
 
 class Malicious:
