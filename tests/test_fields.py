@@ -1,7 +1,9 @@
 """Keys that are described once: checks, parts, rows, weights."""
 
-import subprocess
+import math
 import sys
+from typing import Literal
+from typing import Optional
 
 import hypothesis
 from hypothesis import strategies as st
@@ -118,6 +120,7 @@ WRONG = {
     (0.0, 'must be above 0'),
     (float('nan'), 'must be finite'),
     (float('inf'), 'must be finite'),
+    (10**400, 'must be finite'),
     ('goldn', r"choose one of \['golden'\] or a number \(did you mean"),
     ((1,), 'give a number or text, such as 1.0'),
   ],
@@ -204,13 +207,44 @@ def test_what_is_stored_is_read_again(values):
   assert fields.build(Basket, fields.flat(found)) == found
 
 
-def test_pydantic_is_not_imported_before_a_value_is_checked():
-  code = (
-    'import sys; from sel_jax import entropy; '
-    "assert 'pydantic' not in sys.modules; entropy.EntropySpec(); "
-    "assert 'pydantic' in sys.modules"
-  )
-  done = subprocess.run(
-    [sys.executable, '-c', code], capture_output=True, text=True
-  )
-  assert done.returncode == 0, done.stderr
+@fields.spec
+class Sack:
+  """Types that no key of the package has."""
+
+  rest: int | None = key('what is left', default=None, ge=0)
+  mark: Optional[str] = key('on it', default=None)  # noqa: UP045
+  side: Literal['left', 'right'] = key('where it hangs', default='left')
+  rows: tuple[tuple[int, int], ...] = key('of it', default=())
+
+
+@fields.spec
+class Box:
+  """No spec."""
+
+  odd: dict = key('no key can be this', default=None)
+
+
+def test_unions_literals_and_tuples_of_tuples_are_checked():
+  assert Sack(rest=3, rows=((1, 2),)).rows == ((1, 2),)
+  for name, value in (('rest', -1), ('side', 'up'), ('rows', ((1,),))):
+    with pytest.raises(SettingError) as caught:
+      fields.build(Sack, {name: value})
+    assert caught.value.key == name
+  with pytest.raises(SettingError, match='rest.*must be at least 0'):
+    fields.build(Sack, {'rest': -1})
+  with pytest.raises(TypeError, match='odd: .* no type of a key'):
+    Box()
+
+
+@hypothesis.given(
+  st.one_of(st.integers(), st.floats(), st.text(), st.booleans(), st.none())
+)
+def test_a_float_key_takes_finite_numbers_in_range_and_nothing_else(value):
+  number = isinstance(value, int | float) and not isinstance(value, bool)
+  try:
+    found = fields.build(Basket, {'heavy': value}).weights
+  except SettingError:
+    assert not number or not 0 <= value <= sys.float_info.max
+  else:
+    assert number and math.isfinite(value) and value >= 0
+    assert dict(found).get('heavy', 0.0) == float(value)

@@ -49,6 +49,8 @@ def test_default_is_the_settings_without_a_word():
 FREE_TEXT = {
   'data.root',
   'data.name',
+  'data.low',
+  'data.clean',
   'data.cache_dir',
   'train.best',
 }

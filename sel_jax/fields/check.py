@@ -1,14 +1,16 @@
 """Whether a value fits its key, and what to say if it does not.
 
 Contract: types are strict, '3' is no 3 and True no 1; NaN and infinity are
-refused. pydantic finds what is wrong, the words are ours. It is imported when
-the first value is checked.
+refused. A key is what JSON can hold: numbers, text, switches, tuples of these,
+and unions. Nothing is imported for it.
 """
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
 import difflib
-import functools
+import math
+import operator
 import sys
 import types
 import typing
@@ -22,43 +24,77 @@ from sel_jax.fields.describe import Described
 _NEAR = 0.7
 
 
-def _limited(hint: Any, limits: Mapping[str, float]) -> Any:
-  """A type whose numbers have bounds."""
-  import pydantic
-
-  if hint in (int, float):
-    return typing.Annotated[hint, pydantic.Field(**limits)]
-  arguments = typing.get_args(hint)
-  if not arguments:
-    return hint
-  inner = tuple(
-    _limited(a, limits) if a is not Ellipsis else a for a in arguments
-  )
-  if isinstance(hint, types.UnionType):
-    return functools.reduce(lambda a, b: a | b, inner)
-  return typing.get_origin(hint)[inner]
-
-
-@functools.cache
-def _adapter(hint: Any, limits: tuple[tuple[str, float], ...]):
-  import pydantic
-
-  strict = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
-  return pydantic.TypeAdapter(_limited(hint, dict(limits)), config=strict)
-
-
-_BOUNDS = {
-  'greater_than': ('gt', 'must be above'),
-  'greater_than_equal': ('ge', 'must be at least'),
-  'less_than': ('lt', 'must be below'),
-  'less_than_equal': ('le', 'must be at most'),
+# Limit -> whether a number keeps it, and what is said if it does not.
+_BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
+  'gt': (operator.gt, 'must be above'),
+  'ge': (operator.ge, 'must be at least'),
+  'lt': (operator.lt, 'must be below'),
+  'le': (operator.le, 'must be at most'),
 }
 _KINDS = {
   int: 'a whole number',
   float: 'a number',
   bool: 'True or False',
   str: 'text',
+  types.NoneType: 'None',
 }
+_UNIONS = (types.UnionType, typing.Union)
+
+
+class _MisfitError(Exception):
+  """A value of another type, or, with a text, a number out of its range."""
+
+
+def _number(hint: type, value: Any, limits: Mapping[str, float]) -> float:
+  kinds = int if hint is int else (int, float)
+  if isinstance(value, bool) or not isinstance(value, kinds):
+    raise _MisfitError
+  try:
+    value = hint(value)
+  except OverflowError:  # a whole number that no float can hold
+    value = math.inf
+  if isinstance(value, float) and not math.isfinite(value):
+    raise _MisfitError('must be finite')
+  for name, bound in limits.items():
+    keeps, words = _BOUNDS[name]
+    if not keeps(value, bound):
+      raise _MisfitError(f'{words} {bound:g}')
+  return value
+
+
+def _one_of(hints: tuple, value: Any, limits: Mapping[str, float]) -> Any:
+  """As the first type that takes it; else why the nearest one does not."""
+  reason = _MisfitError()
+  for hint in hints:
+    try:
+      return _as(hint, value, limits)
+    except _MisfitError as error:
+      reason = error if error.args else reason
+  raise reason
+
+
+def _as(hint: Any, value: Any, limits: Mapping[str, float]) -> Any:
+  """A value as a type, each number of it within limits."""
+  if hint in (int, float):
+    return _number(hint, value, limits)
+  origin, inner = typing.get_origin(hint), typing.get_args(hint)
+  if origin in _UNIONS:
+    return _one_of(inner, value, limits)
+  if origin is tuple and isinstance(value, tuple):
+    if Ellipsis in inner:
+      inner = inner[:1] * len(value)
+    if len(inner) == len(value):
+      return tuple(_as(h, v, limits) for h, v in zip(inner, value, strict=True))
+  elif (origin is typing.Literal and value in inner) or (
+    hint in _KINDS and isinstance(value, hint)
+  ):
+    return value
+  elif origin not in (tuple, typing.Literal) and hint not in _KINDS:
+    raise TypeError(
+      f'{hint} is no type of a key; take int, float, bool, str, a Literal, or '
+      'tuples and unions of them'
+    )
+  raise _MisfitError
 
 
 def _kind(hint: Any) -> str:
@@ -66,24 +102,13 @@ def _kind(hint: Any) -> str:
   if hint in _KINDS:
     return _KINDS[hint]
   arguments = [a for a in typing.get_args(hint) if a is not Ellipsis]
-  if isinstance(hint, types.UnionType):
+  if typing.get_origin(hint) in _UNIONS:
     return ' or '.join(map(_kind, arguments))
   if typing.get_origin(hint) is tuple and arguments:
     many = Ellipsis in typing.get_args(hint)
     count = 'each' if many else f'{len(arguments)}, each'
     return f'a tuple, {count} {_kind(arguments[0])}'
   return str(hint)
-
-
-def _reason(error: Mapping[str, Any], one: Described) -> str:
-  """What pydantic found, in our words."""
-  if error['type'] in _BOUNDS:
-    name, words = _BOUNDS[error['type']]
-    bound = error['ctx'][name]
-    return f'{words} {bound:g}'
-  if error['type'] == 'finite_number':
-    return 'must be finite'
-  return f'give {_kind(one.hint)}, such as {one.default!r}'
 
 
 def _near(name: str, known: Collection[str]) -> str:
@@ -125,9 +150,8 @@ def checked(one: Described, value: Any) -> Any:
 
   Raises:
     SettingError: for a wrong type, a number out of range, an unknown name.
+    TypeError: if the key itself is of a type that no key can have.
   """
-  import pydantic
-
   if isinstance(value, list):
     value = tuple(value)
   if _is_traced(value):
@@ -137,13 +161,13 @@ def checked(one: Described, value: Any) -> Any:
       'is traced, but a spec is static: make it outside of jax.jit, or '
       f'give {one.name} to the function beside the spec, if it takes that',
     )
-  limits = tuple(sorted(one.key.limits.items()))
   try:
-    value = _adapter(one.hint, limits).validate_python(value)
-  except pydantic.ValidationError as error:
-    # Of a union that no member took, the one that came nearest: a bound.
-    errors = sorted(error.errors(), key=lambda e: e['type'] not in _BOUNDS)
-    raise SettingError(one.name, value, _reason(errors[0], one)) from None
+    value = _as(one.hint, value, one.key.limits)
+  except _MisfitError as error:
+    kind = f'give {_kind(one.hint)}, such as {one.default!r}'
+    raise SettingError(one.name, value, str(error) or kind) from None
+  except TypeError as error:
+    raise TypeError(f'{one.name}: {error}') from None
   choices = one.key.names()
   if choices is not None and isinstance(value, str) and value not in choices:
     number = ' or a number' if float in typing.get_args(one.hint) else ''
