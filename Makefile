@@ -39,10 +39,10 @@ docs: $(CHECK)  ## the site: docs/_build/html
 	$(BIN)/python -m sphinx -W --keep-going -n -q -b html docs docs/_build/html
 
 check-commands: $(CHECK)  ## every command of the documentation starts
-	$(PYTEST) -m "not slow" tests/docs
+	$(PYTEST) -n 2 -m "not slow" tests/docs
 
 check-processes: $(DEV)  ## runs that are whole, spread, killed or loaded in another process
-	$(PYTEST) -n 2 -m fence tests/ablation tests/commands tests/data tests/inference tests/training
+	$(PYTEST) -n 2 -m fence tests/ablation tests/commands tests/data tests/inference tests/training tests/test_loss_alone.py
 
 check-notebooks: $(CHECK)  ## every notebook runs to its end
 	$(PYTEST) -n 2 -m "not slow" tests/notebooks
@@ -79,8 +79,9 @@ test-onnx: .venv-onnx/.ready  ## the ONNX export, in an environment of its own
 notebooks: $(CHECK)  ## runs the notebooks and writes them with their outputs
 	PYTHONPATH=. MPLBACKEND=module://matplotlib_inline.backend_inline $(BIN)/python notebooks/build.py
 
-settings: $(RUN)  ## writes the table of configuration keys, docs/settings.md, anew
+settings: $(RUN)  ## writes the table of configuration keys, docs/settings.md, and the help of every command anew
 	$(BIN)/python -m sel_jax.settings > docs/settings.md
+	$(BIN)/python -m sel_jax.commands.stored_help
 
 release: $(DEV)  ## sdist and wheel, tried in an empty environment; prints the tag command
 	$(PIP) build
@@ -101,13 +102,15 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11; run make PYTHON=python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 
-$(RUN): requirements.txt constraints.txt | $(BIN)/python
+# The package itself as it stands here: `import sel_jax` anywhere, `sel-jax`.
+$(RUN): requirements.txt constraints.txt pyproject.toml | $(BIN)/python
 	$(PIP) -r requirements.txt -c constraints.txt
+	$(PIP) --no-deps -e .
 	@touch $@
 
-$(DEV): requirements-dev.txt requirements-metrics.txt requirements.txt constraints.txt | $(BIN)/python
+$(DEV): requirements-dev.txt requirements-metrics.txt $(RUN)
 	$(PIP) -r requirements-dev.txt -c constraints.txt
-	@touch $@ $(RUN)
+	@touch $@
 
 $(CHECK): requirements-docs.txt requirements-notebooks.txt $(DEV)
 	$(PIP) -r requirements-docs.txt -r requirements-notebooks.txt -c constraints.txt
