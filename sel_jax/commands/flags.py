@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING
 
 from sel_jax import fields
 from sel_jax import imports
+from sel_jax import places
 from sel_jax.commands import dry_run
 from sel_jax.commands.command_line import Parser
-from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.errors import SettingError
-from sel_jax.sections import EvalSpec
-from sel_jax.settings import Settings
+from sel_jax.eval_section import EvalSpec
 
-# What runs or measures a model loads later: --help is quick without it.
+# What runs or measures a model loads later: a wrong flag is told without it.
 if TYPE_CHECKING:
+  from sel_jax.data.pairs import PairsSpec
   from sel_jax.inference import Enhancer
+  from sel_jax.settings import Settings
 
 
 def _offered() -> dict[str, fields.Described]:
@@ -45,19 +46,14 @@ def add_model(parser: Parser, *, many: bool = False) -> None:
   for name, one in _offered().items():
     flag = '--' + name.replace('_', '-')
     if one.hint is bool:
-      group.add_argument(
-        flag,
-        action=argparse.BooleanOptionalAction,
-        default=None,
-        help=one.meaning(),
+      action = group.add_argument(
+        flag, action=argparse.BooleanOptionalAction, default=None
       )
     else:
-      group.add_argument(
-        flag,
-        type=one.hint,
-        metavar=one.hint.__name__.upper(),
-        help=one.meaning(),
+      action = group.add_argument(
+        flag, type=one.hint, metavar=one.hint.__name__.upper()
       )
+    parser.explain(action, one.meaning)
 
 
 def load(
@@ -68,11 +64,14 @@ def load(
   Raises:
     InputError: if there is none, or a flag does not fit it.
   """
+  checkpoint = checkpoint or args.checkpoint
+  places.find(checkpoint)  # before a library is loaded for nothing
+
   from sel_jax.inference import Enhancer
 
   given: dict[str, Any] = {name: getattr(args, name) for name in _offered()}
   try:
-    return Enhancer.from_checkpoint(checkpoint or args.checkpoint, **given)
+    return Enhancer.from_checkpoint(checkpoint, **given)
   except SettingError as error:
     if given.get(error.key) is None:
       raise
@@ -81,9 +80,11 @@ def load(
 
 def add_report(parser: Parser) -> None:
   """Flags of the commands that measure."""
-  from sel_jax.evaluation import METRICS
-
-  parser.add_argument('--split', default='test', help='train, val or test')
+  parser.add_argument(
+    '--split',
+    default='test',
+    help='train, val or test; all is every pair, of whatever split',
+  )
   for side in ('low', 'clean'):
     parser.add_argument(
       f'--{side}',
@@ -94,14 +95,17 @@ def add_report(parser: Parser) -> None:
   parser.add_argument(
     '--tfds', help='name of a prepared TFDS set; --data is its folder'
   )
-  parser.add_argument(
-    '--metrics',
-    help=f'of {",".join(METRICS)}; default: all whose weights exist',
-  )
+  parser.explain(parser.add_argument('--metrics'), _about_metrics)
   parser.switch('--fid', help='also the distance of the two sets')
   parser.add_argument('--json', help='also write the figures to this file')
   parser.add_argument('--csv', help='also write a line per image to this file')
   parser.add_argument('--html', help='also write a report with pictures')
+
+
+def _about_metrics() -> str:
+  from sel_jax.evaluation import METRICS
+
+  return f'of {",".join(METRICS)}; default: all whose weights exist'
 
 
 def metrics(text: str | None) -> list[str]:
@@ -132,6 +136,16 @@ def metrics(text: str | None) -> list[str]:
   return names
 
 
+def check_data(args: argparse.Namespace) -> None:
+  """Early: that --data is there.
+
+  Raises:
+    InputError: if there is no such folder.
+  """
+  if args.data and args.data != 'sample' and not Path(args.data).is_dir():
+    raise InputError(f'{args.data}: no such folder; check the path')
+
+
 def check_report(args: argparse.Namespace) -> None:
   """Early: that figures can be made, and written where they should go.
 
@@ -148,13 +162,15 @@ def check_report(args: argparse.Namespace) -> None:
       dry_run.ensure_directory(folder, dry_run=args.dry_run)
 
 
-def pairs(args: argparse.Namespace, settings: Settings) -> PairsSpec:
+def pairs(args: argparse.Namespace, settings: 'Settings') -> 'PairsSpec':
   """The pairs that --data and --tfds ask for, the rest as in the settings.
 
   Raises:
     InputError: if there is no such data set, or the settings' own has a part
       that is not here.
   """
+  from sel_jax.data.pairs import PairsSpec
+
   own = PairsSpec()
   if not fields.is_unread(settings.data) or not (args.data or args.tfds):
     own = settings.data.pairs
@@ -163,14 +179,18 @@ def pairs(args: argparse.Namespace, settings: Settings) -> PairsSpec:
     for field in dataclasses.fields(own)
     if field.name not in ('source', 'origin')
   }
+  if args.data == 'sample' and not args.tfds:
+    return PairsSpec.create(source='sample')
   if args.tfds:
-    return PairsSpec.create(
+    found = PairsSpec.create(
       source='tfds', root=args.data or '', name=args.tfds, **rest
     )
-  if args.data == 'sample':
-    return PairsSpec.create(source='sample')
-  if args.data:
-    return PairsSpec.create(
+  elif args.data:
+    found = PairsSpec.create(
       source='folder', root=args.data, low=args.low, clean=args.clean, **rest
     )
-  return own
+  else:
+    return own
+  if found.leave_test_scenes and found.open('test') is None:
+    return dataclasses.replace(found, leave_test_scenes=False)
+  return found

@@ -21,6 +21,9 @@ from sel_jax.errors import InputError
 
 
 def _check(manual_dir: str, name: str) -> int:
+  counts = inspection.counts(manual_dir, name)
+  pairs = ', '.join(f'{count} {split}' for split, count in counts.items())
+  print(f'{manual_dir}: {pairs or "no"} pairs')
   found = inspection.inspect(manual_dir, name)
   for finding in found:
     print(f'{finding.kind}: {finding.text}')
@@ -60,15 +63,20 @@ def _rehearse(manual_dir: str, name: str, data_dir: str | None) -> None:
   dry_run.report([f'would write {text} pairs to {builder.data_path}'])
 
 
+def parser() -> command_line.Parser:
+  """The command's flags."""
+  made = command_line.parser(__doc__, command='prepare_data')
+  made.switch('--list', help='data sets, where to get them')
+  made.add_argument('--dataset', default='lol_v1', help='see --list')
+  made.add_argument('--manual-dir', help='folder that was unpacked')
+  made.add_argument('--data-dir', help='where to write records to')
+  made.switch('--check', help='look at every file, write nothing')
+  return made
+
+
 def main() -> int:
   """Entry point: 0, or 1 where --check finds a problem."""
-  parser = command_line.parser(__doc__)
-  parser.switch('--list', help='data sets, where to get them')
-  parser.add_argument('--dataset', default='lol_v1', help='see --list')
-  parser.add_argument('--manual-dir', help='folder that was unpacked')
-  parser.add_argument('--data-dir', help='where to write records to')
-  parser.switch('--check', help='look at every file, write nothing')
-  args = parser.parse_flags()
+  args = parser().parse_flags()
   if args.list:
     for name in public.DATA_SETS:
       print(f'{name}: {public.instructions(name)}\n')

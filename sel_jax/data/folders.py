@@ -84,7 +84,7 @@ def none_pair(count: int, *, low: Path, clean: Path) -> InputError:
     clean: one of the clean photographs' files.
   """
   return InputError(
-    f"pairs: 0 of {count} names pair; low has '{low.name}', clean has "
+    f"{low.parent}: 0 of {count} names pair; low has '{low.name}', clean has "
     f"'{clean.name}': set config.data.low and config.data.clean (--low and "
     "--clean) to patterns such as 'low/{name}_in.png', where {name} is what a "
     'pair has in common'

@@ -173,6 +173,27 @@ def _missing(root: Path, split: str, data: public.DataSet) -> Iterator[Finding]:
     )
 
 
+def counts(manual_dir: str | Path, name: str) -> dict[str, int]:
+  """Split -> its pairs, for each split that has folders.
+
+  Args:
+    manual_dir: as `public.instructions` describe it.
+    name: a row of `public.DATA_SETS`.
+
+  Raises:
+    InputError: for an unknown name, or a folder of no known layout.
+  """
+  root = Path(manual_dir) / public.get_data_set(name).folder
+  folders.layout_of(root)
+  found = {}
+  for split in folders.SPLITS:
+    where = folders.split_folders(root, split)
+    if where and all(folder.is_dir() for folder in where):
+      alone = {path for path, _ in folders.unpaired(*where)}
+      found[split] = len(set(folders.list_images(where[0])) - alone)
+  return found
+
+
 def inspect(manual_dir: str | Path, name: str) -> list[Finding]:
   """Everything that is missing, broken, doubled, misplaced or leaking.
 

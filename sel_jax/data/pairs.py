@@ -27,6 +27,9 @@ from sel_jax.data import whereabouts
 from sel_jax.errors import InputError
 from sel_jax.fields import key
 
+# Stands for every split, where pairs are measured.
+ALL = 'all'
+
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
@@ -146,6 +149,28 @@ class _Part(Pairs):
 
   def __getitem__(self, index: int) -> Pair:
     return self._pairs[int(self._indices[index])]
+
+
+class _All(Pairs):
+  """Several splits, one after the other."""
+
+  def __init__(self, parts: Sequence[Pairs]):
+    self._parts = parts
+    self._ends = np.cumsum([len(part) for part in parts])
+
+  def marks(self) -> list[str]:
+    """Those of every split."""
+    return [mark for part in self._parts for mark in part.marks()]
+
+  def __len__(self) -> int:
+    return int(self._ends[-1])
+
+  def __getitem__(self, index: int) -> Pair:
+    part = int(np.searchsorted(self._ends, index, side='right'))
+    if part == len(self._parts):
+      raise IndexError(index)
+    before = self._ends[part - 1] if part else 0
+    return self._parts[part][int(index - before)]
 
 
 @fields.spec
@@ -336,20 +361,31 @@ def open_pairs(spec: PairsSpec, split: str) -> Pairs:
 
   Args:
     spec: where they come from.
-    split: 'train', 'val' or 'test'.
+    split: 'train', 'val', 'test', or 'all' for every pair of every split,
+      nothing held out.
 
   Raises:
     InputError: if the folder or the split does not exist, or a
       file has no partner.
   """
-  if split not in folders.SPLITS:
-    raise InputError(f'split {split!r}: choose one of {list(folders.SPLITS)}')
+  known = (*folders.SPLITS, ALL)
+  if split not in known:
+    raise InputError(f'split {split!r}: choose one of {list(known)}')
+  if split == ALL:
+    every = [spec.open(one) for one in folders.SPLITS]
+    found = [pairs for pairs in every if pairs is not None]
+    if not found:
+      raise InputError(f'{spec.place}: has no pairs; add folders of a split')
+    return _All(found)
   pairs = spec.open(split)
   if pairs is not None and split != 'train':
     return pairs
   train = pairs if split == 'train' else spec.open('train')
   if train is None or split == 'test':
-    raise InputError(f'{spec.place}: has no split {split!r}; add its folders')
+    other = ', or take every pair by --split=all' if split == 'test' else ''
+    raise InputError(
+      f'{spec.place}: has no split {split!r}; add its folders{other}'
+    )
   has_val = split == 'train' and spec.open('val') is not None
   if has_val and not spec.leave_test_scenes:
     return train

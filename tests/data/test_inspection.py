@@ -64,6 +64,9 @@ def test_counts_of_a_public_set_are_checked(root):
   (root / 'train').rename(root / 'our485')
   (root / 'test').rename(root / 'eval15')
   found = inspection.inspect(root, 'lol_v1')
+  assert inspection.counts(root, 'lol_v1') == {'train': 6, 'test': 1}
+  (root / 'our485/low/plain.png').unlink()
+  assert inspection.counts(root, 'lol_v1') == {'train': 5, 'test': 1}
   assert [f.text.split(': ')[1] for f in found if f.kind == 'problem'] == [
     '6 images, but LOL-v1 has 485',
     '1 images, but LOL-v1 has 15',

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import skimage.data
 
+from sel_jax.commands import command_line
+from sel_jax.commands import flags
 from sel_jax.data import cache
 from sel_jax.data import folders
 from sel_jax.data import public
@@ -20,6 +22,7 @@ from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.images import codec
+from sel_jax.settings import Settings
 
 PHOTOGRAPHS = [
   skimage.data.astronaut,
@@ -87,13 +90,41 @@ def test_scenes_of_the_test_split_can_leave_train(lol_like):
   assert _names(spec, 'val') == ['6']
 
 
+def test_all_is_every_pair_and_nothing_held_out(lol_like):
+  spec = PairsSpec.create(
+    root=str(lol_like), held_out=2, leave_test_scenes=True
+  )
+  every = open_pairs(spec, 'all')
+  assert [pair.name for pair in every] == [*'123456', '1', '2']
+  assert len(every) == len(set(every.marks())) == 8
+  first = open_pairs(spec, 'test')[0]
+  np.testing.assert_array_equal(every[6].low, first.low)
+  with pytest.raises(IndexError):
+    every[8]
+
+
+def test_pairs_to_measure_leave_no_test_scenes_where_there_is_no_test(tmp_path):
+  write_views(tmp_path, [(0, 1.0), (1, 1.0)], 'train/low', 'train/high')
+  made = command_line.parser('A command.')
+  flags.add_report(made)
+  made.add_argument('--data')
+  args = made.parse_flags([f'--data={tmp_path}', '--split=train'])
+  settings = Settings().changed(
+    {'data.leave_test_scenes': True, 'data.held_out': 1}
+  )
+  spec = flags.pairs(args, settings)
+  assert not spec.leave_test_scenes and spec.held_out == 1
+  assert _names(spec, 'train') == ['1']
+  assert settings.data.pairs.leave_test_scenes
+
+
 def test_a_validation_folder_is_used_as_it_is(tmp_path):
   write_views(tmp_path, [(0, 1.0), (1, 1.0)], 'train/low', 'train/high')
   write_views(tmp_path, [(0, 0.7)], 'val/low', 'val/high')
   spec = PairsSpec.create(root=str(tmp_path))
   assert _names(spec, 'train') == ['1', '2']
   assert _names(spec, 'val') == ['1']
-  with pytest.raises(InputError, match="has no split 'test'"):
+  with pytest.raises(InputError, match="no split 'test'.*--split=all"):
     open_pairs(spec, 'test')
 
 
