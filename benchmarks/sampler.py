@@ -25,9 +25,9 @@ from sel_jax import build
 from sel_jax import models
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import SAMPLERS
+from sel_jax.eval_section import EvalSpec
 from sel_jax.inference import Restorer
 from sel_jax.method import Method
-from sel_jax.sections import EvalSpec
 
 # Standard deviations of the data.
 _SPREADS = (0.02, 0.1, 0.2)

@@ -22,10 +22,10 @@ from orbax.checkpoint.checkpoint_managers import (
 )
 
 import sel_jax
+from sel_jax import places
 from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
 
-FOLDER = 'checkpoints'
 # What checkpoints are ranked by, higher is better; before, it was the PSNR.
 SCORE = 'score'
 _SCORE_OF_BEFORE = 'psnr'
@@ -57,6 +57,18 @@ def _score(metrics: Mapping[str, float]) -> float:
   return metrics[SCORE if SCORE in metrics else _SCORE_OF_BEFORE]
 
 
+@contextlib.contextmanager
+def _without_remarks() -> Generator[None, None, None]:
+  """Orbax says of every folder that is only read that it is only read."""
+  logger = logging.getLogger('absl')
+  level = logger.level
+  logger.setLevel(logging.ERROR)
+  try:
+    yield
+  finally:
+    logger.setLevel(level)
+
+
 class Checkpoints:
   """Checkpoints of one run, in WORKDIR/checkpoints.
 
@@ -76,7 +88,7 @@ class Checkpoints:
     Raises:
       InputError: if the folder cannot be made.
     """
-    self.directory = Path(workdir).absolute() / FOLDER
+    self.directory = Path(workdir).absolute() / places.CHECKPOINTS
     policy = keep_policy.AnyPreservationPolicy(
       [
         keep_policy.LatestN(keep),
@@ -91,18 +103,22 @@ class Checkpoints:
       best_mode='max',
       preservation_policy=policy,
       read_only=read_only,
+      create=not read_only,
+      save_interval_steps=0 if read_only else 1,
       cleanup_tmp_directories=not read_only,
     )
+    quiet = _without_remarks() if read_only else contextlib.nullcontext()
     try:
-      self._manager = ocp.CheckpointManager(
-        self.directory,
-        options=options,
-        item_handlers={
-          'train': ocp.StandardCheckpointHandler(),
-          'ema': ocp.StandardCheckpointHandler(),
-          'meta': ocp.JsonCheckpointHandler(),
-        },
-      )
+      with quiet:
+        self._manager = ocp.CheckpointManager(
+          self.directory,
+          options=options,
+          item_handlers={
+            'train': ocp.StandardCheckpointHandler(),
+            'ema': ocp.StandardCheckpointHandler(),
+            'meta': ocp.JsonCheckpointHandler(),
+          },
+        )
     except OSError as error:
       raise InputError(
         f'{self.directory}: cannot write there ({error.strerror}); choose '
@@ -116,12 +132,7 @@ class Checkpoints:
     Raises:
       InputError: if there is none in `workdir`.
     """
-    folder = Path(workdir) / FOLDER
-    steps = [p for p in folder.glob('*') if p.name.isdigit()]
-    if not steps:
-      raise InputError(
-        f'{workdir}: no checkpoint in it; give the --workdir of a training run'
-      )
+    places.ensure_run(workdir)
     return cls(workdir, read_only=True)
 
   def steps(self) -> list[int]:

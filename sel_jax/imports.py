@@ -16,6 +16,12 @@ from sel_jax.errors import InputError
 
 # Modules that may be imported, apart by commas.
 VARIABLE = 'SEL_JAX_IMPORTS'
+_loaded: set[str] = set()
+
+
+def loaded() -> bool:
+  """Whether any was imported, so that tables may have rows of one's own."""
+  return bool(_loaded)
 
 
 def names_in(text: str) -> tuple[str, ...]:
@@ -46,6 +52,7 @@ def load(names: Iterable[str], *, asked_by: str) -> None:
   for name in names:
     try:
       _import(name)
+      _loaded.add(name)
     except Exception as error:
       raise InputError(f'{asked_by}: {name}: {_reason(name, error)}') from error
 

@@ -12,10 +12,8 @@ from sel_jax.data import AugmentSpec
 from sel_jax.data import CacheSpec
 from sel_jax.data import LoaderSpec
 from sel_jax.data import PairsSpec
-from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import OBJECTIVES
 from sel_jax.diffusion import PREDICTIONS
-from sel_jax.diffusion import SAMPLERS
 from sel_jax.diffusion import SDES
 from sel_jax.fields import key
 from sel_jax.losses import LOSSES
@@ -23,9 +21,6 @@ from sel_jax.models import MODELS
 
 DTYPES = ('float32', 'bfloat16')
 BACKENDS = ('shard_map', 'pmap')
-# Sides of what the device sees are multiples of it, so that photographs of
-# neighbouring sizes share a program; a network may ask for more.
-MULTIPLE = 32
 
 
 @fields.spec
@@ -161,66 +156,3 @@ class ParallelSpec:
   heartbeat: int = key(
     'seconds after which a silent process counts as dead', default=100, ge=1
   )
-
-
-@fields.spec
-class EvalSpec:
-  """Section `eval`: the sampler, the same wherever an image is restored."""
-
-  sampler: str = key('the sampler', default='posterior', choices=SAMPLERS)
-  steps: int = key(
-    'calls of the network per image, 1 to sde.steps', default=100, ge=1
-  )
-  grid: str = key(
-    'times of the steps; log_snr suits samplers of second order',
-    default='time',
-    choices=GRIDS,
-  )
-  clip: bool = key('keep the clean estimate in [0, 1]', default=True)
-  dynamic: float = key(
-    'quantile of dynamic thresholding, such as 0.995, which scales what '
-    'overshoots instead of clipping it; 0 clips',
-    default=0.0,
-    ge=0,
-    le=1,
-  )
-  unbias: bool = key(
-    'undo the bias of a network that was trained by the Euler mean, for '
-    "loss.objective='optimum' alone",
-    default=False,
-  )
-  seed: int = key("seed of the sampler's noise", default=0, ge=0)
-  images: int = key(
-    'validation images used during training; 0 is all',
-    default=0,
-    ge=0,
-    flag=False,
-  )
-  tile: int = key(
-    'photographs with a longer side are restored in tiles of this side, a '
-    f'multiple of {MULTIPLE}; 0 is never',
-    default=640,
-    ge=0,
-  )
-  overlap: int = key(
-    'least overlap of tiles, pixels, at most half a tile', default=128, ge=0
-  )
-  pool: int = key(
-    'side of the window that the channel attention averages over, pixels; 0 '
-    'is the whole image or tile',
-    default=0,
-    ge=0,
-  )
-  anchor: bool = key(
-    'give a photograph in tiles the coarse tones of its restored thumbnail, '
-    'so that tiles of different content agree',
-    default=True,
-  )
-
-  def __post_init__(self):
-    if self.tile % MULTIPLE:
-      raise fields.refuse(self, 'tile', f'give a multiple of {MULTIPLE}, or 0')
-    if self.tile and self.overlap > self.tile // 2:
-      raise fields.refuse(
-        self, 'overlap', f'give 0 to half of tile={self.tile}'
-      )

@@ -22,11 +22,11 @@ from sel_jax import imports
 from sel_jax.entropy import EntropySpec
 from sel_jax.errors import InputError
 from sel_jax.errors import SettingError
+from sel_jax.eval_section import EvalSpec
 from sel_jax.fields import key
 from sel_jax.optimizers import OptimSpec
 from sel_jax.sections import DataSpec
 from sel_jax.sections import DiffusionSpec
-from sel_jax.sections import EvalSpec
 from sel_jax.sections import LossSpec
 from sel_jax.sections import ModelSpec
 from sel_jax.sections import ParallelSpec

@@ -32,7 +32,7 @@ FLOORS = (
     'sel_jax.configs',
   ),
   ('sel_jax.method', 'sel_jax.settings'),
-  ('sel_jax.sections',),
+  ('sel_jax.sections', 'sel_jax.eval_section'),
   ('sel_jax.data',),
   (
     'sel_jax.entropy',
@@ -41,11 +41,13 @@ FLOORS = (
     'sel_jax.models',
     'sel_jax.images',
     'sel_jax.optimizers',
+    'sel_jax.programs',
   ),
   (
     'sel_jax.fields',
     'sel_jax.files',
     'sel_jax.imports',
+    'sel_jax.places',
     'sel_jax.allocator',
     'sel_jax.detail',
   ),
@@ -198,7 +200,7 @@ def test_rooms_of_pure_functions_do_nothing_else():
 
 LIGHT = {
   'sel_jax': {'jax', 'numpy'},
-  'sel_jax.entropy': {'flax', 'optax', 'orbax', 'cv2', 'PIL', 'pydantic'},
+  'sel_jax.entropy': {'flax', 'optax', 'orbax', 'cv2', 'PIL', 'ml_collections'},
   'sel_jax.method': {'cv2', 'ml_collections', 'orbax', 'sel_jax.data'},
   'sel_jax.training.step': {
     'cv2', 'ml_collections', 'orbax', 'grain', 'sel_jax.data',

@@ -89,20 +89,26 @@ def _write(
       part.write_text(text)
 
 
-def main() -> int:
-  """Entry point: 0, or 1 where a signal stopped it before the end."""
-  parser = command_line.parser(__doc__)
-  parser.add_argument(
+def parser() -> command_line.Parser:
+  """The command's flags."""
+  made = command_line.parser(__doc__, command='ablate')
+  made.add_argument(
     '--config', metavar='FILE.py[:PRESET]', help='see configs/ablations.py'
   )
-  parser.add_argument(
+  made.add_argument(
     '--workdir',
     help='folder of all runs and results; default: runs/ and the name of the '
     'configuration',
   )
-  args, keys = parser.parse()
+  return made
+
+
+def main() -> int:
+  """Entry point: 0, or 1 where a signal stopped it before the end."""
+  args, keys = parser().parse()
   if not args.config:
     raise InputError('give --config=configs/ablations.py')
+  config = config_files.load(args.config)
 
   from sel_jax.ablation import report  # not for --help or a wrong flag
   from sel_jax.ablation import trials
@@ -111,7 +117,6 @@ def main() -> int:
   from sel_jax.ablation.summary import Summary
   from sel_jax.evaluation.text_report import GT_MEAN
 
-  config = config_files.load(args.config)
   config_files.load_imports(config.get('base'), keys.get('base.imports'))
   config_files.override(config, keys, top=PlanSpec)
   plan = Plan.parse(config)

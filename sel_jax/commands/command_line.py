@@ -23,8 +23,9 @@ from typing import NoReturn
 import sel_jax
 from sel_jax import allocator
 from sel_jax import fields
-from sel_jax import files
 from sel_jax import imports
+from sel_jax import programs
+from sel_jax.commands import stored_help
 from sel_jax.errors import InputError
 from sel_jax.errors import StuckProcessError
 
@@ -41,18 +42,7 @@ def set_up() -> None:
   logging.getLogger().setLevel(logging.ERROR)
   logging.getLogger('absl').setLevel(logging.ERROR)
   logging.getLogger('sel_jax').setLevel(logging.INFO)
-  cache = str(files.cache_home() / 'xla')
-  if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
-    os.environ['JAX_COMPILATION_CACHE_DIR'] = cache
-    if 'jax' in sys.modules:  # it has read its environment
-      sys.modules['jax'].config.update('jax_compilation_cache_dir', cache)
-
-
-def keep_no_programs() -> None:
-  """Leaves the cache of compiled programs alone, its folder included."""
-  os.environ['JAX_ENABLE_COMPILATION_CACHE'] = 'false'
-  if 'jax' in sys.modules:
-    sys.modules['jax'].config.update('jax_enable_compilation_cache', False)
+  programs.keep()
 
 
 def versions() -> str:
@@ -70,6 +60,13 @@ def versions() -> str:
       f'devices: {", ".join(counted)}',
     ]
   )
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+  """Of one width wherever it is printed."""
+
+  def __init__(self, prog: str, **options: Any):
+    super().__init__(prog, **{**options, 'width': 80})
 
 
 class _Version(argparse.Action):
@@ -97,7 +94,46 @@ class _Imports(argparse.Action):
 
 
 class Parser(argparse.ArgumentParser):
-  """A parser whose errors are ours, and whose flags know each other's names."""
+  """A parser whose errors are ours, and whose flags know each other's names.
+
+  Attributes:
+    command: its name, where its help is stored, see `stored_help`.
+    closing: makes what stands below the flags.
+  """
+
+  command: str = ''
+  closing: Callable[[], str] | None = None
+
+  def __init__(self, **options: Any):
+    super().__init__(**options)
+    self._later: list[tuple[argparse.Action, Callable[[], str]]] = []
+
+  def explain(self, action: argparse.Action, text: Callable[[], str]) -> None:
+    """Sets a flag's help that takes a library to know: made when printed."""
+    self._later.append((action, text))
+
+  def format_help(self) -> str:
+    """The stored help, if the command has one that holds; or a new one."""
+    stored = None if imports.loaded() else stored_help.read(self.command)
+    return stored_help.under_name(stored or self.new_help(), self.prog)
+
+  def new_help(self) -> str:
+    """The help as the flags make it, under no name yet."""
+    for action, text in self._later:
+      action.help = text()
+    if self.closing:
+      self.epilog = self.closing()
+    name, self.prog = self.prog, stored_help.NAME
+    if self.command:
+      words = ['%(prog)s [FLAGS]']
+      for action in self._get_positional_actions():
+        words.append(f'{action.metavar or action.dest}')
+        words += ['...'] if action.nargs == '+' else []
+      self.usage = ' '.join(words)
+    try:
+      return super().format_help()
+    finally:
+      self.prog = name
 
   def error(self, message: str) -> NoReturn:
     """Raises `InputError` instead of printing how the command is used."""
@@ -105,8 +141,11 @@ class Parser(argparse.ArgumentParser):
 
   def switch(self, name: str, **options: Any) -> None:
     """Adds a flag that is on or off: --x and --no-x; off unless told."""
+    text = options.pop('help', None)
     options = {'default': False, **options}
-    self.add_argument(name, action=argparse.BooleanOptionalAction, **options)
+    action = argparse.BooleanOptionalAction
+    # Given later: Python 3.11 and 3.12 would add the default to it.
+    self.add_argument(name, action=action, **options).help = text
 
   def parse(
     self, arguments: Sequence[str] | None = None
@@ -126,7 +165,7 @@ class Parser(argparse.ArgumentParser):
       known = [s for a in self._actions for s in a.option_strings]
       raise InputError(f'{name} is no flag; {fields.close(name, known)}')
     if found.dry_run:
-      keep_no_programs()
+      programs.forget()
     return found, keys
 
   def parse_flags(
@@ -170,11 +209,12 @@ def _configuration(words: list[str]) -> tuple[list[str], dict[str, str]]:
   return rest, keys
 
 
-def parser(doc: str) -> Parser:
+def parser(doc: str, *, command: str = '') -> Parser:
   """A parser whose help is the module's docstring, with what all commands take.
 
   Args:
     doc: the module's docstring.
+    command: its name, if its help is stored.
 
   Raises:
     InputError: for a part of the user's own that cannot be imported.
@@ -185,9 +225,10 @@ def parser(doc: str) -> Parser:
   made = Parser(
     prog=called,
     description=doc,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
+    formatter_class=_Formatter,
     allow_abbrev=False,
   )
+  made.command = command
   made.add_argument(
     '--version', action=_Version, nargs=0, help='versions and devices'
   )

@@ -12,23 +12,20 @@ import argparse
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
 from tqdm import tqdm
 
 from sel_jax.commands import command_line
 from sel_jax.commands import dry_run
 from sel_jax.commands import flags
-from sel_jax.commands.evaluate import overall
-from sel_jax.commands.evaluate import write_reports
-from sel_jax.data.pairs import open_pairs
-from sel_jax.data.pairs import PairSource
 from sel_jax.errors import InputError
-from sel_jax.evaluation import evaluator
-from sel_jax.evaluation import html_report
-from sel_jax.evaluation import text_report
-from sel_jax.evaluation.fid import FrechetDistance
-from sel_jax.settings import Settings
+
+if TYPE_CHECKING:
+  import numpy as np
+
+  from sel_jax.data.pairs import PairSource
+  from sel_jax.evaluation.fid import FrechetDistance
 
 
 def _methods(texts: list[str]) -> dict[str, Path]:
@@ -50,9 +47,11 @@ def _rehearse(
   args: argparse.Namespace,
   methods: Mapping[str, Path],
   names: Sequence[str],
-  pairs: PairSource,
+  pairs: 'PairSource',
 ) -> None:
   """Reads every output and says what would be measured."""
+  from sel_jax.evaluation import evaluator
+
   for folder in methods.values():
     evaluator.evaluate_outputs(folder, pairs, names=())
   dry_run.report(
@@ -65,16 +64,31 @@ def _rehearse(
   )
 
 
-def main() -> None:
-  """Entry point."""
-  parser = command_line.parser(__doc__)
-  parser.add_argument('methods', nargs='+', metavar='NAME=FOLDER')
-  parser.add_argument(
+def parser() -> command_line.Parser:
+  """The command's flags."""
+  made = command_line.parser(__doc__, command='compare')
+  made.add_argument('methods', nargs='+', metavar='NAME=FOLDER')
+  made.add_argument(
     '--data', required=True, help="folder of pairs, or 'sample'"
   )
-  flags.add_report(parser)
-  args = parser.parse_flags()
+  flags.add_report(made)
+  return made
+
+
+def main() -> None:
+  """Entry point."""
+  args = parser().parse_flags()
   methods = _methods(args.methods)
+  flags.check_data(args)
+
+  from sel_jax.commands import measuring  # not for --help or a wrong path
+  from sel_jax.data.pairs import open_pairs
+  from sel_jax.evaluation import evaluator
+  from sel_jax.evaluation import html_report
+  from sel_jax.evaluation import text_report
+  from sel_jax.evaluation.fid import FrechetDistance
+  from sel_jax.settings import Settings
+
   names = flags.metrics(args.metrics)
   flags.check_report(args)
   pairs = open_pairs(flags.pairs(args, Settings()), args.split)
@@ -90,11 +104,11 @@ def main() -> None:
       def on_image(
         name: str,
         *,
-        low: np.ndarray,
-        restored: np.ndarray,
-        clean: np.ndarray,
+        low: 'np.ndarray',
+        restored: 'np.ndarray',
+        clean: 'np.ndarray',
         method: str = method,
-        frechet: FrechetDistance | None = frechet,
+        frechet: 'FrechetDistance | None' = frechet,
       ) -> None:
         bar.update()
         if frechet:
@@ -114,14 +128,14 @@ def main() -> None:
         'outputs': str(folder),
       }
       entries.append(
-        text_report.Entry(method, protocol, rows, overall(frechet))
+        text_report.Entry(method, protocol, rows, measuring.overall(frechet))
       )
   print(f'{args.tfds or args.data}, split {args.split}, {len(pairs)} images')
   print(text_report.compare_table(entries))
   for entry in entries:
     for name, value in entry.overall.items():
       print(f'{entry.name}: {name} {value:.2f}')
-  write_reports(args, entries, shots)
+  measuring.write_reports(args, entries, shots)
 
 
 if __name__ == '__main__':

@@ -20,8 +20,6 @@ from sel_jax import configs
 from sel_jax import fields
 from sel_jax import imports
 from sel_jax.errors import InputError
-from sel_jax.settings import SECTIONS
-from sel_jax.settings import Settings
 
 _BOOLEANS = {'true': True, 'false': False}
 
@@ -106,16 +104,20 @@ def load(given: str) -> ml_collections.ConfigDict:
   return config
 
 
-def _hint(path: list[str], top: type = Settings) -> Any:
+def _hint(path: list[str], top: type | None = None) -> Any:
   """The type of a key, of a section or of the whole configuration."""
+  from sel_jax.settings import SECTIONS  # not for a file that is not there
+  from sel_jax.settings import Settings
+
   *parents, name = path
-  owners = {'': top, 'base': Settings, **SECTIONS}  # a base: of an ablation
+  # An ablation has a base, which is a configuration.
+  owners = {'': top or Settings, 'base': Settings, **SECTIONS}
   owner = owners.get(parents[-1] if parents else '')
   found = fields.described(owner).get(name) if owner else None
   return found.hint if found else None
 
 
-def parse_value(path: list[str], text: str, *, top: type = Settings) -> Any:
+def parse_value(path: list[str], text: str, *, top: type | None = None) -> Any:
   """The value that a person wrote for a key.
 
   Text stays as it is where the key holds text; elsewhere it is a Python
@@ -124,7 +126,7 @@ def parse_value(path: list[str], text: str, *, top: type = Settings) -> Any:
   Args:
     path: names of the sections and the key.
     text: what was written.
-    top: spec of the keys that are in no section.
+    top: spec of the keys that are in no section, if it is not `Settings`.
   """
   hint = _hint(path, top)
   if hint is str:
@@ -165,14 +167,14 @@ def override(
   config: ml_collections.ConfigDict,
   changes: Mapping[str, str],
   *,
-  top: type = Settings,
+  top: type | None = None,
 ) -> None:
   """Sets keys of a configuration, in place.
 
   Args:
     config: what `load` gives.
     changes: 'section.key' -> value as text.
-    top: spec of the keys that are in no section.
+    top: spec of the keys that are in no section, if it is not `Settings`.
 
   Raises:
     InputError: for a key that is not there.

@@ -16,21 +16,16 @@ from collections.abc import Sequence
 import dataclasses
 from pathlib import Path
 from typing import Any
+from typing import TYPE_CHECKING
 
-import jax
-
-from sel_jax import interop
-from sel_jax import models
-from sel_jax.checkpoints import Checkpoints
-from sel_jax.checkpoints import FOLDER
+from sel_jax import places
 from sel_jax.commands import command_line
 from sel_jax.commands import config_files
 from sel_jax.commands import dry_run
 from sel_jax.errors import InputError
-from sel_jax.inference import stored
-from sel_jax.inference.stored import Stored
-from sel_jax.interop import portable
-from sel_jax.interop import torch_files
+
+if TYPE_CHECKING:
+  from sel_jax.inference.stored import Stored
 
 _DTYPES = ('float32', 'float16')
 
@@ -46,9 +41,11 @@ def _changes(texts: Sequence[str]) -> dict[str, Any]:
   return changes
 
 
-def _read(source: Path, changes: dict[str, Any]) -> Stored:
+def _read(source: Path, changes: dict[str, Any]) -> 'Stored':
   """Weights of whatever the source is, with some settings changed."""
-  if source.suffix in stored.TORCH:
+  from sel_jax.inference import stored  # not for --help or a wrong path
+
+  if source.suffix in places.TORCH:
     return stored.load(source, changes=changes)
   for name in changes:
     if not name.startswith('eval.'):
@@ -77,14 +74,20 @@ def _check_reference(network: Any) -> None:
       )
 
 
-def _save_torch(path: Path, read: Stored, args: argparse.Namespace) -> None:
+def _save_torch(path: Path, read: 'Stored', args: argparse.Namespace) -> None:
+  from sel_jax import interop
+
   del args
   interop.write_state(
     path, interop.to_state(read.settings.model.name, read.params)
   )
 
 
-def _save_portable(path: Path, read: Stored, args: argparse.Namespace) -> None:
+def _save_portable(
+  path: Path, read: 'Stored', args: argparse.Namespace
+) -> None:
+  from sel_jax.interop import portable
+
   config = read.settings.to_dict()
   if 'root' in config['data']:
     config['data']['root'] = ''  # a folder of the machine that trained
@@ -95,8 +98,10 @@ def _save_portable(path: Path, read: Stored, args: argparse.Namespace) -> None:
 
 
 def _save_checkpoint(
-  folder: Path, read: Stored, args: argparse.Namespace
+  folder: Path, read: 'Stored', args: argparse.Namespace
 ) -> None:
+  from sel_jax.checkpoints import Checkpoints
+
   del args
   checkpoints = Checkpoints(folder)
   config = read.settings.to_dict()
@@ -105,16 +110,18 @@ def _save_checkpoint(
 
 
 def _writer(
-  destination: Path, read: Stored, *, only_look: bool
-) -> Callable[[Path, Stored, argparse.Namespace], None]:
+  destination: Path, read: 'Stored', *, only_look: bool
+) -> 'Callable[[Path, Stored, argparse.Namespace], None]':
   """What writes the destination, once that can be written."""
-  if destination.suffix in stored.TORCH:
+  if destination.suffix in places.TORCH:
+    from sel_jax.interop import torch_files
+
     _check_reference(read.settings.model.network)
     torch_files.require_torch()
     return _save_torch
-  if destination.suffix == portable.ENDING:
+  if destination.suffix == places.PORTABLE:
     return _save_portable
-  if (destination / FOLDER).exists():
+  if (destination / places.CHECKPOINTS).exists():
     raise InputError(
       f'{destination}: holds checkpoints already; choose another'
     )
@@ -122,37 +129,44 @@ def _writer(
   return _save_checkpoint
 
 
-def _parser() -> command_line.Parser:
-  parser = command_line.parser(__doc__)
-  parser.add_argument('source', help='.pth, .safetensors, or folder of a run')
-  parser.add_argument('destination', help='.pth, .safetensors, or a new folder')
-  parser.add_argument('--set', action='append', default=[], metavar='KEY=VALUE')
-  parser.add_argument(
+def parser() -> command_line.Parser:
+  """The command's flags."""
+  made = command_line.parser(__doc__, command='convert')
+  made.add_argument('source', help='.pth, .safetensors, or folder of a run')
+  made.add_argument('destination', help='.pth, .safetensors, or a new folder')
+  made.add_argument('--set', action='append', default=[], metavar='KEY=VALUE')
+  made.add_argument(
     '--dtype', choices=_DTYPES, default='float32', help='of .safetensors'
   )
-  parser.add_argument(
+  made.add_argument(
     '--note',
     action='append',
     default=[],
     metavar='KEY=TEXT',
     help='kept with .safetensors: data, licence...',
   )
-  parser.switch('--overwrite', help='replace the file if it is there')
-  return parser
+  made.switch('--overwrite', help='replace the file if it is there')
+  return made
 
 
 def main() -> None:
   """Entry point."""
-  args = _parser().parse_flags()
+  args = parser().parse_flags()
   source, destination = Path(args.source), Path(args.destination)
   if destination.is_file() and not args.overwrite:
     raise InputError(f'{destination}: exists; add --overwrite to replace it')
+  places.find(source)
   changes, args.note = _changes(args.set), dict(map(_note, args.note))
   read = _read(source, changes)
   write = _writer(destination, read, only_look=args.dry_run)
   if write is not _save_checkpoint:
     folder = destination.absolute().parent
     dry_run.ensure_directory(folder, dry_run=args.dry_run)
+
+  import jax  # not for --help or a wrong path
+
+  from sel_jax import models
+
   leaves = jax.tree.leaves(read.params)
   text = (
     f'{read.settings.model.name} of {models.count_params(read.params):,} '

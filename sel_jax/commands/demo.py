@@ -7,8 +7,6 @@ anyone who reaches the port can use it, one photograph at a time.
 """
 
 import argparse
-import dataclasses
-import functools
 import importlib.util
 import os
 from pathlib import Path
@@ -16,97 +14,12 @@ import socket
 import tempfile
 from typing import Any
 
-import cv2
-import numpy as np
-
 from sel_jax.commands import command_line
 from sel_jax.commands import dry_run
 from sel_jax.commands import flags
-from sel_jax.diffusion import SAMPLERS
 from sel_jax.errors import InputError
-from sel_jax.images import codec
-from sel_jax.images import metadata
-from sel_jax.inference import Enhancer
-from sel_jax.inference.restorer import Progress
 
-# Longest side of what the page shows; the download is whole.
-_SHOWN = 1600
-_WAITING = 8
-_TEXT = """# Brighten a dark photograph
-Drop a photograph, press *Brighten*, move the slider. Nothing leaves this
-machine. The download keeps size, depth, EXIF data and colour profile."""
 _FONTS = ['system-ui', 'sans-serif']
-
-
-def _shown(image: np.ndarray) -> np.ndarray:
-  """uint8, reduced to what a page can show."""
-  image = codec.to_uint8(image)
-  scale = min(1.0, _SHOWN / max(image.shape[:2]))
-  size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-  return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Studio:
-  """What the page does, without the page.
-
-  Attributes:
-    enhancer: the model.
-    megapixels: the largest photograph that is taken.
-    folder: where results go.
-  """
-
-  enhancer: Enhancer
-  megapixels: float
-  folder: Path
-
-  @functools.lru_cache(maxsize=8)  # noqa: B019 (lives as long as the page)
-  def with_settings(self, sampler: str, steps: int) -> Enhancer:
-    """The model with another sampler; kept, so that it compiles once."""
-    grid = 'log_snr' if sampler.endswith('2m') else self.enhancer.spec.grid
-    return self.enhancer.with_settings(sampler=sampler, steps=steps, grid=grid)
-
-  def restore(
-    self,
-    path: str,
-    sampler: str,
-    steps: int,
-    strength: float,
-    seed: int,
-    on_progress: Progress,
-  ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Restores an uploaded file.
-
-    Returns:
-      Before and after, as the page shows them, and the file to download.
-
-    Raises:
-      InputError: if it is no photograph or too large; names it without folder.
-    """
-    source = Path(path)
-    try:
-      with codec.opening(source) as opened:
-        size = opened.width * opened.height / 1e6
-      if size > self.megapixels:
-        raise InputError(
-          f'{source}: {size:.0f} megapixels; the page takes up to '
-          f'{self.megapixels:g}, use the command `sel-jax enhance` for more'
-        )
-      picture = metadata.read_picture(source)
-      low = codec.to_float(picture.pixels)
-      enhancer = self.with_settings(sampler, int(steps))
-      result = enhancer(
-        low, strength=strength, seed=int(seed), on_progress=on_progress
-      )
-      ending = source.suffix.lower()
-      ending = ending if ending in codec.EXTENSIONS else '.png'
-      folder = Path(tempfile.mkdtemp(dir=self.folder))
-      destination = folder / f'{source.stem[:80]}_enhanced{ending}'
-      metadata.write_picture(destination, result, picture)
-    except InputError as error:
-      text = str(error).replace(str(source), source.name)
-      raise InputError(text) from None
-    return _shown(low), _shown(result), str(destination)
 
 
 def _require_gradio() -> None:
@@ -126,100 +39,6 @@ def _gradio(folder: Path) -> Any:
   import gradio
 
   return gradio
-
-
-def _inputs(studio: Studio, gr: Any) -> list[Any]:
-  """Photograph, sampler, steps, strength and seed."""
-  spec, total = studio.enhancer.spec, studio.enhancer.method.sde.steps
-  most = min(total, 100)
-  return [
-    gr.File(
-      label='Photograph',
-      file_types=list(codec.EXTENSIONS),
-      elem_id='photo',
-      height=160,
-    ),
-    gr.Dropdown(list(SAMPLERS), value=spec.sampler, label='Sampler'),
-    gr.Slider(
-      1,
-      most,
-      value=min(spec.steps, most),
-      step=1,
-      label='Steps',
-      info='More is slower.',
-    ),
-    gr.Slider(
-      0, 1, value=1, step=0.05, label='Strength', info='0 changes nothing.'
-    ),
-    gr.Number(
-      value=spec.seed,
-      precision=0,
-      minimum=0,
-      label='Seed',
-      info='Another one draws another result.',
-    ),
-  ]
-
-
-def build_page(studio: Studio, gr: Any) -> Any:
-  """The page as Gradio blocks.
-
-  Args:
-    studio: what the page does.
-    gr: the module Gradio.
-  """
-
-  def handle(
-    path: str | None,
-    sampler: str,
-    steps: int,
-    strength: float,
-    seed: int,
-    progress: Any = gr.Progress(),  # noqa: B008
-  ) -> tuple[tuple[np.ndarray, np.ndarray], Any]:
-    if not path:
-      raise gr.Error('Drop a photograph first.', print_exception=False)
-    progress(0.0, desc='Preparing; the first one of a size takes longer')
-    done = 0.0
-
-    def on_progress(share: float) -> None:
-      nonlocal done
-      done = min(done + share, 1.0)
-      progress(done, desc='Brightening')
-
-    try:
-      before, after, file = studio.restore(
-        path, sampler, steps, strength, seed, on_progress
-      )
-    except InputError as error:
-      raise gr.Error(str(error), print_exception=False) from None
-    return (before, after), gr.DownloadButton(value=file, interactive=True)
-
-  with gr.Blocks(title='sel_jax', delete_cache=(600, 3600)) as page:
-    gr.Markdown(_TEXT)
-    with gr.Row():
-      with gr.Column(scale=1, min_width=280):
-        inputs = _inputs(studio, gr)
-        button = gr.Button('Brighten', variant='primary', elem_id='go')
-        download = gr.DownloadButton(
-          'Download', interactive=False, elem_id='download'
-        )
-      with gr.Column(scale=3):
-        slider = gr.ImageSlider(
-          label='Before | after',
-          interactive=False,
-          max_height=640,
-          elem_id='slider',
-          format='png',
-        )
-    button.click(
-      handle,
-      inputs,
-      [slider, download],
-      concurrency_limit=1,
-      api_visibility='private',
-    )
-  return page.queue(max_size=_WAITING, api_open=False)
 
 
 def _refused_port(port: int, error: OSError) -> InputError:
@@ -242,27 +61,35 @@ def _rehearse(args: argparse.Namespace) -> None:
   )
 
 
-def main() -> None:
-  """Entry point; serves until it is interrupted."""
-  parser = command_line.parser(__doc__)
-  flags.add_model(parser)
-  parser.add_argument('--host', default='127.0.0.1')
-  parser.add_argument('--port', type=int, default=7860)
-  parser.add_argument(
+def parser() -> command_line.Parser:
+  """The command's flags."""
+  made = command_line.parser(__doc__, command='demo')
+  flags.add_model(made)
+  made.add_argument('--host', default='127.0.0.1', help='who may reach it')
+  made.add_argument('--port', type=int, default=7860, help='where it answers')
+  made.add_argument(
     '--megapixels', type=float, default=24.0, help='largest photograph'
   )
-  args = parser.parse_flags()
+  return made
+
+
+def main() -> None:
+  """Entry point; serves until it is interrupted."""
+  args = parser().parse_flags()
   _require_gradio()
   if args.dry_run:
     _rehearse(args)
     return
   with tempfile.TemporaryDirectory(prefix='sel_jax_demo_') as folder:
-    gr = _gradio(Path(folder))
-    studio = Studio(flags.load(args), args.megapixels, Path(folder))
-    page = build_page(studio, gr)
+    enhancer, gr = flags.load(args), _gradio(Path(folder))
+
+    from sel_jax.commands import page  # not for --help or a wrong flag
+
+    studio = page.Studio(enhancer, args.megapixels, Path(folder))
+    shown = page.build_page(studio, gr)
     print(f'http://{args.host}:{args.port}  (Ctrl-C ends it)', flush=True)
     try:
-      page.launch(
+      shown.launch(
         server_name=args.host,
         server_port=args.port,
         max_file_size='256mb',

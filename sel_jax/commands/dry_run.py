@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sel_jax import files
 from sel_jax.errors import InputError
+from sel_jax.places import SHIPPED
 
 if TYPE_CHECKING:
   from sel_jax.inference import Enhancer
@@ -66,7 +67,6 @@ def describe(enhancer: 'Enhancer', checkpoint: str | None) -> str:
     checkpoint: as it was asked for; None is the one that comes along.
   """
   from sel_jax import models
-  from sel_jax.inference import SHIPPED
 
   shipped = checkpoint in (None, SHIPPED)
   spec, name = enhancer.spec, enhancer.settings.model.name

@@ -8,12 +8,16 @@ Called again, it does what is left: results that are there are kept.
 """
 
 import argparse
+from collections.abc import Sequence
+import glob
+import os
 from pathlib import Path
 import sys
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from sel_jax import places
 from sel_jax.commands import command_line
 from sel_jax.commands import dry_run
 from sel_jax.commands import flags
@@ -24,32 +28,37 @@ if TYPE_CHECKING:
   from sel_jax.inference import Enhancer
 
 
-def _parser() -> command_line.Parser:
-  parser = command_line.parser(__doc__)
-  parser.add_argument(
+def parser() -> command_line.Parser:
+  """The command's flags."""
+  made = command_line.parser(__doc__, command='enhance')
+  made.add_argument(
     'inputs', nargs='+', metavar='PHOTO', help='file, folder or pattern'
   )
-  flags.add_model(parser)
-  parser.add_argument(
+  flags.add_model(made)
+  made.add_argument(
     '--output', default='enhanced', help='folder, or file of a single photo'
   )
-  parser.switch('--recursive', help='also folders within folders')
-  parser.add_argument(
+  made.switch('--recursive', help='also folders within folders')
+  made.add_argument(
     '--strength', type=float, default=1.0, help='0 nothing to 1 everything'
   )
-  parser.switch('--preview', help='also write a low | restored strip')
-  parser.add_argument(
+  made.switch('--preview', help='also write a low | restored strip')
+  made.add_argument(
     '--samples',
     type=int,
     default=1,
     help='results of as many seeds, from --seed on, numbered from 1',
   )
-  parser.switch('--spread', help='also write a map of where the samples differ')
-  parser.switch(
-    '--trajectory', help="also write a strip of the sampler's states"
-  )
-  parser.switch('--overwrite', help='redo results that are there')
-  return parser
+  made.switch('--spread', help='also write a map of where the samples differ')
+  made.switch('--trajectory', help="also write a strip of the sampler's states")
+  made.switch('--overwrite', help='redo results that are there')
+  return made
+
+
+def _check_inputs(inputs: Sequence[str]) -> None:
+  """Early: a wrong path is told before the model is loaded."""
+  if not any(glob.has_magic(one) or os.path.exists(one) for one in inputs):
+    raise InputError(f'{inputs[0]}: no such file; check the path')
 
 
 def _make_folder(
@@ -100,9 +109,12 @@ def _rehearse(
 
 def main() -> int:
   """Entry point: 0, or 2 if a photograph failed."""
-  args = _parser().parse_flags()
+  args = parser().parse_flags()
   if not 0 <= args.strength <= 1:
     raise InputError(f'--strength={args.strength}: give 0 to 1')
+  _check_inputs(args.inputs)
+  places.find(args.checkpoint)
+
   from sel_jax.inference import bulk  # not for --help or a wrong flag
 
   extras = bulk.Extras(args.samples, args.spread, args.trajectory, args.preview)

@@ -15,7 +15,6 @@ from sel_jax.commands import command_line
 from sel_jax.commands import dry_run
 from sel_jax.commands import flags
 from sel_jax.errors import InputError
-from sel_jax.inference import export
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -26,16 +25,27 @@ def _size(text: str) -> tuple[int, int]:
   return int(match[1]), int(match[2])
 
 
-def main() -> None:
-  """Entry point."""
-  parser = command_line.parser(__doc__)
-  flags.add_model(parser)
-  parser.add_argument('destination', help=' or '.join(export.FORMATS))
-  parser.add_argument(
+def _formats() -> str:
+  from sel_jax.inference import export
+
+  return ' or '.join(export.FORMATS)
+
+
+def parser() -> command_line.Parser:
+  """The command's flags."""
+  made = command_line.parser(__doc__, command='export')
+  flags.add_model(made)
+  made.explain(made.add_argument('destination', metavar='FILE'), _formats)
+  made.add_argument(
     '--size', type=_size, help='HEIGHTxWIDTH; StableHLO takes any without it'
   )
-  parser.switch('--overwrite', help='replace the file if it is there')
-  args = parser.parse_flags()
+  made.switch('--overwrite', help='replace the file if it is there')
+  return made
+
+
+def main() -> None:
+  """Entry point."""
+  args = parser().parse_flags()
   destination = Path(args.destination)
   if destination.exists() and not args.overwrite:
     raise InputError(f'{destination}: exists; add --overwrite to replace it')
@@ -43,6 +53,9 @@ def main() -> None:
   dry_run.ensure_directory(folder, dry_run=args.dry_run)
   options = {'size': args.size} if args.size else {}
   enhancer = flags.load(args)
+
+  from sel_jax.inference import export  # not for --help or a wrong path
+
   if args.dry_run:
     export.check(enhancer, destination, **options)
     model = dry_run.describe(enhancer, args.checkpoint)

@@ -17,16 +17,19 @@ from collections.abc import Mapping
 from pathlib import Path
 import re
 import textwrap
-
-import ml_collections
+from typing import TYPE_CHECKING
 
 from sel_jax import fields
+from sel_jax import places
 from sel_jax.commands import command_line
 from sel_jax.commands import config_files
 from sel_jax.commands import dry_run
 from sel_jax.errors import InputError
-from sel_jax.settings import SECTIONS
-from sel_jax.settings import Settings
+
+if TYPE_CHECKING:
+  import ml_collections
+
+  from sel_jax.settings import Settings
 
 
 def _profile(text: str | None) -> tuple[int, int] | None:
@@ -40,6 +43,9 @@ def _profile(text: str | None) -> tuple[int, int] | None:
 
 def _keys() -> str:
   """Every key with its default, a line each, and what it means."""
+  from sel_jax.settings import SECTIONS
+  from sel_jax.settings import Settings
+
   lines = ['keys of the configuration, at their defaults:']
   for section, cls in {'': Settings, **SECTIONS}.items():
     lines.append('')
@@ -54,8 +60,8 @@ def _keys() -> str:
 
 def parser() -> command_line.Parser:
   """The command's flags."""
-  made = command_line.parser(__doc__)
-  made.epilog = _keys()
+  made = command_line.parser(__doc__, command='train')
+  made.closing = _keys
   made.add_argument('--config', metavar='FILE.py[:PRESET]', help='see configs/')
   made.add_argument(
     '--workdir',
@@ -87,7 +93,7 @@ def parser() -> command_line.Parser:
 
 def _settings(
   args: argparse.Namespace, keys: Mapping[str, str]
-) -> tuple[Settings, Path]:
+) -> 'tuple[Settings, Path]':
   """What is to be trained, and the folder of the run."""
   if not args.config and not args.workdir:
     raise InputError(
@@ -101,19 +107,26 @@ def _settings(
     config, workdir = _stored(args.workdir), args.workdir
   init = {} if args.init is None else {'init': args.init}
   config_files.override(config, {**keys, **init})
+  from sel_jax.settings import Settings  # not for --help or a wrong path
+
   return Settings.parse(config), Path(workdir)
 
 
-def _stored(workdir: str) -> ml_collections.ConfigDict:
+def _stored(workdir: str) -> 'ml_collections.ConfigDict':
   """The configuration of a run's newest checkpoint."""
-  from sel_jax.checkpoints import Checkpoints  # not for --help or a wrong flag
-
   try:
-    checkpoints = Checkpoints.open(workdir)
+    places.ensure_run(workdir)
   except InputError as error:
     raise InputError(
       f'{error}, or --config=configs/FILE.py to begin one'
     ) from error
+
+  import ml_collections  # not for --help or a wrong path
+
+  from sel_jax.checkpoints import Checkpoints
+  from sel_jax.settings import Settings
+
+  checkpoints = Checkpoints.open(workdir)
   try:
     stored = checkpoints.newest_config()[1]
   finally:
@@ -123,7 +136,7 @@ def _stored(workdir: str) -> ml_collections.ConfigDict:
 
 
 def _rehearse(
-  settings: Settings, workdir: Path, args: argparse.Namespace
+  settings: 'Settings', workdir: Path, args: argparse.Namespace
 ) -> None:
   """Checks what a run needs and says what it would do."""
   from sel_jax.training import cluster  # not for --help or a wrong flag

@@ -7,4 +7,4 @@ from sel_jax.inference.enhancer import spread
 from sel_jax.inference.restorer import denoiser
 from sel_jax.inference.restorer import local_mesh
 from sel_jax.inference.restorer import Restorer
-from sel_jax.inference.stored import SHIPPED
+from sel_jax.places import SHIPPED

@@ -15,9 +15,11 @@ from jaxtyping import Shaped
 import numpy as np
 
 from sel_jax import build
+from sel_jax import programs
 from sel_jax.arrays import Rgb
 from sel_jax.arrays import Rgbs
 from sel_jax.errors import InputError
+from sel_jax.eval_section import EvalSpec
 from sel_jax.images import codec
 from sel_jax.inference import stored
 from sel_jax.inference.restorer import local_mesh
@@ -25,7 +27,6 @@ from sel_jax.inference.restorer import Progress
 from sel_jax.inference.restorer import Restorer
 from sel_jax.method import Method
 from sel_jax.sections import DiffusionSpec
-from sel_jax.sections import EvalSpec
 from sel_jax.sections import ModelSpec
 from sel_jax.settings import Settings
 
@@ -99,7 +100,7 @@ class Enhancer:
   def from_checkpoint(
     cls, path: str | Path | None = None, **overrides: Any
   ) -> 'Enhancer':
-    """Loads a model.
+    """Loads a model; what it compiles is kept on disk, see `programs.keep`.
 
     Args:
       path: folder of a training run, of which the best checkpoint by
@@ -111,6 +112,7 @@ class Enhancer:
     Raises:
       InputError: if there is no sound checkpoint, or a setting does not fit.
     """
+    programs.keep()
     found = stored.load(path)
     own = _overridden(found.settings, overrides)
     return cls.create(own, params=found.params, step=found.step)

@@ -25,11 +25,11 @@ from sel_jax.build import Method
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import sample
 from sel_jax.diffusion.samplers import coefficients_of
+from sel_jax.eval_section import EvalSpec
 from sel_jax.inference import tone
 from sel_jax.inference.tiling import round_up
 from sel_jax.inference.tiling import side_multiple
 from sel_jax.inference.tiling import TiledSampler
-from sel_jax.sections import EvalSpec
 
 # Called with the share of the work just done; the shares sum to one.
 Progress = Callable[[float], None]

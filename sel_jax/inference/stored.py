@@ -6,7 +6,6 @@ arrays of the shapes that their own settings ask for.
 
 from collections.abc import Mapping
 import dataclasses
-from importlib import resources
 import logging
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 
 from sel_jax import imports
 from sel_jax import interop
+from sel_jax import places
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
@@ -24,11 +24,6 @@ from sel_jax.models import param_shapes
 from sel_jax.settings import Settings
 
 _log = logging.getLogger(__name__)
-
-# The name of the model that comes with the package.
-SHIPPED = 'shipped'
-# Files of PyTorch.
-TORCH = frozenset(('.pth', '.pt', '.ckpt'))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,17 +57,10 @@ def load(
     InputError: if there is no sound checkpoint, or it cannot be read.
   """
   imports.load_allowed()
-  path = _resolved(path)
-  if path.suffix in TORCH:
+  path = places.find(path)
+  if path.suffix in places.TORCH:
     return _from_torch(path, changes or {})
-  return _from_file(path) if path.suffix == portable.ENDING else _from_run(path)
-
-
-def _resolved(path: str | Path | None) -> Path:
-  """A checkpoint's path; None and `SHIPPED` are the package's own model."""
-  if path is None or str(path) == SHIPPED:
-    return Path(str(resources.files('sel_jax'))) / 'weights/lol.safetensors'
-  return Path(path)
+  return _from_file(path) if path.suffix == places.PORTABLE else _from_run(path)
 
 
 def _from_torch(path: Path, changes: Mapping[str, Any]) -> Stored:

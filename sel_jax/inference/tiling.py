@@ -27,7 +27,7 @@ from sel_jax.diffusion.samplers import combine
 from sel_jax.diffusion.samplers import draw_key
 from sel_jax.diffusion.samplers import restrict
 from sel_jax.diffusion.samplers import row_noise
-from sel_jax.sections import MULTIPLE
+from sel_jax.eval_section import MULTIPLE
 
 _BAND = 64
 _BAND_WIDTH = 512

@@ -18,7 +18,6 @@ import safetensors.numpy
 from sel_jax import files
 from sel_jax.errors import InputError
 
-ENDING = '.safetensors'
 _ENTRY = 'sel_jax'
 
 

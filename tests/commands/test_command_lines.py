@@ -261,8 +261,7 @@ def test_bad_calls_of_evaluate_and_enhance(run, pairs, trained, tmp_path):
   refused(run('evaluate', here, f'--data={pairs}', '--split=dev'), "'dev'")
   refused(run('enhance', photo, here, '--steps=99'), 'steps=99', '1 to 10')
   refused(run('enhance', photo, here, '--sampler=x'), 'posterior')
-  done = run('enhance', tmp_path / 'no.png', here)
-  assert done.returncode == 2 and 'no.png: no such file' in done.stdout
+  refused(run('enhance', tmp_path / 'no.png', here), 'no.png: no such file')
   refused(
     run('enhance', photo, here, f'--output={tmp_path}'), 'would be overwritten'
   )
@@ -310,6 +309,7 @@ def test_prepare_data_lists_checks_and_writes(run, tmp_path):
   flags = ('--dataset=low_light_pairs', f'--manual_dir={own}')
   done = run('prepare_data', *flags, '--check')
   assert done.returncode == 0 and '0 problem(s)' in done.stdout
+  assert f'{own}: 3 train, 3 val, 3 test pairs\n' in done.stdout
   (own / 'val/low/1.png').unlink()
   done = run('prepare_data', *flags, '--check')
   assert done.returncode == 1

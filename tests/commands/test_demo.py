@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from sel_jax.commands import demo
+from sel_jax.commands import page
 from sel_jax.errors import InputError
 from sel_jax.images import codec
 from sel_jax.inference import Enhancer
@@ -11,7 +11,7 @@ from sel_jax.inference import Enhancer
 
 @pytest.fixture
 def studio(trained, tmp_path):
-  return demo.Studio(Enhancer.from_checkpoint(trained, steps=2), 0.01, tmp_path)
+  return page.Studio(Enhancer.from_checkpoint(trained, steps=2), 0.01, tmp_path)
 
 
 def test_a_result_is_what_the_command_gives(studio, tmp_path):
@@ -49,5 +49,5 @@ def test_what_cannot_be_taken_is_named_without_its_folder(studio, tmp_path):
 
 
 def test_large_photographs_are_shown_smaller():
-  assert demo._shown(np.zeros((400, 3200, 3))).shape == (200, 1600, 3)
-  assert demo._shown(np.zeros((1, 3200, 3))).shape == (1, 1600, 3)
+  assert page._shown(np.zeros((400, 3200, 3))).shape == (200, 1600, 3)
+  assert page._shown(np.zeros((1, 3200, 3))).shape == (1, 1600, 3)

@@ -10,8 +10,8 @@ from sel_jax.commands import __main__
 from sel_jax.commands import command_line
 from sel_jax.commands import flags
 from sel_jax.errors import InputError
+from sel_jax.eval_section import EvalSpec
 from sel_jax.fields import key
-from sel_jax.sections import EvalSpec
 
 
 def _parser():

@@ -6,6 +6,7 @@ from helpers import documented
 import numpy as np
 import pytest
 
+from sel_jax import places
 from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pairs import PairsSpec
 from sel_jax.evaluation import evaluator
@@ -14,7 +15,6 @@ from sel_jax.evaluation import text_report
 from sel_jax.images import codec
 from sel_jax.inference import Enhancer
 from sel_jax.inference import SHIPPED
-from sel_jax.inference.stored import _resolved
 
 PAGE = 'docs/model.md'
 # Row of the page's table of figures -> metric, tolerance of its mean.
@@ -40,8 +40,8 @@ def photograph():
 
 
 def test_it_is_small_and_knows_nothing_of_where_it_was_made(shipped):
-  path = _resolved(None)
-  assert path == _resolved(SHIPPED)
+  path = places.find(None)
+  assert path == places.find(SHIPPED)
   assert path.stat().st_size <= 25e6
   data = shipped.settings.data.pairs
   assert data.origin.root == ''
