@@ -1,7 +1,8 @@
 """Names and layouts of the published PyTorch weights, and ours.
 
 Contract: a state dict is {PyTorch name: NumPy array}; every tensor of it is
-used exactly once, or the error names it. No PyTorch is needed.
+used exactly once, or the error names it. No PyTorch is needed. Parameters are
+copies, so that a file which tensors are views of can be let go.
 """
 
 from collections.abc import Mapping
@@ -99,7 +100,7 @@ def nafnet_params(state: StateDict) -> dict:
     path, index = _naf_path(name)
     value = _leaf(path, np.asarray(value))
     if index is None:
-      _insert(tree, path, value)
+      _insert(tree, path, np.array(value, order='C'))
     else:
       stacks.setdefault(path, {})[index] = value
   for path, blocks in stacks.items():
@@ -157,7 +158,8 @@ def unet_params(state: StateDict) -> dict:
   tree: dict = {}
   for name, value in state.items():
     path = _unet_path(name, len(levels))
-    _insert(tree, path, _leaf(path, np.asarray(value)))
+    value = _leaf(path, np.asarray(value))
+    _insert(tree, path, np.array(value, order='C'))
   return tree
 
 
