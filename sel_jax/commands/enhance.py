@@ -112,6 +112,10 @@ def main() -> int:
   args = parser().parse_flags()
   if not 0 <= args.strength <= 1:
     raise InputError(f'--strength={args.strength}: give 0 to 1')
+  if args.samples < 1:
+    raise InputError(f'--samples={args.samples}: give 1 or more')
+  if args.spread and args.samples < 2:
+    raise InputError('--spread: compares samples; give --samples=2 or more')
   _check_inputs(args.inputs)
   places.find(args.checkpoint)
 

@@ -8,9 +8,9 @@ does what is left.
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
-import functools
 import glob
 import os
 from pathlib import Path
@@ -28,6 +28,10 @@ from sel_jax.images import codec
 from sel_jax.images import metadata
 from sel_jax.inference.enhancer import spread
 
+# What stands beside a result is named as it, with these endings.
+_PREVIEW_ENDING = 'preview.jpg'
+_SPREAD_ENDING = 'spread.png'
+_STRIP_ENDING = 'trajectory.jpg'
 # Longest side of each half of a preview.
 _PREVIEW = 1024
 # Most states of a strip, and the longest side of each.
@@ -80,6 +84,18 @@ class Extras:
     numbers = range(1, self.samples + 1)
     name = '{0.stem}-{1}{0.suffix}'
     return [destination.with_name(name.format(destination, n)) for n in numbers]
+
+  def files(self, destination: Path) -> list[Path]:
+    """Everything that is written of a photograph."""
+    wanted = {
+      _PREVIEW_ENDING: self.preview,
+      _SPREAD_ENDING: self.spread,
+      _STRIP_ENDING: self.trajectory,
+    }
+    beside = [
+      _beside(destination, end) for end, is_on in wanted.items() if is_on
+    ]
+    return self.results(destination) + beside
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,7 +213,7 @@ def _beside(destination: Path, ending: str) -> Path:
 
 def preview_path(destination: Path) -> Path:
   """Where the preview of a result goes."""
-  return _beside(destination, 'preview.jpg')
+  return _beside(destination, _PREVIEW_ENDING)
 
 
 def _colored(samples: np.ndarray) -> np.ndarray:
@@ -252,7 +268,13 @@ def enhance_files(
 
   Yields:
     What became of each, as soon as it is known.
+
+  Raises:
+    InputError: before anything is written, if a result would replace one of
+      the photographs.
   """
+  jobs = list(jobs)
+  _check_sources(jobs, extras)
   for job in jobs:
     if _is_kept(job, extras, overwrite):
       yield Outcome(job, 'kept')
@@ -263,14 +285,26 @@ def enhance_files(
         on_progress(job, share)
 
     try:
-      yield _enhance_file(enhancer, job, strength, extras, done)
+      yield _enhance_file(enhancer, job, strength, extras, overwrite, done)
     except InputError as error:
       yield Outcome(job, 'failed', str(error))
 
 
 def _is_kept(job: Job, extras: Extras, overwrite: bool) -> bool:
-  results = extras.results(job.destination)
-  return not overwrite and all(map(os.path.lexists, results))
+  wanted = extras.files(job.destination)
+  return not overwrite and all(map(os.path.lexists, wanted))
+
+
+def _check_sources(jobs: Sequence[Job], extras: Extras) -> None:
+  """Raises InputError where a photograph would be replaced by a result."""
+  sources = {os.path.realpath(job.source): job.source for job in jobs}
+  for job in jobs:
+    for path in extras.files(job.destination):
+      if source := sources.get(os.path.realpath(path)):
+        raise InputError(
+          f'{source}: would be overwritten by a result of {job.source}; choose '
+          'another --output'
+        )
 
 
 def check_files(
@@ -286,6 +320,8 @@ def check_files(
   Yields:
     What would become of each, in order.
   """
+  jobs = list(jobs)
+  _check_sources(jobs, extras)
 
   def check(job: Job) -> Outcome:
     if _is_kept(job, extras, overwrite):
@@ -321,7 +357,7 @@ def _read(job: Job) -> metadata.Picture:
   return picture
 
 
-def _enhance_file(enhancer, job, strength, extras, done) -> Outcome:
+def _enhance_file(enhancer, job, strength, extras, overwrite, done) -> Outcome:
   picture = _read(job)
   low = codec.to_float(picture.pixels)
   if extras.samples == 1:
@@ -330,17 +366,22 @@ def _enhance_file(enhancer, job, strength, extras, done) -> Outcome:
     results = enhancer.samples(
       low, extras.samples, strength=strength, on_progress=done
     )
-  beside = functools.partial(_beside, job.destination)
   files.ensure_directory(job.destination.parent)
-  if extras.preview:
-    _write_preview(preview_path(job.destination), picture.pixels, results[0])
-  if extras.spread:
-    codec.write_image(beside('spread.png'), _colored(np.stack(results)))
-  if extras.trajectory:
-    strip = _strip(enhancer.trajectory(low))
-    codec.write_image(beside('trajectory.jpg'), strip)
+  # What is there stays, unless it may be replaced.
+  left = {
+    path
+    for path in extras.files(job.destination)
+    if overwrite or not os.path.lexists(path)
+  }
+  if (path := preview_path(job.destination)) in left:
+    _write_preview(path, picture.pixels, results[0])
+  if (path := _beside(job.destination, _SPREAD_ENDING)) in left:
+    codec.write_image(path, _colored(np.stack(results)))
+  if (path := _beside(job.destination, _STRIP_ENDING)) in left:
+    codec.write_image(path, _strip(enhancer.trajectory(low)))
   for path, result in zip(extras.results(job.destination), results):
-    metadata.write_picture(path, result, picture)
+    if path in left:
+      metadata.write_picture(path, result, picture)
   frames = picture.frames
   note = f'only the first of {frames} frames was taken' if frames > 1 else ''
   return Outcome(job, 'written', note)

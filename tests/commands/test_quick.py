@@ -19,6 +19,8 @@ REFUSED = {
   'ablate': [
     ('', 'give --config='),
     ('--config=nowhere.py', 'nowhere.py: no such configuration'),
+    ('--config=configs/ablations.py:bandwdth', "did you mean 'bandwidth'"),
+    ('--config=configs/ablations.py:loss,smal', "did you mean 'small'"),
   ],
   'compare': [
     ('--data=nowhere', 'NAME=FOLDER'),
@@ -35,6 +37,8 @@ REFUSED = {
     ('*.jpg --stpes=4', "did you mean '--steps'"),
     ('*.jpg --checkpoint=nowhere', 'nowhere: no checkpoint in it'),
     ('*.jpg --strength=2', 'give 0 to 1'),
+    ('*.jpg --spread', 'give --samples=2 or more'),
+    ('*.jpg --samples=0', '--samples=0: give 1 or more'),
   ],
   'evaluate': [
     ('--checkpoint=nowhere', 'nowhere: no checkpoint in it'),
@@ -50,6 +54,7 @@ REFUSED = {
     ('', 'give --config='),
     ('--config=nowhere.py', 'nowhere.py: no such configuration'),
     ('--config=nowhere', 'give FILE.py'),
+    ('--config=configs/lol.py:smal', "did you mean 'small'"),
     ('--workdir=nowhere', 'nowhere: no checkpoint in it'),
     ('--config=configs/lol.py --profile=4', 'give FIRST:LAST'),
     ('--config=configs/lol.py --wrokdir=x', "did you mean '--workdir'"),

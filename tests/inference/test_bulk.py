@@ -171,6 +171,38 @@ def test_samples_are_numbered_and_maps_lie_beside_them(tmp_path):
   assert outcome.state == 'written'
 
 
+def test_what_is_asked_for_later_is_added_and_the_rest_stays(tmp_path):
+  _write(tmp_path / 'a.jpg', 200)
+  jobs = bulk.collect([str(tmp_path / 'a.jpg')], tmp_path / 'out')
+  list(bulk.enhance_files(Sampler(), jobs))
+  result = tmp_path / 'out' / 'a.jpg'
+  result.write_bytes(b'mine')
+  extras = bulk.Extras(preview=True, trajectory=True)
+  (outcome,) = bulk.enhance_files(Sampler(), jobs, extras=extras)
+  assert outcome.state == 'written'
+  assert result.read_bytes() == b'mine'
+  assert len(list((tmp_path / 'out').iterdir())) == 3
+  (outcome,) = bulk.enhance_files(Sampler(), jobs, extras=extras)
+  assert outcome.state == 'kept'
+
+
+def test_no_sample_replaces_a_photograph(tmp_path):
+  for name in ('a.jpg', 'a-2.jpg'):
+    _write(tmp_path / name, 200)
+  jobs = [bulk.Job(tmp_path / 'a-2.jpg', tmp_path / 'out' / 'a-2.jpg'),
+          bulk.Job(tmp_path / 'a.jpg', tmp_path / 'a.jpg')]  # fmt: skip
+  extras = bulk.Extras(samples=2)
+  for overwrite in (False, True):
+    for act in (bulk.check_files, _enhance):
+      with pytest.raises(InputError, match=r'a-2.jpg: would be overwritten by'):
+        list(act(jobs, extras=extras, overwrite=overwrite))
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['a-2.jpg', 'a.jpg']
+
+
+def _enhance(jobs, **options):
+  return bulk.enhance_files(Sampler(), jobs, **options)
+
+
 @pytest.mark.parametrize(
   ('extras', 'words'),
   [({'samples': 0}, 'samples=0: give 1'), ({'spread': True}, 'give samples=2')],
