@@ -255,7 +255,9 @@ def test_an_ablation_runs_once_and_refuses_to_mix(run, pairs, tmp_path):
   done = run('ablate', *flags)
   assert done.returncode == 0 and '2/2: L1, 0' in done.stdout
   changed = [p.name for p, at in before.items() if p.stat().st_mtime_ns != at]
-  assert set(changed) <= {'table.md', 'plot.svg', 'summary.json'}
+  assert set(changed) <= {
+    'table.md', 'table.tex', 'results.csv', 'plot.svg', 'summary.json',
+  }  # fmt: skip
   done = run('ablate', *flags, '--config.base.optim.lr=0.1')
   assert done.returncode == 2 and 'other settings' in done.stderr
   done = run('ablate', *flags, "--config.metrics=('beauty',)")
