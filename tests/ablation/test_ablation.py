@@ -151,6 +151,7 @@ def test_a_preset_takes_another_base_and_some_of_its_variants():
       ablations.get_config(name)
 
 
+@pytest.mark.fence
 @pytest.mark.parametrize('preset', ablations._PRESETS)
 def test_every_preset_resolves(preset):
   config = ablations.get_config(preset)

@@ -269,6 +269,7 @@ def test_bad_calls_of_evaluate_and_enhance(run, pairs, trained, tmp_path):
   assert codec.read_image(photo).max() == 0
 
 
+@pytest.mark.fence
 def test_freed_memory_is_kept_where_the_allocator_can():
   code = (
     'from sel_jax import allocator; import platform; '

@@ -118,6 +118,7 @@ def port():
   return free
 
 
+@pytest.mark.fence
 @pytest.mark.parametrize('case', CALLS)
 def test_it_says_what_would_be_done_and_writes_nothing(
   run, case, pairs, trained, tmp_path, monkeypatch, compiled, port
@@ -201,6 +202,7 @@ WRONG = {
 }
 
 
+@pytest.mark.fence
 @pytest.mark.parametrize('case', WRONG)
 def test_it_refuses_in_the_words_of_the_command(
   run, case, pairs, trained, tmp_path

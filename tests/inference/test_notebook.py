@@ -19,6 +19,7 @@ print(jax.config.jax_compilation_cache_dir)
 """
 
 
+@pytest.mark.fence
 @pytest.mark.parametrize('own', [False, True])
 def test_a_model_says_nothing_and_keeps_its_programs(own, trained, tmp_path):
   environment = ENVIRONMENT | {
