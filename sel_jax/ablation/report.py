@@ -64,12 +64,7 @@ def gains(results: Sequence[dict], names: Sequence[str]) -> str:
     results: from `trials.run`.
     names: keys of figures.
   """
-  titles = [text_report.column(name)[0] for name in names]
-  first, *others = _by_variant(results, names)
-  rows = [[f'gain over {first[0]["variant"]} [95 %]', *titles]]
-  for found in others:
-    rows.append([found[0]['variant'], *_cells(_gain, found, names)])
-  return _markdown(rows)
+  return _over_first(results, names, 'gain over {} [95 %]', _gain)
 
 
 def p_values(results: Sequence[dict], names: Sequence[str]) -> str:
@@ -82,14 +77,21 @@ def p_values(results: Sequence[dict], names: Sequence[str]) -> str:
     results: from `trials.run`.
     names: keys of figures.
   """
+  return _over_first(results, names, 'p of the gain over {}', _p)
+
+
+def _over_first(
+  results: Sequence[dict],
+  names: Sequence[str],
+  heading: str,
+  form: Callable[[dict, str], str],
+) -> str:
+  """A line a variant but the first, whose name goes into the heading."""
   titles = [text_report.column(name)[0] for name in names]
   first, *others = _by_variant(results, names)
-  rows = [[f'p of the gain over {first[0]["variant"]}', *titles]]
+  rows = [[heading.format(first[0]['variant']), *titles]]
   for found in others:
-    cells = [
-      '' if math.isnan(part['p']) else f'{part["p"]:.3f}' for part in found
-    ]
-    rows.append([found[0]['variant'], *cells])
+    rows.append([found[0]['variant'], *_cells(form, found, names)])
   return _markdown(rows)
 
 
@@ -172,6 +174,11 @@ def _gain(part: dict, form: str) -> str:
     return ''  # no seed in common with the baseline, or no figure
   ends = f'{part["gain_low"]:+{form}}, {part["gain_high"]:+{form}}'
   return f'{part["gain"]:+{form}} [{ends}]'
+
+
+def _p(part: dict, form: str) -> str:
+  del form  # that of the figure
+  return '' if math.isnan(part['p']) else f'{part["p"]:.3f}'
 
 
 def _markdown(rows: Sequence[Sequence[str]]) -> str:

@@ -9,13 +9,13 @@ from pathlib import Path
 import tempfile
 from typing import Any
 
-import cv2
 import numpy as np
 
 from sel_jax.diffusion import SAMPLERS
 from sel_jax.errors import InputError
 from sel_jax.images import codec
 from sel_jax.images import metadata
+from sel_jax.inference import bulk
 from sel_jax.inference import Enhancer
 from sel_jax.inference.restorer import Progress
 
@@ -29,10 +29,7 @@ machine. The download keeps size, depth, EXIF data and colour profile."""
 
 def _shown(image: np.ndarray) -> np.ndarray:
   """uint8, reduced to what a page can show."""
-  image = codec.to_uint8(image)
-  scale = min(1.0, _SHOWN / max(image.shape[:2]))
-  size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-  return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+  return bulk.reduced(codec.to_uint8(image), _SHOWN)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -184,7 +184,6 @@ def counts(manual_dir: str | Path, name: str) -> dict[str, int]:
     InputError: for an unknown name, or a folder of no known layout.
   """
   root = Path(manual_dir) / public.get_data_set(name).folder
-  folders.layout_of(root)
   found = {}
   for split in folders.SPLITS:
     where = folders.split_folders(root, split)

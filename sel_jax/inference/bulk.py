@@ -18,10 +18,12 @@ from typing import Protocol
 from typing import runtime_checkable
 
 import cv2
+from jaxtyping import UInt8
 import numpy as np
 
 from sel_jax import files
 from sel_jax.arrays import Rgb
+from sel_jax.arrays import Rgb8
 from sel_jax.data import folders
 from sel_jax.errors import InputError
 from sel_jax.images import codec
@@ -230,12 +232,17 @@ def _strip(states: np.ndarray) -> np.ndarray:
   """States from left to right, evenly spread, at most `_SHOWN`."""
   count = min(_SHOWN, len(states))
   chosen = np.linspace(0, len(states) - 1, count).round().astype(int)
-  frames = [_reduced(codec.to_uint8(states[n]), _FRAME) for n in chosen]
+  frames = [reduced(codec.to_uint8(states[n]), _FRAME) for n in chosen]
   return np.concatenate(frames, axis=1)
 
 
-def _reduced(image: np.ndarray, side: int) -> np.ndarray:
-  """The image, its longer side at most `side` pixels."""
+def reduced(image: Rgb8, side: int) -> UInt8[np.ndarray, 'h w 3']:
+  """The image, its longer side at most `side` pixels.
+
+  Args:
+    image: the photograph.
+    side: pixels; a smaller image stays as it is.
+  """
   scale = min(1.0, side / max(image.shape[:2]))
   size = [max(1, round(length * scale)) for length in image.shape[1::-1]]
   return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -243,7 +250,7 @@ def _reduced(image: np.ndarray, side: int) -> np.ndarray:
 
 def _write_preview(path: Path, low: np.ndarray, result: np.ndarray) -> None:
   halves = codec.to_uint8(codec.to_float(low)), codec.to_uint8(result)
-  strip = [_reduced(image, _PREVIEW) for image in halves]
+  strip = [reduced(image, _PREVIEW) for image in halves]
   codec.write_image(path, np.concatenate(strip, axis=1))
 
 
