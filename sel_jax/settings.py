@@ -257,6 +257,15 @@ def default_config() -> ml_collections.ConfigDict:
   return ml_collections.ConfigDict(fields.defaults(Settings) | sections)
 
 
+def every_key() -> dict[str, fields.Described]:
+  """Every key by its whole name: 'seed', 'optim.lr'."""
+  return fields.described(Settings) | {
+    f'{section}.{name}': one
+    for section, cls in SECTIONS.items()
+    for name, one in fields.described(cls).items()
+  }
+
+
 def _check(settings: Settings) -> None:
   """What keys of different sections ask of one another."""
   if settings.init_optimizer and (settings.init_skip or not settings.init):

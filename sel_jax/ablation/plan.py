@@ -11,6 +11,7 @@ from typing import Any
 import ml_collections
 
 from sel_jax import fields
+from sel_jax import settings
 from sel_jax.ablation.trials import every_trial
 from sel_jax.ablation.trials import Trial
 from sel_jax.data.folders import SPLITS
@@ -81,6 +82,12 @@ class Plan:
       if not spec.only or name in spec.only
     }
     return cls(spec, every_trial(base, variants, spec.seeds))
+
+
+def every_key() -> dict[str, fields.Described]:
+  """Every key by its whole name: 'seeds', 'base.optim.lr'."""
+  base = {f'base.{name}': one for name, one in settings.every_key().items()}
+  return fields.described(PlanSpec) | base
 
 
 def _variants(given: Any) -> dict[str, Mapping[str, Any]]:

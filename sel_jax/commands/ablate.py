@@ -21,6 +21,7 @@ from sel_jax import files
 from sel_jax.commands import command_line
 from sel_jax.commands import config_files
 from sel_jax.commands import dry_run
+from sel_jax.commands import stored_keys
 from sel_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -108,17 +109,19 @@ def main() -> int:
   args, keys = parser().parse()
   if not args.config:
     raise InputError('give --config=configs/ablations.py')
+  if stored_keys.are_all_of(args.config):
+    stored_keys.refuse('ablate', keys)
   config = config_files.load(args.config)
 
   from sel_jax.ablation import report  # not for --help or a wrong flag
   from sel_jax.ablation import trials
+  from sel_jax.ablation.plan import every_key
   from sel_jax.ablation.plan import Plan
-  from sel_jax.ablation.plan import PlanSpec
   from sel_jax.ablation.summary import Summary
   from sel_jax.evaluation.text_report import GT_MEAN
 
   config_files.load_imports(config.get('base'), keys.get('base.imports'))
-  config_files.override(config, keys, top=PlanSpec)
+  config_files.override(config, keys, every_key())
   plan = Plan.parse(config)
   workdir = args.workdir or config_files.run_folder(args.config)
   workdir = dry_run.ensure_directory(workdir, dry_run=args.dry_run)

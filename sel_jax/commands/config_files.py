@@ -24,12 +24,21 @@ from sel_jax.errors import InputError
 _BOOLEANS = {'true': True, 'false': False}
 
 
-def _find(name: str) -> Path:
-  """A file as it is named, or one of the package's own configs."""
+def folder() -> Path:
+  """Where the package's own configurations lie."""
+  return Path(configs.__path__[0])
+
+
+def find(name: str) -> Path:
+  """A file as it is named, or one of the package's own configs.
+
+  Raises:
+    InputError: if there is none.
+  """
   path = Path(name)
   if path.is_file():
     return path
-  own = Path(configs.__path__[0])
+  own = folder()
   if path.parent.name == 'configs' and (own / path.name).is_file():
     return own / path.name
   there = sorted(p.name for p in own.glob('*.py') if p.name != '__init__.py')
@@ -48,8 +57,12 @@ def _line_in(path: Path, error: Exception) -> str:
   return f', line {lines[-1]}' if lines else ''
 
 
-def _parts(given: str) -> tuple[str, str | None]:
-  """File and preset."""
+def parts(given: str) -> tuple[str, str | None]:
+  """File and preset.
+
+  Raises:
+    InputError: if it is no name of a configuration.
+  """
   match = re.fullmatch(r'(.*?\.py)(?::(.*))?', given)
   if not match:
     raise InputError(
@@ -65,7 +78,7 @@ def run_folder(given: str) -> Path:
   Raises:
     InputError: if it is no name of a configuration.
   """
-  name, preset = _parts(given)
+  name, preset = parts(given)
   words = [Path(name).stem, *(preset or '').split(',')]
   return Path('runs') / '-'.join(filter(None, words))
 
@@ -76,8 +89,8 @@ def load(given: str) -> ml_collections.ConfigDict:
   Raises:
     InputError: if there is no such file or preset, or the file is broken.
   """
-  name, preset = _parts(given)
-  path = _find(name)
+  name, preset = parts(given)
+  path = find(name)
   spec = importlib.util.spec_from_file_location(
     f'_config_{path.stem}', path.absolute()
   )
@@ -104,31 +117,17 @@ def load(given: str) -> ml_collections.ConfigDict:
   return config
 
 
-def _hint(path: list[str], top: type | None = None) -> Any:
-  """The type of a key, of a section or of the whole configuration."""
-  from sel_jax.settings import SECTIONS  # not for a file that is not there
-  from sel_jax.settings import Settings
-
-  *parents, name = path
-  # An ablation has a base, which is a configuration.
-  owners = {'': top or Settings, 'base': Settings, **SECTIONS}
-  owner = owners.get(parents[-1] if parents else '')
-  found = fields.described(owner).get(name) if owner else None
-  return found.hint if found else None
-
-
-def parse_value(path: list[str], text: str, *, top: type | None = None) -> Any:
+def parse_value(text: str, of: fields.Described | None) -> Any:
   """The value that a person wrote for a key.
 
   Text stays as it is where the key holds text; elsewhere it is a Python
   literal, and what is none is left for the key's own check to refuse.
 
   Args:
-    path: names of the sections and the key.
     text: what was written.
-    top: spec of the keys that are in no section, if it is not `Settings`.
+    of: the key; None if it is unknown.
   """
-  hint = _hint(path, top)
+  hint = of.hint if of else None
   if hint is str:
     return text
   try:
@@ -159,22 +158,21 @@ def load_imports(
   """
   names = config.imports if config and 'imports' in config else ()
   if given is not None:
-    names = parse_value(['imports'], given)
+    names = imports.names_in(given)
   imports.load(names, asked_by='config.imports')
 
 
 def override(
   config: ml_collections.ConfigDict,
   changes: Mapping[str, str],
-  *,
-  top: type | None = None,
+  known: Mapping[str, fields.Described],
 ) -> None:
   """Sets keys of a configuration, in place.
 
   Args:
     config: what `load` gives.
     changes: 'section.key' -> value as text.
-    top: spec of the keys that are in no section, if it is not `Settings`.
+    known: 'section.key' -> what it is, of every key that there may be.
 
   Raises:
     InputError: for a key that is not there.
@@ -184,7 +182,7 @@ def override(
     holder = part = config
     for depth, one in enumerate(path):
       is_part = isinstance(part, ml_collections.ConfigDict)
-      if is_part and one not in part and _hint(path[: depth + 1], top):
+      if is_part and one not in part and '.'.join(path[: depth + 1]) in known:
         part[one] = None  # of a row added since, or one that has a default
       if not is_part or one not in part:
         raise InputError(
@@ -198,4 +196,4 @@ def override(
         f'config.{name}.{next(iter(part), "key")}'
       )
     with holder.unlocked(), holder.ignore_type():
-      holder[path[-1]] = parse_value(path, text, top=top)
+      holder[path[-1]] = parse_value(text, known.get(name))

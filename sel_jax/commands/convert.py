@@ -22,6 +22,7 @@ from sel_jax import places
 from sel_jax.commands import command_line
 from sel_jax.commands import config_files
 from sel_jax.commands import dry_run
+from sel_jax.commands import stored_keys
 from sel_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,13 +33,22 @@ _DTYPES = ('float32', 'float16')
 
 def _changes(texts: Sequence[str]) -> dict[str, Any]:
   """'section.key=value' of each --set, as `Settings.changed` takes them."""
-  changes = {}
+  given = {}
   for text in texts:
     path, equals, value = text.partition('=')
     if not equals or '.' not in path:
       raise InputError(f'--set {text}: give section.key=value')
-    changes[path] = config_files.parse_value(path.split('.'), value)
-  return changes
+    given[path] = value
+  if not given:
+    return {}
+  stored_keys.refuse('train', given)
+  from sel_jax import settings  # not for a wrong key
+
+  known = settings.every_key()
+  return {
+    path: config_files.parse_value(value, known.get(path))
+    for path, value in given.items()
+  }
 
 
 def _read(source: Path, changes: dict[str, Any]) -> 'Stored':

@@ -19,11 +19,11 @@ import re
 import textwrap
 from typing import TYPE_CHECKING
 
-from sel_jax import fields
 from sel_jax import places
 from sel_jax.commands import command_line
 from sel_jax.commands import config_files
 from sel_jax.commands import dry_run
+from sel_jax.commands import stored_keys
 from sel_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -43,18 +43,17 @@ def _profile(text: str | None) -> tuple[int, int] | None:
 
 def _keys() -> str:
   """Every key with its default, a line each, and what it means."""
-  from sel_jax.settings import SECTIONS
-  from sel_jax.settings import Settings
+  from sel_jax.settings import every_key
 
   lines = ['keys of the configuration, at their defaults:']
-  for section, cls in {'': Settings, **SECTIONS}.items():
-    lines.append('')
-    for one in fields.described(cls).values():
-      name = f'{section}.{one.name}'.lstrip('.')
-      lines.append(f'  --config.{name}={one.default!r}')
-      lines += textwrap.wrap(
-        one.meaning(), 78, initial_indent=' ' * 6, subsequent_indent=' ' * 6
-      )
+  section = None
+  for name, one in every_key().items():
+    if section != (section := name.rpartition('.')[0]):
+      lines.append('')
+    lines.append(f'  --config.{name}={one.default!r}')
+    lines += textwrap.wrap(
+      one.meaning(), 78, initial_indent=' ' * 6, subsequent_indent=' ' * 6
+    )
   return '\n'.join(lines)
 
 
@@ -99,16 +98,20 @@ def _settings(
     raise InputError(
       'give --config=configs/FILE.py, or the --workdir of a run to go on with'
     )
+  init = {} if args.init is None else {'init': args.init}
+  keys = {**keys, **init}
+  if args.config and stored_keys.are_all_of(args.config):
+    stored_keys.refuse('train', keys)
   if args.config:
     config = config_files.load(args.config)
     config_files.load_imports(config, keys.get('imports'))
     workdir = args.workdir or config_files.run_folder(args.config)
   else:
     config, workdir = _stored(args.workdir), args.workdir
-  init = {} if args.init is None else {'init': args.init}
-  config_files.override(config, {**keys, **init})
-  from sel_jax.settings import Settings  # not for --help or a wrong path
+  from sel_jax.settings import every_key  # not for --help or a wrong path
+  from sel_jax.settings import Settings
 
+  config_files.override(config, keys, every_key())
   return Settings.parse(config), Path(workdir)
 
 

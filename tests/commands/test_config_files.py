@@ -3,9 +3,10 @@
 import ml_collections
 import pytest
 
-from sel_jax.ablation.plan import PlanSpec
+from sel_jax.ablation import plan
 from sel_jax.commands import config_files
 from sel_jax.errors import InputError
+from sel_jax.settings import every_key
 from sel_jax.settings import Settings
 
 FILE = """
@@ -81,7 +82,8 @@ SET = {
 
 def test_values_are_what_their_keys_hold(file):
   config = config_files.load(str(file))
-  config_files.override(config, {path: text for path, (text, _) in SET.items()})
+  words = {path: text for path, (text, _) in SET.items()}
+  config_files.override(config, words, every_key())
   stored = Settings.parse(config).to_dict()
   stored['data']['root'] = config.data.root  # of the folder, not the sample
   for path, (_, value) in SET.items():
@@ -99,12 +101,12 @@ def test_keys_that_are_not_there_are_named(file):
     'model': r'config.model=1: is a section; set a key of it',
   }.items():
     with pytest.raises(InputError, match=message):
-      config_files.override(config, {path: '1'})
+      config_files.override(config, {path: '1'}, every_key())
 
 
 def test_what_is_no_value_is_refused_by_its_key(file):
   config = config_files.load(str(file))
-  config_files.override(config, {'optim.lr': 'fast'})
+  config_files.override(config, {'optim.lr': 'fast'}, every_key())
   with pytest.raises(InputError, match="config.optim.lr='fast': give a number"):
     Settings.parse(config)
 
@@ -112,8 +114,8 @@ def test_what_is_no_value_is_refused_by_its_key(file):
 def test_keys_of_an_ablation_are_read_as_its_spec_says():
   config = ml_collections.ConfigDict({'base': {'loss': {'l1': 0.0}}})
   keys = {'only': 'L1,bandwidth 0.5', 'seeds': '4', 'base.loss.l1': '2'}
-  config_files.override(config, keys, top=PlanSpec)
+  config_files.override(config, keys, plan.every_key())
   assert config.only == ('L1', 'bandwidth 0.5') and config.seeds == (4,)
   assert config.base.loss.l1 == 2
   with pytest.raises(InputError, match=r"config\.sead: .*'seed|known"):
-    config_files.override(config, {'sead': '1'}, top=PlanSpec)
+    config_files.override(config, {'sead': '1'}, plan.every_key())

@@ -21,6 +21,12 @@ REFUSED = {
     ('--config=nowhere.py', 'nowhere.py: no such configuration'),
     ('--config=configs/ablations.py:bandwdth', "did you mean 'bandwidth'"),
     ('--config=configs/ablations.py:loss,smal', "did you mean 'small'"),
+    ('--config=configs/ablations.py --config.seds=1', "did you mean 'seeds'"),
+    ('--config=configs/ablations.py --config.seeds=a', "seeds=('a',): give"),
+    (
+      '--config=configs/ablations.py --config.base.optim.lrr=1',
+      "config.base.optim.lrr: unknown key; did you mean 'lr'",
+    ),
   ],
   'compare': [
     ('--data=nowhere', 'NAME=FOLDER'),
@@ -28,6 +34,10 @@ REFUSED = {
     ('a={here} --data=nowhere', 'nowhere: no such folder'),
   ],
   'convert': [
+    (
+      'shipped b --set sde.stpes=4',
+      'config.sde.stpes: unknown key; did you mean',
+    ),
     ('nowhere.pth there', 'nowhere.pth: no such file'),
     ('nowhere there', 'nowhere: no checkpoint in it'),
   ],
@@ -56,6 +66,9 @@ REFUSED = {
     ('--config=nowhere', 'give FILE.py'),
     ('--config=configs/lol.py:smal', "did you mean 'small'"),
     ('--workdir=nowhere', 'nowhere: no checkpoint in it'),
+    ('--config=configs/lol.py --config.optim.lrr=1', "did you mean 'lr'"),
+    ('--config=configs/lol.py:small --config.optim.lr=-1', 'must be above 0'),
+    ('--config={here}/mine.py --config.optim.lrr=1', "did you mean 'lr'"),
     ('--config=configs/lol.py --profile=4', 'give FIRST:LAST'),
     ('--config=configs/lol.py --wrokdir=x', "did you mean '--workdir'"),
   ],
@@ -102,6 +115,11 @@ def test_help_loads_nothing_and_is_what_the_flags_make(command, tmp_path):
 def test_what_is_wrong_at_first_sight_is_told_at_once(
   command, words, refusal, tmp_path
 ):
+  (tmp_path / 'mine.py').write_text(
+    'from sel_jax.configs import lol\n'
+    'def get_config():\n'
+    "  return lol.get_config('small')\n"
+  )
   words = words.format(here=tmp_path).split()
   done, printed, loaded = _start(command, words, tmp_path)
   assert done.returncode == 2 and not printed

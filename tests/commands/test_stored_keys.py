@@ -1,0 +1,126 @@
+"""What is refused by the stored keys, and what is left to the checks."""
+
+import re
+
+import pytest
+
+from sel_jax.ablation import plan
+from sel_jax.commands import config_files
+from sel_jax.commands import stored_keys
+from sel_jax.errors import InputError
+from sel_jax.settings import every_key
+from sel_jax.settings import Settings
+
+WRONG = {
+  'optim.lrr': '1',
+  'optm.lr': '1',
+  'nothing.like.it': '1',
+  'optim.lr.x': '1',
+  'optim': '1',
+  'sead': '1',
+  'seed': '-1',
+  'init_optimizer': 'yes',
+  'optim.lr': 'fast',
+  'optim.ema_decay': '2',
+  'train.batch_size': '1.5',
+  'train.steps': 'nan',
+  'data.source': 'foldr',
+  'data.crop': '0',
+  'eval.sampler': 'ancestral2',
+  'entropy.bandwidth': "'silvermann'",
+  'entropy.windows': '(1, "a")',
+  'model.enc': '(1, -2)',
+}
+
+
+# Those that not every variant sets anew.
+OF_ALL_VARIANTS = [n for n in WRONG if n not in ('seed', 'entropy.windows')]
+
+
+def _refusal(check):
+  try:
+    check()
+  except InputError as error:
+    return str(error)
+  return None
+
+
+def test_the_keys_are_those_of_the_fields():
+  stored = stored_keys._path().read_text()
+  assert stored == stored_keys.text(), 'run `make settings`'
+  for command, made in {
+    'train': every_key(),
+    'ablate': plan.every_key(),
+  }.items():
+    read = stored_keys.read(command)
+    assert read.keys() == made.keys()
+    for name, one in made.items():
+      assert (read[name].hint, read[name].default) == (one.hint, one.default)
+      assert read[name].key.limits == one.key.limits
+      assert read[name].key.names() == one.key.names()
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_a_key_is_refused_in_the_words_of_the_checks(name):
+  changes = {name: WRONG[name]}
+
+  def check():
+    config = config_files.load('configs/lol.py')
+    config_files.override(config, changes, every_key())
+    Settings.parse(config)
+
+  told = _refusal(check)
+  assert told
+  assert _refusal(lambda: stored_keys.refuse('train', changes)) == told
+
+
+@pytest.mark.parametrize('name', [*OF_ALL_VARIANTS, 'seeds', 'splt'])
+def test_a_key_of_an_ablation_is_refused_likewise(name):
+  changes = {f'base.{name}' if name in WRONG else name: WRONG.get(name, 'a')}
+
+  def check():
+    config = config_files.load('configs/ablations.py')
+    config_files.override(config, changes, plan.every_key())
+    plan.Plan.parse(config)
+
+  told = _refusal(check)
+  assert told
+  first = _refusal(lambda: stored_keys.refuse('ablate', changes))
+  # The checks name the first variant that has the key, and not its base.
+  told = re.sub(r"^variant '.*': config", 'config.base', told)
+  assert first == told
+
+
+def test_what_fits_passes_and_so_does_what_parts_of_ones_own_may_add():
+  fits = {'optim.lr': '3e-4', 'data.root': '123', 'model.enc': '(1, 2)'}
+  stored_keys.refuse('train', fits)
+  stored_keys.refuse('train', {})
+  stored_keys.refuse('train', {'imports': 'mine', 'model.name': 'mine'})
+
+
+FILES = {
+  'import ml_collections': True,
+  'from sel_jax.configs import lol': True,
+  'from sel_jax.configs.lol import get_config': True,
+  'from sel_jax.configs import none': False,
+  'import mine': False,
+  'from sel_jax.losses import LOSSES': False,
+  'from . import mine': False,
+  'config.imports = ("mine",)': False,
+  'config["imports"] = ("mine",)': False,
+  'dict(imports=("mine",))': False,
+  'def (': False,
+}
+
+
+@pytest.mark.parametrize('text', FILES)
+def test_only_a_file_that_adds_no_part_has_the_stored_keys_alone(
+  text, tmp_path
+):
+  (tmp_path / 'own.py').write_text(text)
+  assert stored_keys.are_all_of(f'{tmp_path}/own.py:preset') is FILES[text]
+
+
+def test_the_configurations_that_come_along_have_them_alone():
+  for name in ('ablations', 'default', 'lol', 'sample'):
+    assert stored_keys.are_all_of(f'configs/{name}.py')
