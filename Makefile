@@ -82,7 +82,6 @@ notebooks: $(CHECK)  ## runs the notebooks and writes them with their outputs
 settings: $(RUN)  ## writes the table of configuration keys, docs/settings.md, and the help of every command anew
 	$(BIN)/python -m sel_jax.settings > docs/settings.md
 	$(BIN)/python -m sel_jax.commands.stored_help
-	$(BIN)/python -m sel_jax.commands.stored_keys
 
 release: $(DEV)  ## sdist and wheel, tried in an empty environment; prints the tag command
 	$(PIP) build

@@ -6,9 +6,9 @@ it may be, is written at its field and shown by `experiments.train --help`.
 
 import ml_collections
 
+from sel_jax import stored_keys
+
 
 def get_config() -> ml_collections.ConfigDict:
   """The paper's setting for a folder of pairs."""
-  from sel_jax import settings  # not for a preset that is not there
-
-  return settings.default_config()
+  return stored_keys.default_config()

@@ -251,12 +251,6 @@ SECTIONS: dict[str, type] = {
 }
 
 
-def default_config() -> ml_collections.ConfigDict:
-  """Every key at its default: what configurations start from."""
-  sections = {name: fields.defaults(cls) for name, cls in SECTIONS.items()}
-  return ml_collections.ConfigDict(fields.defaults(Settings) | sections)
-
-
 def every_key() -> dict[str, fields.Described]:
   """Every key by its whole name: 'seed', 'optim.lr'."""
   return fields.described(Settings) | {

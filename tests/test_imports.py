@@ -31,6 +31,7 @@ FLOORS = (
     'sel_jax.build',
     'sel_jax.configs',
   ),
+  ('sel_jax.stored_keys',),
   ('sel_jax.method', 'sel_jax.settings'),
   ('sel_jax.sections', 'sel_jax.eval_section'),
   ('sel_jax.data',),

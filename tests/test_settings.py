@@ -11,6 +11,7 @@ import pytest
 from sel_jax import build
 from sel_jax import fields
 from sel_jax import settings
+from sel_jax import stored_keys
 from sel_jax.configs import default
 from sel_jax.configs import lol
 from sel_jax.configs import sample
@@ -201,7 +202,7 @@ def test_rows_added_from_outside_bring_keys_of_their_own(monkeypatch):
 
   monkeypatch.setitem(LOSSES, 'mine', mine)
   monkeypatch.setitem(MODELS, 'my_net', MyNet)
-  config = settings.default_config()
+  config = stored_keys.default_config()
   assert config.loss.mine == 0.0 and config.model.twist == 1
   config.loss.mine = 2.0
   config.model.update(name='my_net', twist=3, width=8)

@@ -21,7 +21,7 @@ from sel_jax import files
 from sel_jax.commands import command_line
 from sel_jax.commands import config_files
 from sel_jax.commands import dry_run
-from sel_jax.commands import stored_keys
+from sel_jax.commands import first_look
 from sel_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,8 +109,7 @@ def main() -> int:
   args, keys = parser().parse()
   if not args.config:
     raise InputError('give --config=configs/ablations.py')
-  if stored_keys.are_all_of(args.config):
-    stored_keys.refuse('ablate', keys)
+  first_look.check('ablate', args.config, keys)
   config = config_files.load(args.config)
 
   from sel_jax.ablation import report  # not for --help or a wrong flag

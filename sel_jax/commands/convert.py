@@ -22,7 +22,7 @@ from sel_jax import places
 from sel_jax.commands import command_line
 from sel_jax.commands import config_files
 from sel_jax.commands import dry_run
-from sel_jax.commands import stored_keys
+from sel_jax.commands import first_look
 from sel_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _changes(texts: Sequence[str]) -> dict[str, Any]:
     given[path] = value
   if not given:
     return {}
-  stored_keys.refuse('train', given)
+  first_look.check_keys('train', given)
   from sel_jax import settings  # not for a wrong key
 
   known = settings.every_key()

@@ -23,7 +23,7 @@ from sel_jax import places
 from sel_jax.commands import command_line
 from sel_jax.commands import config_files
 from sel_jax.commands import dry_run
-from sel_jax.commands import stored_keys
+from sel_jax.commands import first_look
 from sel_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -100,9 +100,8 @@ def _settings(
     )
   init = {} if args.init is None else {'init': args.init}
   keys = {**keys, **init}
-  if args.config and stored_keys.are_all_of(args.config):
-    stored_keys.refuse('train', keys)
   if args.config:
+    first_look.check('train', args.config, keys)
     config = config_files.load(args.config)
     config_files.load_imports(config, keys.get('imports'))
     workdir = args.workdir or config_files.run_folder(args.config)

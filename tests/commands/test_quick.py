@@ -21,6 +21,7 @@ REFUSED = {
     ('--config=nowhere.py', 'nowhere.py: no such configuration'),
     ('--config=configs/ablations.py:bandwdth', "did you mean 'bandwidth'"),
     ('--config=configs/ablations.py:loss,smal', "did you mean 'small'"),
+    ('--config=configs/ablations.py', 'lol_v1: $SEL_JAX_DATA is not set'),
     ('--config=configs/ablations.py --config.seds=1', "did you mean 'seeds'"),
     ('--config=configs/ablations.py --config.seeds=a', "seeds=('a',): give"),
     (
@@ -69,6 +70,8 @@ REFUSED = {
     ('--config=configs/lol.py --config.optim.lrr=1', "did you mean 'lr'"),
     ('--config=configs/lol.py:small --config.optim.lr=-1', 'must be above 0'),
     ('--config={here}/mine.py --config.optim.lrr=1', "did you mean 'lr'"),
+    ('--config=configs/lol.py', 'lol_v1: $SEL_JAX_DATA is not set, no folder'),
+    ('--config={here}/mine.py --config.data.root={here}/no', 'no such folder'),
     ('--config=configs/lol.py --profile=4', 'give FIRST:LAST'),
     ('--config=configs/lol.py --wrokdir=x', "did you mean '--workdir'"),
   ],

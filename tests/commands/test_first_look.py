@@ -4,9 +4,11 @@ import re
 
 import pytest
 
+from sel_jax import stored_keys
 from sel_jax.ablation import plan
 from sel_jax.commands import config_files
-from sel_jax.commands import stored_keys
+from sel_jax.commands import first_look
+from sel_jax.commands import stored_help
 from sel_jax.errors import InputError
 from sel_jax.settings import every_key
 from sel_jax.settings import Settings
@@ -46,8 +48,8 @@ def _refusal(check):
 
 
 def test_the_keys_are_those_of_the_fields():
-  stored = stored_keys._path().read_text()
-  assert stored == stored_keys.text(), 'run `make settings`'
+  stored = stored_keys.path().read_text()
+  assert stored == stored_help.keys(), 'run `make settings`'
   for command, made in {
     'train': every_key(),
     'ablate': plan.every_key(),
@@ -71,7 +73,7 @@ def test_a_key_is_refused_in_the_words_of_the_checks(name):
 
   told = _refusal(check)
   assert told
-  assert _refusal(lambda: stored_keys.refuse('train', changes)) == told
+  assert _refusal(lambda: first_look.check_keys('train', changes)) == told
 
 
 @pytest.mark.parametrize('name', [*OF_ALL_VARIANTS, 'seeds', 'splt'])
@@ -85,7 +87,7 @@ def test_a_key_of_an_ablation_is_refused_likewise(name):
 
   told = _refusal(check)
   assert told
-  first = _refusal(lambda: stored_keys.refuse('ablate', changes))
+  first = _refusal(lambda: first_look.check_keys('ablate', changes))
   # The checks name the first variant that has the key, and not its base.
   told = re.sub(r"^variant '.*': config", 'config.base', told)
   assert first == told
@@ -93,9 +95,49 @@ def test_a_key_of_an_ablation_is_refused_likewise(name):
 
 def test_what_fits_passes_and_so_does_what_parts_of_ones_own_may_add():
   fits = {'optim.lr': '3e-4', 'data.root': '123', 'model.enc': '(1, 2)'}
-  stored_keys.refuse('train', fits)
-  stored_keys.refuse('train', {})
-  stored_keys.refuse('train', {'imports': 'mine', 'model.name': 'mine'})
+  first_look.check_keys('train', fits)
+  first_look.check_keys('train', {})
+  words = {'imports': 'mine', 'model.name': 'mine'}
+  first_look.check('train', 'configs/sample.py', words)
+
+
+OWN = """
+import ml_collections
+from sel_jax.configs import ablations
+
+def get_config():
+  config = ablations.get_config('tiny')
+  config.base.data.root = '/nowhere'
+  del config.variants
+  config.variants = {variants}
+  return config
+"""
+
+
+PAIRS = "(('a', (('loss.l1', 1.0),)),)"
+MAPPING = """ml_collections.ConfigDict(
+    {'a': {'loss.l1': 1.0}}, allow_dotted_keys=True)"""
+
+
+@pytest.mark.parametrize('variants', [PAIRS, MAPPING])
+def test_the_base_of_an_ablation_needs_its_data(variants, tmp_path):
+  path = tmp_path / 'own.py'
+  path.write_text(OWN.replace('{variants}', variants))
+  with pytest.raises(InputError, match='/nowhere: no such folder'):
+    first_look.check('ablate', str(path), {})
+  first_look.check('ablate', str(path), {'base.data.source': 'sample'})
+  path.write_text(OWN.replace('{variants}', variants.replace('loss', 'data')))
+  first_look.check('ablate', str(path), {})
+
+
+def test_a_configuration_of_another_form_is_left_to_its_reader(tmp_path):
+  path = tmp_path / 'own.py'
+  path.write_text(
+    'import ml_collections\n'
+    'def get_config():\n'
+    "  return ml_collections.ConfigDict({'base': {}, 'variants': 3})\n"
+  )
+  first_look.check('ablate', str(path), {})
 
 
 FILES = {
@@ -118,9 +160,9 @@ def test_only_a_file_that_adds_no_part_has_the_stored_keys_alone(
   text, tmp_path
 ):
   (tmp_path / 'own.py').write_text(text)
-  assert stored_keys.are_all_of(f'{tmp_path}/own.py:preset') is FILES[text]
+  assert first_look._is_plain(tmp_path / 'own.py') is FILES[text]
 
 
 def test_the_configurations_that_come_along_have_them_alone():
   for name in ('ablations', 'default', 'lol', 'sample'):
-    assert stored_keys.are_all_of(f'configs/{name}.py')
+    assert first_look._is_plain(config_files.find(f'configs/{name}.py'))
