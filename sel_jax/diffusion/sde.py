@@ -64,6 +64,8 @@ class IRSDE:
     marginal_std: s_t = lambda sqrt(1 - a_t^2), [T + 1].
     dt: step length, such that a_T = eps.
     scale: lambda, the stationary standard deviation in intensity.
+    kind: the class, so that a program of one SDE is not taken for another's:
+      to JAX trees of two dataclasses are equal if their fields are.
   """
 
   Spec = SDESpec
@@ -74,6 +76,12 @@ class IRSDE:
   marginal_std: Float[AnyArray, ' T']
   dt: Float[AnyArray, '']
   scale: Float[AnyArray, '']
+  kind: type | None = struct.field(
+    pytree_node=False, default=None, repr=False, kw_only=True
+  )
+
+  def __post_init__(self):
+    object.__setattr__(self, 'kind', type(self))
 
   @classmethod
   def create(cls, spec: SDESpec) -> 'IRSDE':

@@ -90,30 +90,41 @@ def _brighten(page):
   page.locator('#go').click()
 
 
+def _result(page, path):
+  """The picture that the page offers for download, kept as `path`."""
+  page.wait_for_function(
+    '() => !document.querySelector("#download").disabled', timeout=90_000
+  )
+  with page.expect_download() as waiting:
+    page.locator('#download').click()
+  waiting.value.save_as(path)
+  return waiting.value.suggested_filename, codec.read_image(path)
+
+
+def _photo(path):
+  """A dark photograph of noise, written to `path`."""
+  rng = np.random.default_rng(0)
+  photo = rng.integers(0, 60, (48, 64, 3), dtype=np.uint8)
+  codec.write_image(path, photo)
+  return photo
+
+
 def test_a_photograph_is_brightened_and_downloaded(
   page, address, trained, tmp_path
 ):
-  rng = np.random.default_rng(0)
-  photo = rng.integers(0, 60, (48, 64, 3), dtype=np.uint8)
   source = tmp_path / 'holiday.png'
-  codec.write_image(source, photo)
+  photo = _photo(source)
   _upload(page, source)
   _brighten(page)
   page.locator('#slider img').nth(1).wait_for(timeout=90_000)
-  page.wait_for_function(
-    '() => !document.querySelector("#download").disabled', timeout=30_000
-  )
+  name, result = _result(page, tmp_path / 'result.png')
+  assert name == 'holiday_enhanced.png'
   shown = page.locator('#slider img')
   sides = shown.evaluate_all('l => l.map(i => [i.naturalWidth, i.src])')
   assert {width for width, _ in sides} == {64}
-  with page.expect_download() as waiting:
-    page.locator('#download').click()
-  assert waiting.value.suggested_filename == 'holiday_enhanced.png'
-  result = tmp_path / 'result.png'
-  waiting.value.save_as(result)
   enhancer = Enhancer.from_checkpoint(trained, sampler='posterior', steps=2)
   expected = codec.to_uint8(enhancer(photo))
-  np.testing.assert_array_equal(codec.read_image(result), expected)
+  np.testing.assert_array_equal(result, expected)
   # What the page shows is the same pair.
   pixels = []
   for _, url in sides:
@@ -125,6 +136,19 @@ def test_a_photograph_is_brightened_and_downloaded(
     page.screenshot(path=keep)
   # Nothing but the page itself was asked for anything.
   assert page.hosts == {address.removeprefix('http://')}
+
+
+def test_another_seed_draws_another_result(page, trained, tmp_path):
+  source = tmp_path / 'holiday.png'
+  photo = _photo(source)
+  _upload(page, source)
+  page.get_by_label('Seed').fill('5')
+  _brighten(page)
+  _, result = _result(page, tmp_path / 'result.png')
+  enhancer = Enhancer.from_checkpoint(trained, sampler='posterior', steps=2)
+  expected = codec.to_uint8(enhancer(photo, seed=5))
+  np.testing.assert_array_equal(result, expected)
+  assert (expected != codec.to_uint8(enhancer(photo))).any()
 
 
 def test_bad_files_are_explained_and_the_page_lives(page, tmp_path):

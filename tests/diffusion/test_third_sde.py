@@ -41,6 +41,27 @@ class Shifted(IRSDE):
     return super().clean_from_noise(x_t, noise, _brighter(mu), t)
 
 
+def test_a_program_of_one_sde_is_never_that_of_another():
+  sdes = [IRSDE.create(SDESpec(steps=4))]
+  for number in range(60):
+
+    @struct.dataclass
+    class Own(IRSDE):
+      added = number
+
+      def center(self, x_0_hat, mu):
+        return mu + self.added
+
+    sdes.append(Own.create(SDESpec(steps=4)))
+  center = jax.jit(lambda sde, mu: sde.center(mu, mu))
+  found = [float(center(sde, 0.0)) for sde in sdes]
+  assert found == [0.0, *range(60)]
+  trees = [jax.tree.structure(sde) for sde in sdes]
+  assert all(a != b for a, b in itertools.combinations(trees, 2))
+  moved = jax.tree.map(lambda leaf: leaf, sdes[1])
+  assert jax.tree.structure(moved) == trees[1] and type(moved) is type(sdes[1])
+
+
 @struct.dataclass
 class Exploding(IRSDE):
   """Reverts to nothing, dx = sigma_t dw: x_t = x_0 + s_t e."""

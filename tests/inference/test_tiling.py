@@ -77,10 +77,7 @@ class _Brighter(IRSDE):
 @pytest.mark.parametrize(
   ('kind', 'sampler', 'dynamic'),
   [
-    *((kind, 'sde_dpm2m', 0.0) for kind in SDES.values()),
-    # Differs once in some fifteen fresh processes whose cores are taken; why
-    # is not understood yet.
-    pytest.param(_Brighter, 'sde_dpm2m', 0.0, marks=pytest.mark.slow),
+    *((kind, 'sde_dpm2m', 0.0) for kind in (*SDES.values(), _Brighter)),
     (IRSDE, 'posterior', 0.9),
     *(
       pytest.param(kind, 'posterior', 0.9, marks=pytest.mark.slow)
