@@ -16,7 +16,10 @@ from typing import Any
 import ml_collections
 
 from sel_jax import fields
+from sel_jax import imports
 
+# Seconds in which a clone, or pip, has written the whole package.
+_INSTALLATION = 60
 # Section of an ablation that is a whole configuration.
 _BASE = 'base.'
 
@@ -24,6 +27,19 @@ _BASE = 'base.'
 def path() -> Path:
   """The file: 'section.key' -> `as_json`, of an ablation and of its base."""
   return Path(str(resources.files('sel_jax'))) / 'stored_keys.json'
+
+
+def hold() -> bool:
+  """Whether these are all keys, and what is stored of the commands still holds.
+
+  Not where parts of one's own were imported, nor where the package was edited
+  since: the fields tell then, later but rightly, until `make settings`.
+  """
+  if imports.loaded():
+    return False
+  stored = path().stat().st_mtime
+  changed = (file.stat().st_mtime for file in path().parent.rglob('*.py'))
+  return all(time < stored + _INSTALLATION for time in changed)
 
 
 def as_json(one: fields.Described) -> dict[str, Any]:
@@ -78,10 +94,10 @@ def nested(known: Mapping[str, fields.Described]) -> ml_collections.ConfigDict:
 def default_config() -> ml_collections.ConfigDict:
   """Every key at its default: what configurations start from.
 
-  As stored; but where JAX is loaded, and so may be parts of one's own, as the
-  fields say.
+  As stored, if that holds; where JAX is loaded, and so may be parts of one's
+  own, as the fields say.
   """
-  if 'jax' not in sys.modules:
+  if 'jax' not in sys.modules and hold():
     return nested(read('train'))
 
   from sel_jax import settings

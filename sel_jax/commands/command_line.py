@@ -25,6 +25,7 @@ from sel_jax import allocator
 from sel_jax import fields
 from sel_jax import imports
 from sel_jax import programs
+from sel_jax import stored_keys
 from sel_jax.commands import stored_help
 from sel_jax.errors import InputError
 from sel_jax.errors import StuckProcessError
@@ -113,8 +114,9 @@ class Parser(argparse.ArgumentParser):
     self._later.append((action, text))
 
   def format_help(self) -> str:
-    """The stored help, if the command has one that holds; or a new one."""
-    stored = None if imports.loaded() else stored_help.read(self.command)
+    """The stored help, if the command has one that holds; else a new one."""
+    holds = stored_keys.hold()
+    stored = stored_help.read(self.command) if holds else None
     return stored_help.under_name(stored or self.new_help(), self.prog)
 
   def new_help(self) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from sel_jax import fields
-from sel_jax import imports
 from sel_jax import stored_keys
 from sel_jax.commands import config_files
 from sel_jax.errors import SettingError
@@ -63,7 +62,7 @@ def check_keys(command: str, changes: Mapping[str, str]) -> None:
   Raises:
     InputError: for the first key that is unknown, or whose value does not fit.
   """
-  if not changes or imports.loaded():
+  if not changes or not stored_keys.hold():
     return
   known = stored_keys.read(command)
   config = stored_keys.nested(known)
@@ -98,7 +97,8 @@ def check(command: str, given: str, changes: Mapping[str, str]) -> None:
     InputError: for what is wrong for certain.
   """
   plain = _is_plain(config_files.find(config_files.parts(given)[0]))
-  if not plain or any(name.endswith('imports') for name in changes):
+  own = any(name.endswith('imports') for name in changes)
+  if not plain or own or not stored_keys.hold():
     return
   check_keys(command, changes)
   config = config_files.load(given)

@@ -1,5 +1,6 @@
 """What is refused by the stored keys, and what is left to the checks."""
 
+import os
 import re
 
 import pytest
@@ -99,6 +100,20 @@ def test_what_fits_passes_and_so_does_what_parts_of_ones_own_may_add():
   first_look.check_keys('train', {})
   words = {'imports': 'mine', 'model.name': 'mine'}
   first_look.check('train', 'configs/sample.py', words)
+
+
+def test_what_is_older_than_the_package_refuses_nothing(monkeypatch, tmp_path):
+  package = tmp_path / 'sel_jax'
+  package.mkdir()
+  keys, module = package / 'stored_keys.json', package / 'optimizers.py'
+  keys.write_text(stored_keys.path().read_text())
+  module.write_text('')
+  monkeypatch.setattr(stored_keys, 'path', lambda: keys)
+  with pytest.raises(InputError, match='unknown key'):
+    first_look.check('train', 'configs/sample.py', {'optim.mine': '1'})
+  os.utime(module, (0, keys.stat().st_mtime + 100))
+  first_look.check('train', 'configs/sample.py', {'optim.mine': '1'})
+  first_look.check_keys('train', {'optim.mine': '1'})
 
 
 OWN = """
