@@ -37,6 +37,13 @@ def test_a_file_of_ones_own_is_read_with_its_preset(file):
     config_files.load(f'{file}:deep')
 
 
+def test_a_file_that_was_changed_at_once_is_read_anew(file):
+  assert config_files.load(str(file)).model.width == 4
+  file.write_text(FILE.replace('else 4', 'else 6'))
+  assert config_files.load(str(file)).model.width == 6
+  assert not (file.parent / '__pycache__').exists()
+
+
 def test_files_that_come_along_are_found_from_anywhere(monkeypatch, tmp_path):
   monkeypatch.chdir(tmp_path)
   assert config_files.load('configs/lol.py:tiny').model.width == 4
