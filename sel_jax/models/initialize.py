@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sel_jax.arrays import RandomKey
+from sel_jax.models import layers
 
 
 def _draw(path, leaf, rng) -> np.ndarray:
@@ -42,7 +43,8 @@ def _is_own(model: nn.Module) -> bool:
 def param_shapes(model: nn.Module, *, channels: int = 3) -> dict[str, Any]:
   """Shapes and types of a network's parameters; nothing is computed."""
   key = jax.random.key(0)
-  return jax.eval_shape(model.init, key, *_inputs(channels))['params']
+  with layers.shapes_only():
+    return jax.eval_shape(model.init, key, *_inputs(channels))['params']
 
 
 def init_params(

@@ -5,9 +5,13 @@ compute type; names and shapes are what `interop.torch_weights` maps.
 """
 
 from collections.abc import Callable
+from collections.abc import Generator
+import contextlib
+import contextvars
 import math
 from typing import Any
 
+from flax import errors
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
@@ -18,13 +22,62 @@ import numpy as np
 from sel_jax.arrays import AnyArray
 from sel_jax.arrays import AnyTimes
 from sel_jax.arrays import Array
+from sel_jax.arrays import Floats
 from sel_jax.arrays import Images
 from sel_jax.arrays import Length
+from sel_jax.arrays import RandomKey
 
 Dtype = Any
 
 # PyTorch's default for linear and convolution weights: uniform +-1/sqrt(fan_in)
 kernel_init = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
+
+
+_shapes_only = contextvars.ContextVar('shapes_only', default=False)
+
+
+@contextlib.contextmanager
+def shapes_only() -> Generator[None, None, None]:
+  """Within it `model.init` has parameters of zeros: quickly traced."""
+  token = _shapes_only.set(True)
+  try:
+    yield
+  finally:
+    _shapes_only.reset(token)
+
+
+def _zeros(key: RandomKey, shape: tuple[int, ...]) -> Floats:
+  del key
+  return jnp.zeros(shape)
+
+
+def param(
+  module: nn.Module,
+  name: str,
+  init: Callable[..., Floats],
+  shape: tuple[int, ...],
+) -> Floats:
+  """A parameter of a module, as `module.param` gives it.
+
+  That traces the initialiser to learn its shape whenever the module is
+  applied: a third of the time that a network takes to be traced.
+
+  Args:
+    module: whose parameter it is.
+    name: its name.
+    init: (key, shape) -> first values.
+    shape: its shape.
+
+  Raises:
+    ScopeParamShapeError: if the parameters have another shape.
+  """
+  if not module.has_variable('params', name):
+    return module.param(name, _zeros if _shapes_only.get() else init, shape)
+  value = module.get_variable('params', name)
+  if value.shape != shape:
+    path = '/'.join(module.path)
+    raise errors.ScopeParamShapeError(name, path, value.shape, shape)
+  return value
 
 
 def sinusoidal_embedding(
@@ -80,7 +133,7 @@ class ChannelNorm(nn.Module):
   @nn.compact
   def __call__(self, x: Images) -> Images:
     """[B, H, W, C] -> the same shape."""
-    gain = self.param('gain', nn.initializers.ones, (x.shape[-1],))
+    gain = param(self, 'gain', nn.initializers.ones, (x.shape[-1],))
     wide = x.astype(jnp.float32)
     mean = jnp.mean(wide, axis=-1, keepdims=True)
     variance = jnp.mean(jnp.square(wide - mean), axis=-1, keepdims=True)
@@ -190,8 +243,8 @@ class DepthwiseConv(nn.Module):
   def __call__(self, x: Images) -> Images:
     """[B, H, W, C] -> the same shape."""
     channels = x.shape[-1]
-    kernel = self.param('kernel', kernel_init, (3, 3, 1, channels))
-    bias = self.param('bias', nn.initializers.zeros, (channels,))
+    kernel = param(self, 'kernel', kernel_init, (3, 3, 1, channels))
+    bias = param(self, 'bias', nn.initializers.zeros, (channels,))
     kernel = kernel.astype(x.dtype)
     form = self.form
     if form == AUTO:
@@ -245,11 +298,11 @@ class Dense(nn.Module):
   @nn.compact
   def __call__(self, x: Float[AnyArray, '*B C']) -> Float[Array, '*B features']:
     """[..., C] -> [..., features]."""
-    kernel = self.param('kernel', kernel_init, (x.shape[-1], self.features))
+    kernel = param(self, 'kernel', kernel_init, (x.shape[-1], self.features))
     y = jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype))
     if not self.bias:
       return y
-    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    bias = param(self, 'bias', nn.initializers.zeros, (self.features,))
     return y + bias.astype(self.dtype).reshape((1,) * (y.ndim - 1) + (-1,))
 
 

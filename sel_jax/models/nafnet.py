@@ -66,7 +66,7 @@ class NAFBlock(nn.Module):
     return x + y * self._gain('gamma', channels).astype(y.dtype)
 
   def _gain(self, name, channels):
-    gain = self.param(name, nn.initializers.zeros, (channels,))
+    gain = layers.param(self, name, nn.initializers.zeros, (channels,))
     return gain.reshape(1, 1, 1, -1)
 
 
@@ -106,6 +106,7 @@ class Stage(nn.Module):
       variable_axes={'params': 0},
       split_rngs={'params': True},
       length=self.blocks,
+      check_constancy_invariants=False,  # there are none; it traces twice
     )
     return scan(body, x, None)[0]
 

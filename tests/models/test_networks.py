@@ -2,6 +2,8 @@ import json
 
 from conftest import nhwc
 from flax import linen as nn
+from flax.errors import ScopeParamNotFoundError
+from flax.errors import ScopeParamShapeError
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -111,6 +113,37 @@ def test_fast_initialisation_draws_what_flax_draws():
   assert not np.array_equal(
     fast['intro']['conv']['kernel'], other['intro']['conv']['kernel']
   )
+
+
+def test_parameters_of_another_shape_are_named():
+  model = ConditionalNAFNet(8, (1,), 1, (1,))
+  x, t = jnp.zeros((1, 4, 4, 3)), jnp.zeros(1, jnp.int32)
+  params = init_params(jax.random.key(0), model)
+  params['intro']['conv']['kernel'] = np.zeros((3, 3, 6, 4), np.float32)
+  with pytest.raises(ScopeParamShapeError):
+    model.apply({'params': params}, x, x, t)
+  params = init_params(jax.random.key(0), ConditionalNAFNet(4, (1,), 1, (1,)))
+  with pytest.raises(ScopeParamShapeError, match='time_in'):
+    model.apply({'params': params}, x, x, t)
+  del params['time_in']['kernel']
+  with pytest.raises(ScopeParamNotFoundError, match='kernel'):
+    ConditionalNAFNet(4, (1,), 1, (1,)).apply({'params': params}, x, x, t)
+
+
+def test_a_stage_is_traced_once(monkeypatch):
+  model = ConditionalNAFNet(8, (3,), 1, (1,))
+  params = init_params(jax.random.key(0), model)
+  traced = []
+
+  def mean(x, window):
+    traced.append(window)
+    return jnp.mean(x, axis=(1, 2), keepdims=True)
+
+  monkeypatch.setattr(layers, 'local_mean', mean)
+  x, t = jnp.zeros((1, 4, 4, 3)), jnp.zeros(1, jnp.int32)
+  pooled = model.clone(pool=2)
+  jax.eval_shape(pooled.apply, {'params': params}, x, x, t)
+  assert len(traced) == 3  # one a stage: of the encoder, middle and decoder
 
 
 def test_depthwise_forms_agree_in_value_and_gradient():
