@@ -87,7 +87,7 @@ def test_every_key_is_listed_once_with_its_rows():
   assert found['shared'].rows == ()  # every row has it
   assert found['width'].rows == ()
   assert found['heavy'].key.text.startswith('weight of: heavy things count')
-  assert fields.defaults(Basket)['slots'] == (1, 2)
+  assert fields.described(Basket)['slots'].default == (1, 2)
 
 
 def test_flat_values_become_specs_and_flat_values_again():

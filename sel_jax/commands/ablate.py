@@ -109,8 +109,8 @@ def main() -> int:
   args, keys = parser().parse()
   if not args.config:
     raise InputError('give --config=configs/ablations.py')
-  first_look.check('ablate', args.config, keys)
   config = config_files.load(args.config)
+  first_look.check('ablate', args.config, config, keys)
 
   from sel_jax.ablation import report  # not for --help or a wrong flag
   from sel_jax.ablation import trials

@@ -11,6 +11,8 @@ import operator
 from pathlib import Path
 from typing import Any
 
+import ml_collections
+
 from sel_jax import fields
 from sel_jax import stored_keys
 from sel_jax.commands import config_files
@@ -85,12 +87,18 @@ def _check_data(values: Mapping[str, Any]) -> None:
     spec.open('train')
 
 
-def check(command: str, given: str, changes: Mapping[str, str]) -> None:
+def check(
+  command: str,
+  given: str,
+  config: ml_collections.ConfigDict,
+  changes: Mapping[str, str],
+) -> None:
   """Looks at a configuration, the keys set beside it, and where its data lies.
 
   Args:
     command: train or ablate.
     given: the configuration, 'FILE.py' or 'FILE.py:PRESET'.
+    config: what `config_files.load` gives for it.
     changes: 'section.key' -> value as text.
 
   Raises:
@@ -101,11 +109,12 @@ def check(command: str, given: str, changes: Mapping[str, str]) -> None:
   if not plain or own or not stored_keys.hold():
     return
   check_keys(command, changes)
-  config = config_files.load(given)
-  config_files.override(config, changes, stored_keys.read(command))
   values = config.to_dict()
-  data = values.get('base', values).get('data')
   # In whatever form an ablation writes its variants.
-  varies = "'data." in repr(values.get('variants'))
+  varies = "'data." in repr(values.pop('variants', None))
+  copy = ml_collections.ConfigDict(values)
+  config_files.override(copy, changes, stored_keys.read(command))
+  values = copy.to_dict()
+  data = values.get('base', values).get('data')
   if isinstance(data, Mapping) and not varies:
     _check_data(data)

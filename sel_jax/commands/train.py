@@ -101,8 +101,8 @@ def _settings(
   init = {} if args.init is None else {'init': args.init}
   keys = {**keys, **init}
   if args.config:
-    first_look.check('train', args.config, keys)
     config = config_files.load(args.config)
+    first_look.check('train', args.config, config, keys)
     config_files.load_imports(config, keys.get('imports'))
     workdir = args.workdir or config_files.run_folder(args.config)
   else:

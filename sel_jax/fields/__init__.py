@@ -8,7 +8,6 @@ lists, parses or stores keys reads the field.
 from sel_jax.fields.check import checked
 from sel_jax.fields.check import close
 from sel_jax.fields.check import named
-from sel_jax.fields.describe import defaults
 from sel_jax.fields.describe import Described
 from sel_jax.fields.describe import described
 from sel_jax.fields.describe import Key

@@ -205,8 +205,3 @@ def _of_rows(entry: Part) -> dict[str, Described]:
     )
     for name, one in found.items()
   }
-
-
-def defaults(cls: type) -> dict[str, Any]:
-  """Key -> default of every key of a spec."""
-  return {name: one.default for name, one in described(cls).items()}

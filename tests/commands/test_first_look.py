@@ -40,6 +40,10 @@ WRONG = {
 OF_ALL_VARIANTS = [n for n in WRONG if n not in ('seed', 'entropy.windows')]
 
 
+def _check(command, given, changes):
+  first_look.check(command, given, config_files.load(given), changes)
+
+
 def _refusal(check):
   try:
     check()
@@ -99,7 +103,7 @@ def test_what_fits_passes_and_so_does_what_parts_of_ones_own_may_add():
   first_look.check_keys('train', fits)
   first_look.check_keys('train', {})
   words = {'imports': 'mine', 'model.name': 'mine'}
-  first_look.check('train', 'configs/sample.py', words)
+  _check('train', 'configs/sample.py', words)
 
 
 def test_what_is_older_than_the_package_refuses_nothing(monkeypatch, tmp_path):
@@ -110,9 +114,9 @@ def test_what_is_older_than_the_package_refuses_nothing(monkeypatch, tmp_path):
   module.write_text('')
   monkeypatch.setattr(stored_keys, 'path', lambda: keys)
   with pytest.raises(InputError, match='unknown key'):
-    first_look.check('train', 'configs/sample.py', {'optim.mine': '1'})
+    _check('train', 'configs/sample.py', {'optim.mine': '1'})
   os.utime(module, (0, keys.stat().st_mtime + 100))
-  first_look.check('train', 'configs/sample.py', {'optim.mine': '1'})
+  _check('train', 'configs/sample.py', {'optim.mine': '1'})
   first_look.check_keys('train', {'optim.mine': '1'})
 
 
@@ -139,10 +143,10 @@ def test_the_base_of_an_ablation_needs_its_data(variants, tmp_path):
   path = tmp_path / 'own.py'
   path.write_text(OWN.replace('{variants}', variants))
   with pytest.raises(InputError, match='/nowhere: no such folder'):
-    first_look.check('ablate', str(path), {})
-  first_look.check('ablate', str(path), {'base.data.source': 'sample'})
+    _check('ablate', str(path), {})
+  _check('ablate', str(path), {'base.data.source': 'sample'})
   path.write_text(OWN.replace('{variants}', variants.replace('loss', 'data')))
-  first_look.check('ablate', str(path), {})
+  _check('ablate', str(path), {})
 
 
 def test_a_configuration_of_another_form_is_left_to_its_reader(tmp_path):
@@ -152,7 +156,7 @@ def test_a_configuration_of_another_form_is_left_to_its_reader(tmp_path):
     'def get_config():\n'
     "  return ml_collections.ConfigDict({'base': {}, 'variants': 3})\n"
   )
-  first_look.check('ablate', str(path), {})
+  _check('ablate', str(path), {})
 
 
 FILES = {
