@@ -7,6 +7,7 @@ values and gradients everywhere.
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import math
 
 import jax
@@ -30,17 +31,51 @@ class Kernel:
     support: |v| beyond which k(v) < 1e-7.
     tail: accuracy -> |v| beyond which bins may be merged into one, because the
       kernel is an exponential there, or because that little is left of it.
+    mass: K(v + d) - K(v - d), where (v, d, low, high) say that K stands for 1
+      above or for 0 below instead; by `cdf` if left out.
   """
 
   density: Callable[[AnyArray], Array]
   cdf: Callable[[AnyArray], Array]
   support: float
   tail: Callable[[float], float]
+  mass: Callable[..., Array] | None = None
 
 
 def _logistic_density(v: AnyArray) -> Array:
   s = jax.nn.sigmoid(v)
   return s * (1.0 - s)
+
+
+# Of bins: whether one is an end of the dictionary.
+_Ends = Shaped[AnyArray, '...'] | bool
+
+
+def _logistic_mass(
+  v: AnyArray, d: AnyArray | float, low: _Ends, high: _Ends
+) -> Array:
+  """K(v + d) - K(v - d) by one exponential.
+
+    (1 - e^-2d) t / ((t + e^-d) (1 + t e^-d)),     t = e^-|v|
+
+  Nothing cancels. Where both exponentials are nothing, their ratio counts.
+  """
+  near = jnp.minimum(d, 80.0)
+  # Not `abs` and `maximum`, which halve the slope of an end bin at its centre.
+  far = jnp.where(v >= 0, v, -v) - (d - near)
+  t = jnp.exp(-jnp.where(far < 0, 0.0, far))
+  e = jnp.exp(-near)
+  outer, inner = 1.0 + t * e, t + e
+  # K(v + d) is 1 / outer for v > 0 and t / inner for v < 0, 1 - K(v - d) is the
+  # other one.
+  right = jnp.logical_xor(v >= 0, high)
+  one_sided = jnp.where(right, 1.0, t), jnp.where(right, outer, inner)
+  both_sided = -jnp.expm1(-2 * d) * t, outer * inner
+  ends = jnp.logical_or(low, high)
+  above, below = (
+    jnp.where(ends, x, y) for x, y in zip(one_sided, both_sided, strict=True)
+  )
+  return jnp.where(jnp.logical_and(low, high), 1.0, above / below)
 
 
 def _sech_density(v: AnyArray) -> Array:
@@ -89,7 +124,11 @@ def _gaussian_tail(accuracy: float) -> float:
 
 KERNELS: dict[str, Kernel] = {
   'logistic': Kernel(
-    _logistic_density, jax.nn.sigmoid, 16.2, _exponential_tail
+    _logistic_density,
+    jax.nn.sigmoid,
+    16.2,
+    _exponential_tail,
+    _logistic_mass,
   ),
   'sech': Kernel(_sech_density, _sech_cdf, 15.7, _exponential_tail),
   'gaussian': Kernel(_gaussian_density, _gaussian_cdf, 5.6, _gaussian_tail),
@@ -110,6 +149,24 @@ def get_kernel(name: str) -> Kernel:
 
 # Stands for infinity in kernel units: every cdf is 0 or 1 there, gradient 0.
 _FAR = 1e4
+
+
+def _mass_by_cdf(
+  cdf: Callable[[AnyArray], Array],
+  v: AnyArray,
+  d: AnyArray | float,
+  low: _Ends,
+  high: _Ends,
+) -> Array:
+  """K(v + d) - K(v - d), from infinity or to it where `low` or `high`."""
+  below, above = jnp.where(low, -_FAR, v - d), jnp.where(high, _FAR, v + d)
+  # On the right half 1 - K cancels; by symmetry we stay on the left one.
+  right = below + above > 0
+  below, above = (
+    jnp.where(right, -above, below),
+    jnp.where(right, -below, above),
+  )
+  return jnp.maximum(cdf(above) - cdf(below), 0.0)
 
 
 def bin_mass(
@@ -159,12 +216,10 @@ def bin_mass(
       f"unknown bin mass {mass!r}; choose one of ['exact', 'point', 'raw']"
     )
   first, last = (0, levels - 1) if ends is None else ends
-  low = jnp.where(index <= first, -_FAR, (offset - 0.5) / bandwidth)
-  high = jnp.where(index >= last, _FAR, (offset + 0.5) / bandwidth)
-  # On the right half 1 - K cancels; by symmetry we stay on the left one.
-  right = low + high > 0
-  low, high = jnp.where(right, -high, low), jnp.where(right, -low, high)
-  found = jnp.maximum(k.cdf(high) - k.cdf(low), 0.0)
+  mass_of = k.mass or functools.partial(_mass_by_cdf, k.cdf)
+  found = mass_of(
+    offset / bandwidth, 0.5 / bandwidth, index <= first, index >= last
+  )
   if ends is None:
     return found
   # NaN stays, even in a dictionary of one bin that takes everything.

@@ -10,6 +10,7 @@ import scipy.integrate
 
 from sel_jax.entropy import bin_mass
 from sel_jax.entropy import KERNELS
+from sel_jax.entropy import kernels
 
 EVERY = pytest.mark.parametrize('name', KERNELS)
 
@@ -145,3 +146,30 @@ def test_unknown_names_are_refused():
     bin_mass(u, u, levels=4, bandwidth=1.0, mass='half')
   with pytest.raises(ValueError, match="exact masses only, not mass='point'"):
     bin_mass(u, u, levels=4, bandwidth=1.0, mass='point', ends=(1, 2))
+
+
+@pytest.mark.parametrize('ends', [None, (2.0, 5.0), (3.0, 3.0)])
+def test_a_mass_in_closed_form_is_the_difference_of_the_cdf(ends, x64):
+  """For bandwidths at which its exponentials are nothing, too."""
+  kernel = KERNELS['logistic']
+  index = jnp.arange(8.0)[:, None]
+  u = jnp.linspace(-3, 11, 301)[None]
+  first, last = (0, 7) if ends is None else ends
+  low, high = index <= first, index >= last
+
+  def masses(mass):
+    def of(u, h):
+      return mass((index - u) / h, 0.5 / h, low, high)
+
+    return lambda h: (
+      of(u, h),
+      jax.jvp(of, (u, h), (jnp.ones_like(u), 0.0))[1],
+      jax.jvp(of, (u, h), (jnp.zeros_like(u), 1.0))[1],
+    )
+
+  by_cdf = functools.partial(kernels._mass_by_cdf, kernel.cdf)
+  found, expected = (jax.jit(masses(m)) for m in (kernel.mass, by_cdf))
+  for h in (1e-3, 3e-3, 0.01, 0.05, 0.5, 2.0, 30.0):
+    for x, y in zip(found(h), expected(h), strict=True):
+      scale = np.abs(y).max()
+      np.testing.assert_allclose(x, y, rtol=1e-7, atol=1e-12 * scale + 1e-300)
