@@ -10,6 +10,7 @@ from collections.abc import Callable
 import dataclasses
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
@@ -60,9 +61,31 @@ def _cross_term(p: AnyArray, q: AnyArray, eps: float) -> AnyArray:
   return -q * safe_log(p, eps)
 
 
+@jax.custom_jvp
+def _root_gap(p: AnyArray, q: AnyArray) -> AnyArray:
+  return 0.5 * jnp.square(_safe_sqrt(p) - _safe_sqrt(q))
+
+
+@_root_gap.defjvp
+def _root_gap_slope(primals, tangents):
+  # 1/2 - 1/2 sqrt(q / p): one root and one division where the two roots and
+  # their derivatives take three and more.
+  p, q = primals
+  floor = _floor(p.dtype)
+  x, y = jnp.maximum(p, floor), jnp.maximum(q, floor)
+
+  def slope(own, other, value, tangent):
+    # Not a number stays that.
+    by_value = 0.5 - 0.5 * jnp.sqrt(other / own)
+    return jnp.where(value <= floor, 0, by_value) * tangent
+
+  tangent = slope(x, y, p, tangents[0]) + slope(y, x, q, tangents[1])
+  return _root_gap(p, q), tangent
+
+
 def _hellinger_term(p: AnyArray, q: AnyArray, eps: float) -> AnyArray:
   del eps
-  return 0.5 * jnp.square(_safe_sqrt(p) - _safe_sqrt(q))
+  return _root_gap(p, q)
 
 
 def _jensen_shannon_term(p: AnyArray, q: AnyArray, eps: float) -> AnyArray:
@@ -70,7 +93,35 @@ def _jensen_shannon_term(p: AnyArray, q: AnyArray, eps: float) -> AnyArray:
   return 0.5 * (p * (safe_log(p, eps) - log_m) + q * (safe_log(q, eps) - log_m))
 
 
-def _hellinger_product(first: Pair, second: Pair) -> Floats:
+@dataclasses.dataclass(frozen=True)
+class Product:
+  """A sum over all bin pairs in closed form, of densities p = a (x) b.
+
+  Attributes:
+    moments: (a_i, a'_i) of both images -> what is summed over an axis' bins,
+      elementwise.
+    finish: these sums, of both axes -> the sum over all pairs.
+  """
+
+  moments: Callable[[Floats, Floats], tuple[Floats, ...]]
+  finish: Callable[[tuple[Floats, ...], tuple[Floats, ...]], Floats]
+
+  def __call__(self, first: Pair, second: Pair) -> Floats:
+    """The sum from both axes' factors (a, a') and (b, b'), each [L, ...]."""
+    sums = [
+      tuple(jnp.sum(x, axis=0) for x in self.moments(*axis))
+      for axis in (first, second)
+    ]
+    return self.finish(*sums)
+
+
+def _hellinger_moments(x: Floats, y: Floats) -> tuple[Floats, ...]:
+  return _hellinger_term(x, y, 0.0), 0.5 * (x + y), x - y
+
+
+def _hellinger_product(
+  first: tuple[Floats, ...], second: tuple[Floats, ...]
+) -> Floats:
   """Sum of the Hellinger terms where p = a (x) b and q = a' (x) b'.
 
     sum_ij (sqrt p - sqrt q)^2 / 2 = (Sp + Sq) / 2 - (M_a - D_a)(M_b - D_b),
@@ -78,15 +129,8 @@ def _hellinger_product(first: Pair, second: Pair) -> Floats:
 
   multiplied out, so that nothing cancels where the densities are nearly equal.
   """
-
-  def moments(pair):
-    x, y = pair
-    distance = jnp.sum(_hellinger_term(x, y, 0.0), axis=0)
-    sums = jnp.sum(x, axis=0), jnp.sum(y, axis=0)
-    return distance, 0.5 * (sums[0] + sums[1]), sums[0] - sums[1]
-
-  d_a, mean_a, gap_a = moments(first)
-  d_b, mean_b, gap_b = moments(second)
+  d_a, mean_a, gap_a = first
+  d_b, mean_b, gap_b = second
   return mean_a * d_b + mean_b * d_a - d_a * d_b + 0.25 * gap_a * gap_b
 
 
@@ -97,15 +141,15 @@ class Divergence:
   Attributes:
     term: (p, q, eps) -> summand, elementwise; p prediction, q target.
     finish: sum over the bins -> distance, elementwise.
-    product: closed form of the sum where both densities are products,
-      ((a, a'), (b, b')) -> sum, each factor [L, ...]; if there is one.
+    product: the sum where both densities are products, if there is a closed
+      form.
     merges: term(s p, s q) = s term(p, q), so that bins of equal p / q may be
       merged into one.
   """
 
   term: Callable[[AnyArray, AnyArray, float], AnyArray]
   finish: Callable[[Floats], Floats] = _identity
-  product: Callable[[Pair, Pair], Floats] | None = None
+  product: Product | None = None
   merges: bool = False
 
 
@@ -113,7 +157,10 @@ DIVERGENCES: dict[str, Divergence] = {
   'relative': Divergence(_relative_term, merges=True),
   'cross': Divergence(_cross_term),
   'hellinger': Divergence(
-    _hellinger_term, _root, _hellinger_product, merges=True
+    _hellinger_term,
+    _root,
+    Product(_hellinger_moments, _hellinger_product),
+    merges=True,
   ),
   'jensen_shannon': Divergence(_jensen_shannon_term, merges=True),
 }
@@ -130,7 +177,7 @@ class Summand:
   """
 
   term: Callable[..., AnyArray]
-  product: Callable[[Pair, Pair], Floats] | None = None
+  product: Product | None = None
   merges: bool = False
 
   def looped(self, windows: tuple[int, ...]) -> tuple[int, ...]:
