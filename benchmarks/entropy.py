@@ -4,15 +4,16 @@ Times value and gradient of `spatial_entropy_loss` in each form, of its dense
 definition in JAX, and of a dense loss in PyTorch written as the published
 release writes it. Each in a process of its own, on the same images.
 
-  python -m benchmarks.entropy --baseline=torch --definition=reference
+  python -m benchmarks.entropy --baseline=torch --definition=reference,ours
   python -m benchmarks.entropy --sizes=64,128,256,512
   python -m benchmarks.entropy --windows=3,5,7,15,31 --forms=tiles,rows
-  python -m benchmarks.entropy --batch=8 --levels=256 --input=noise
+  python -m benchmarks.entropy --batch=8 --levels=256 --input=photo,noise
 """
 
 import argparse
 from collections.abc import Sequence
 import functools
+import itertools
 import math
 
 import jax
@@ -29,6 +30,8 @@ from sel_jax.entropy.kernels import KERNELS
 from sel_jax.errors import InputError
 
 COLUMNS = {
+  'input': 's',
+  'definition': 's',
   'form': 's',
   'size': 'd',
   'window': 'd',
@@ -160,10 +163,27 @@ def _repeats(args: argparse.Namespace, form: str) -> int:
   return min(args.repeats, 2) if form in _BASELINES else args.repeats
 
 
+def _with(
+  args: argparse.Namespace, definition: str | None, source: str | None
+) -> argparse.Namespace:
+  """The flags with one definition and one input."""
+  one = {
+    'definition': definition or args.definition[0],
+    'input': source or args.input[0],
+  }
+  return argparse.Namespace(**vars(args) | one)
+
+
 def _row(
-  args: argparse.Namespace, form: str, size: int, window: int | None = None
+  args: argparse.Namespace,
+  form: str,
+  size: int,
+  window: int | None = None,
+  definition: str | None = None,
+  input: str | None = None,
 ) -> rows.Row:
-  """The figures of one form, size and window, in this process."""
+  """The figures of one form, size, window, definition and input, here."""
+  args = _with(args, definition, input)
   windows = () if window is None else (window,)
   if form == 'torch':
     return _in_torch(args, size, windows)
@@ -183,8 +203,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
   add('--distance', choices=DIVERGENCES, default='hellinger')
   add('--kernel', choices=KERNELS, default='logistic')
   add('--bandwidth', type=float, default=0.5, help='in bins')
-  add('--definition', choices=('ours', 'reference'), default='ours')
-  add('--input', choices=('photo', 'noise'), default='photo')
+  definitions = front.names(('ours', 'reference'))
+  add('--definition', type=definitions, default='ours', help='or both')
+  inputs = front.names(('photo', 'noise'))
+  add('--input', type=inputs, default='photo', help='or both')
   forms = front.names(fused.form_names())
   add('--forms', type=forms, default=fused.AUTO, help='such as tiles,rows')
   add('--baseline', choices=('', *_BASELINES), default='', help='what to beat')
@@ -197,12 +219,15 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def _check(args: argparse.Namespace) -> None:
   """What flags ask of one another."""
-  if not args.sizes or not args.forms:
-    raise InputError('--sizes and --forms: give at least one of each')
+  for flag in ('sizes', 'forms', 'definition', 'input'):
+    if not getattr(args, flag):
+      raise InputError(f'--{flag}: give at least one')
   for form in args.forms:
-    _spec(args, form, args.windows)
-  for size in args.sizes:
-    measure.check_side(args.input, size)
+    for definition in args.definition:
+      _spec(_with(args, definition, None), form, args.windows)
+  for source in args.input:
+    for size in args.sizes:
+      measure.check_side(source, size)
   if args.baseline != 'torch':
     return
   front.require_torch()
@@ -213,23 +238,31 @@ def _check(args: argparse.Namespace) -> None:
     )
 
 
-def _compare(found: Sequence[rows.Row], baseline: rows.Row) -> None:
-  """Adds each row's ratios to the baseline's, where both have figures."""
+def _compare(found: Sequence[rows.Row], baseline: str) -> None:
+  """Adds each row's ratios to its baseline's, where both have figures."""
+  known: dict[tuple[object, ...], rows.Row] = {}
   for row in found:
-    if 'both' in baseline and 'both' in row:
-      row['times'] = baseline['both'] / row['both']
-      row['memory times'] = baseline['memory'] / max(row['memory'], 1.0)
+    case = tuple(row.get(key) for key in ('input', 'size', 'window'))
+    own = (*case, row.get('definition'))
+    if row['form'] == baseline and 'both' in row:
+      known[own] = row
+    # One row of PyTorch's stands for both definitions.
+    slow = known.get(own) or known.get((*case, None))
+    if slow and 'both' in row:
+      row['times'] = slow['both'] / row['both']
+      row['memory times'] = slow['memory'] / max(row['memory'], 1.0)
 
 
 def _widen(found: Sequence[rows.Row]) -> None:
   """Adds the ratio to a window of 5 of the same form and size, if taken."""
+  keys = ('form', 'size', 'input', 'definition')
   known = {
-    (row['form'], row['size']): row['best']
+    tuple(row.get(key) for key in keys): row['best']
     for row in found
     if row.get('window') == 5 and 'best' in row
   }
   for row in found:
-    time = known.get((row['form'], row['size']))
+    time = known.get(tuple(row.get(key) for key in keys))
     if time and 'best' in row:
       row['to window 5'] = row['best'] / time
 
@@ -237,11 +270,31 @@ def _widen(found: Sequence[rows.Row]) -> None:
 def _growth(found: Sequence[rows.Row], form: str) -> str:
   """How time grows with the size, if there are three."""
   last = [row for row in found if row['form'] == form and 'both' in row]
-  if len(last) < 3 or 'window' in last[0]:
+  kinds = {(row.get('input'), row.get('definition')) for row in last}
+  if len(last) < 3 or len(kinds) > 1 or 'window' in last[0]:
     return ''
   pixels = [math.log(row['size'] ** 2) for row in last]
   slope = np.polyfit(pixels, [math.log(row['both']) for row in last], 1)[0]
   return f'{form}: time grows as pixels^{slope:.2f}'
+
+
+def _cases(args: argparse.Namespace) -> list[rows.Row]:
+  """The rows to take; PyTorch knows one definition, and has one row."""
+  found = []
+  for size, window, source in itertools.product(
+    args.sizes, args.windows or [None], args.input
+  ):
+    case = {'input': source, 'size': size}
+    case |= {} if window is None else {'window': window}
+    if args.baseline == 'torch':
+      found.append({'form': 'torch'} | case)
+    forms = [*(['dense'] if args.baseline == 'dense' else []), *args.forms]
+    found += [
+      {'definition': definition, 'form': form} | case
+      for definition in args.definition
+      for form in forms
+    ]
+  return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -249,27 +302,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
   args = _parse(arguments)
   if args.case:
     return rows.answer(_row(args, **args.case))
-  forms = [*filter(None, [args.baseline]), *args.forms]
-  alone = [{'window': window} for window in args.windows]
-  cases = [
-    {'form': form, 'size': size} | window
-    for size in args.sizes
-    for window in alone or [{}]
-    for form in forms
-  ]
+  cases = _cases(args)
   if args.dry_run:
     return rows.preview(cases)
   found = [rows.in_child(args, case) for case in cases]
-  if args.baseline:
-    for start in range(0, len(found), len(forms)):
-      _compare(found[start : start + len(forms)], found[start])
+  _compare(found, args.baseline)
   _widen(found)
   return rows.report(
     args,
     (found, COLUMNS),
-    heading=f'{_spec(args, fused.AUTO, args.windows)}\n'
-    f'{args.batch} pair(s) of {args.input}; seconds, MB',
-    note=_growth(found, forms[-1]),
+    heading='\n'.join(
+      [
+        *(
+          f'{name}: {_spec(_with(args, name, None), fused.AUTO, args.windows)}'
+          for name in args.definition
+        ),
+        f'{args.batch} pair(s) of images; seconds, MB',
+      ]
+    ),
+    note=_growth(found, args.forms[-1]),
   )
 
 

@@ -41,7 +41,13 @@ SMALLEST = {
     '--sizes=8 --levels=4 --repeats=1 --baseline=dense --forms=tiles '
     '--windows=5,7',
     [
-      {'form': form, 'size': 8, 'window': window}
+      {
+        'definition': 'ours',
+        'form': form,
+        'input': 'photo',
+        'size': 8,
+        'window': window,
+      }
       for window in (5, 7)
       for form in ('dense', 'tiles')
     ],
@@ -279,9 +285,11 @@ def test_a_process_that_fails_is_a_row_that_failed(
   monkeypatch.setattr(sys, 'executable', os.fspath(python))
   done = start('entropy', '--sizes=8', '--forms=rows', f'--json={path}')
   assert done.returncode == 1
-  assert 'failed: form=rows, size=8: MemoryError: no room' in done.stdout
+  case = {'definition': 'ours', 'form': 'rows', 'input': 'photo', 'size': 8}
+  told = ', '.join(f'{key}={value}' for key, value in case.items())
+  assert f'failed: {told}: MemoryError: no room' in done.stdout
   [row] = json.loads(path.read_text())['rows']
-  assert row == {'form': 'rows', 'size': 8, 'error': 'MemoryError: no room'}
+  assert row == case | {'error': 'MemoryError: no room'}
 
 
 def test_a_failed_plan_fails_the_run(start, monkeypatch):

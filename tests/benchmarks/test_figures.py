@@ -36,10 +36,26 @@ def test_ratios_are_those_of_the_baseline():
   slow = {'form': 'dense', 'size': 8, 'both': 6.0, 'memory': 90.0}
   quick = {'form': 'tiles', 'size': 8, 'both': 1.5, 'memory': 0.0}
   failed = {'form': 'rows', 'size': 8, 'error': 'no'}
-  entropy._compare([slow, quick, failed], slow)
+  entropy._compare([slow, quick, failed], 'dense')
   assert (slow['times'], slow['memory times']) == (1, 1)
   assert (quick['times'], quick['memory times']) == (4, 90)
   assert 'times' not in failed
+
+
+def test_one_row_of_pytorch_stands_for_both_definitions():
+  args = entropy._parse(
+    ['--definition=reference,ours', '--input=photo,noise', '--sizes=8']
+  )
+  args.baseline = 'torch'
+  cases = entropy._cases(args)
+  assert [case['form'] for case in cases] == ['torch', 'tiles', 'tiles'] * 2
+  seconds = [6.0, 2.0, 3.0, 8.0, 2.0, 4.0]
+  rows = [
+    case | {'both': both, 'memory': 1.0}
+    for case, both in zip(cases, seconds, strict=True)
+  ]
+  entropy._compare(rows, 'torch')
+  assert [row['times'] for row in rows] == [1, 3, 2, 1, 4, 2]
 
 
 def test_growth_is_the_slope_over_pixels():
