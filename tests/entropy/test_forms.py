@@ -18,8 +18,9 @@ from sel_jax.entropy import EntropySpec
 from sel_jax.entropy import fused
 from sel_jax.entropy.forms import rows
 from sel_jax.entropy.forms import tiles
-from sel_jax.entropy.forms.tiles.intervals import reached
-from sel_jax.entropy.forms.tiles.masses import factors_of
+from sel_jax.entropy.forms.tiles.masses import mass_functions
+from sel_jax.entropy.forms.tiles.masses import masses_of
+from sel_jax.entropy.forms.tiles.pairs import held_pairs
 
 
 def _photographs(side):
@@ -98,6 +99,20 @@ def test_wide_windows_equal_the_oracle(windows, form, x64, monkeypatch):
   assert (value == 0).all() and (gradient == 0).all()
 
 
+@pytest.mark.parametrize('form', fused.FORMS)
+def test_a_window_given_twice_counts_twice(form):
+  pred, target = random_pair((1, 6, 6, 1))
+
+  def run(windows):
+    spec = EntropySpec(levels=4, windows=windows, form=form)
+    loss = functools.partial(entropy.spatial_entropy_loss, spec=spec)
+    return value_and_slope(loss, pred, target)
+
+  (once, slope), (twice, doubled) = run((3,)), run((3, 3))
+  np.testing.assert_allclose(twice, once, rtol=1e-6)
+  np.testing.assert_allclose(doubled, slope, rtol=1e-4, atol=1e-7)
+
+
 def _additions(jaxpr):
   """Numbers that a program adds, its loops counted once."""
   added = 0
@@ -125,13 +140,16 @@ def test_tiles_reach_few_bins_where_a_picture_is_flat():
   levels, pixels = 64, 100
   spec = EntropySpec(levels=levels)
   u = jnp.linspace(20, 22, pixels)
-  samples = ((u, u), (u + 0.1, u))
-  factors = factors_of(samples, 0.5, jnp.ones(pixels), spec, merge=True)
-  low, high = reached(factors)
-  assert 50 < int(jnp.sum(high - low)) < 150  # of 4096 pairs
-  for a, b in factors:
-    np.testing.assert_allclose(a.sum(0), 1, atol=1e-6)
-    np.testing.assert_allclose(b.sum(0), 1, atol=1e-6)
+  samples = jnp.stack([u, u + 0.1]), jnp.stack([u, u + 0.1])
+  h = jnp.float32(0.5)
+  functions = mass_functions(samples, h, jnp.ones(pixels), spec, merge=True)
+  masses = masses_of(functions, samples, h)
+  pairs = held_pairs(*masses, room=8)
+  assert 50 < int(pairs.count) < 150  # of 4096 pairs
+  assert (np.asarray(pairs.first)[int(pairs.count) :] == levels).all()
+  for axis in masses:
+    np.testing.assert_allclose(axis.sum(0), 1, atol=1e-6)
+    assert (axis[levels] == 0).all()
 
 
 def test_a_broken_image_does_not_look_sound():

@@ -1,149 +1,184 @@
-"""Box means of one bin pair's planes in a flat tile, and their transpose.
+"""Sums over windows along one axis of a flat tile, and their transpose.
 
-Contract: pure functions of flat planes; the transpose is exact. A box sum is a
-sum over columns of sums over rows, each of them shifts of one flat plane or of
-its `partial_sums`. Every plane that several shifts read is formed once, behind
-a fence.
+Contract: pure functions of flat planes; the transpose is exact. A window is
+made of `partial_sums`, of which a narrower window may be one. What several
+loops read is formed once, behind a fence; what one loop reads is given as a
+function, which that loop calls.
 
-Axes: K windows, n a flat tile with its halo, m its flat outputs, t those with
-the margin of zeros that the transpose reads.
+A span [first, stop) counts from the first pixel of the tile with its halo.
+
+Axes: k a span.
 """
 
+from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import functools
-import itertools
 
-import jax
-import jax.numpy as jnp
+from jax import lax
 from jaxtyping import Array
 from jaxtyping import Bool
 from jaxtyping import Float
 
 from sel_jax.entropy.forms.partial_sums import lengths
-from sel_jax.entropy.forms.partial_sums import Parts
-from sel_jax.entropy.forms.partial_sums import tripled
-from sel_jax.entropy.forms.partial_sums import window_sum
+from sel_jax.entropy.forms.partial_sums import pieces
 from sel_jax.entropy.forms.tiles.fence import apart
-from sel_jax.entropy.forms.tiles.grid import Grid
+
+Span = tuple[int, int]
+# The values over a span: of all rows, or of one.
+Read = Callable[..., Float[Array, '... k']]
+Plan = dict[int, list[tuple[int, int]]]
 
 
-def _partial_sums(
-  always: Bool[Array, ''],
-  planes: Sequence[Float[Array, ' from']],
-  windows: Sequence[int],
-  step: int,
-) -> list[Parts]:
-  """What each plane's window is made of, one fence for each length."""
-  parts: list[Parts] = [{1: x} for x in planes]
-  for length, longer in itertools.pairwise(lengths(max(windows))):
-    chosen = [
-      known
-      for known, window in zip(parts, windows, strict=True)
-      if longer in lengths(window)
-    ]
-    triple = functools.partial(tripled, length=length, step=step)
-    sums = apart(
-      always,
-      functools.partial(jax.tree.map, triple),
-      [known[length] for known in chosen],
+def grown(span: Span, by: int) -> Span:
+  """A span with as much more on both sides."""
+  return span[0] - by, span[1] + by
+
+
+def _moved(span: Span, by: int) -> Span:
+  return span[0] + by, span[1] + by
+
+
+def reader(values: Float[Array, '... k'], first: int) -> Read:
+  """What reads an array whose last axis begins at a place of the tile."""
+
+  def read(span, row=None):
+    start, stop = _moved(span, -first)
+    if row is None:
+      return lax.slice_in_dim(values, start, stop, axis=-1)
+    between = values.shape[1:-1]
+    found = lax.slice(
+      values,
+      (row, *(0 for _ in between), start),
+      (row + 1, *between, stop),
     )
-    for known, x in zip(chosen, sums, strict=True):
-      known[longer] = x
-  return parts
+    return lax.squeeze(found, (0,))
+
+  return read
 
 
-def box_means(
+def formed(always: Bool[Array, ''], read: Read, span: Span) -> Read:
+  """The same values, computed once."""
+  values = apart(always, functools.partial(read, span))
+  return reader(values, span[0])
+
+
+def plan(windows: Sequence[int]) -> Plan:
+  """How sums of longer lengths are made of sums of shorter ones.
+
+  Args:
+    windows: sizes.
+
+  Returns:
+    Length -> (shorter length, offset) of each part, ascending.
+  """
+  known = [1]
+  made: Plan = {}
+  for length in sorted({*windows, *lengths(max(windows))} - {1}):
+    made[length] = pieces(length, known)
+    known.append(length)
+  return made
+
+
+def _total(terms: Sequence[Float[Array, '... k']]) -> Float[Array, '... k']:
+  return sum(terms[1:], terms[0])
+
+
+def _spread_over(spans: dict[int, Span], length: int, span: Span) -> None:
+  """Makes room for one more reader."""
+  old = spans.get(length, span)
+  spans[length] = min(old[0], span[0]), max(old[1], span[1])
+
+
+def line_sums(
   always: Bool[Array, ''],
-  windows: tuple[int, ...],
-  grid: Grid,
-  rows: Sequence[Float[Array, ' n']],
-  columns: Sequence[Float[Array, ' n']],
-  scales: Float[Array, 'K m'],
-) -> list[list[Float[Array, ' m']]]:
-  """The densities p_W(i, j) of one bin pair.
+  source: Read,
+  spans: Mapping[int, Span],
+  step: int,
+  *,
+  form: bool,
+) -> dict[int, Read]:
+  """Sums over each window along one axis.
+
+    sum_{|d| <= w / 2} x[k + d * step]
 
   Args:
     always: see `fence`.
-    windows: odd sizes.
-    grid: the tile's sizes.
-    rows: a_i of each image.
-    columns: b_j of each image.
-    scales: 1/|W|.
+    source: reads x.
+    spans: window -> where its sums are wanted.
+    step: distance of neighbours on the axis.
+    form: whether the sums are formed; otherwise their parts alone are.
 
   Returns:
-    [image][window].
+    Window -> what reads its sums within that span.
   """
-  reach, stride = grid.reach, grid.stride
-  strip = grid.outputs + 2 * reach
-  widest = max(windows)
+  made = plan(list(spans))
+  needs: dict[int, Span] = {}
+  for window, span in spans.items():
+    _spread_over(needs, window, _moved(span, -(window // 2) * step))
+  for length, terms in reversed(made.items()):
+    for part, offset in terms:
+      _spread_over(needs, part, _moved(needs[length], offset * step))
+  reads = {1: source}
 
-  def products(rows, columns):
-    return [a * b for a, b in zip(rows, columns, strict=True)]
+  def total(terms, span, row=None):
+    return _total(
+      [reads[part](_moved(span, at * step), row) for part, at in terms]
+    )
 
-  def vertical(images):
-    return [
-      [window_sum(x, w, reach=reach, size=strip, step=stride) for w in windows]
-      for x in images
-    ]
+  if form and 1 in spans:
+    reads[1] = formed(always, source, needs[1])
+  for length, terms in made.items():
+    reads[length] = functools.partial(total, terms)
+    if form or length != max(spans):
+      reads[length] = formed(always, reads[length], needs[length])
 
-  def narrow(rows, columns):
-    return vertical([{1: x} for x in products(rows, columns)])
+  def centred(window):
+    back = -(window // 2) * step
+    return lambda span, row=None: reads[window](_moved(span, back), row)
 
-  if len(lengths(widest)) == 1:
-    sums = apart(always, narrow, rows, columns)
-  else:
-    planes = apart(always, products, rows, columns)
-    # The widest window's partial sums serve the others.
-    parts = _partial_sums(always, planes, [widest] * len(planes), stride)
-    sums = apart(always, vertical, parts)
-  return [
-    [
-      window_sum(x, w, reach=reach, size=grid.outputs) * scale
-      for x, w, scale in zip(
-        _partial_sums(always, image, windows, 1), windows, scales, strict=True
-      )
-    ]
-    for image in sums
-  ]
+  return {window: centred(window) for window in spans}
 
 
-def with_margin(slopes: Float[Array, ' m'], grid: Grid) -> Float[Array, ' t']:
-  """Flat outputs with the zeros beyond them that `spread` reads."""
-  return jnp.pad(slopes, 2 * grid.reach)
-
-
-def spread(
+def line_spread(
   always: Bool[Array, ''],
-  windows: tuple[int, ...],
-  grid: Grid,
-  slopes: Sequence[Float[Array, ' t']],
-) -> Float[Array, ' n']:
-  """Transpose of the box sums: each output's slope to all that it is made of.
+  slopes: Mapping[int, Read],
+  span: Span,
+  step: int,
+) -> Read:
+  """Transpose of `line_sums`: what all windows' slopes make of x's.
 
   Args:
     always: see `fence`.
-    windows: odd sizes.
-    grid: the tile's sizes.
-    slopes: each window's output slopes, see `with_margin`.
+    slopes: window -> what reads the slopes of its sums.
+    span: where those of x are wanted.
+    step: distance of neighbours on the axis.
 
   Returns:
-    Their sum over the windows.
+    What reads them within the span.
   """
-  reach, stride = grid.reach, grid.stride
-  strip = grid.outputs + 2 * reach
-  margin = 2 * reach * stride
+  made = plan(list(slopes))
+  readers: dict[int, list[tuple[int, int]]] = {1: [], **{n: [] for n in made}}
+  for length, terms in made.items():
+    for part, offset in terms:
+      readers[part].append((length, offset))
+  needs = {1: span}
+  for part, longer in readers.items():
+    for length, offset in longer:
+      _spread_over(needs, length, _moved(needs[part], -offset * step))
+  reads: dict[int, Read] = {}
 
-  def horizontal(parts):
-    return [
-      jnp.pad(window_sum(x, w, reach=reach, size=strip), margin)
-      for x, w in zip(parts, windows, strict=True)
+  def total(part, span, row=None):
+    terms = [
+      reads[length](_moved(span, -offset * step), row)
+      for length, offset in readers[part]
     ]
+    if part in slopes:
+      terms.append(slopes[part](_moved(span, part // 2 * step), row))
+    return _total(terms)
 
-  parts = _partial_sums(always, slopes, windows, 1)
-  across = apart(always, horizontal, parts)
-  parts = _partial_sums(always, across, windows, stride)
-  sums = [
-    window_sum(x, w, reach=reach, size=strip + margin, step=stride)
-    for x, w in zip(parts, windows, strict=True)
-  ]
-  return sum(sums[1:], sums[0])
+  for length in reversed(readers):
+    reads[length] = functools.partial(total, length)
+    if length > 1 and readers[length]:
+      reads[length] = formed(always, reads[length], needs[length])
+  return reads[1]

@@ -30,6 +30,7 @@ def apart(
   Returns:
     What the function returns.
   """
+  function = jax.jit(function, inline=True)  # traced once, for its shapes too
   shapes = jax.eval_shape(function, *operands)
 
   def never(*_):

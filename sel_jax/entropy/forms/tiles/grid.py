@@ -11,8 +11,14 @@ import dataclasses
 from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Array
-from jaxtyping import Bool
 from jaxtyping import Float
+from jaxtyping import Int
+
+from sel_jax.entropy.forms.tiles.boxes import Span
+
+# Rows begin at a multiple of this many numbers, so that what lies one above the
+# other is loaded alike.
+_ALIGNED = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,26 +26,28 @@ class Grid:
   """How planes [H, W] are cut into `ny` x `nx` tiles.
 
   Attributes:
+    shape: (H, W).
     ny: tiles along H.
     nx: tiles along W.
     height: outputs of a tile along H.
     width: outputs of a tile along W.
-    reach: pixels of halo on each side.
+    halo: pixels on each side.
     bordered: whether zeros are all that lies beyond the planes.
   """
 
+  shape: tuple[int, int]
   ny: int
   nx: int
   height: int
   width: int
-  reach: int
+  halo: int
   bordered: bool = True
 
   @classmethod
   def over(
     cls,
     shape: tuple[int, int],
-    reach: int,
+    halo: int,
     side: int,
     *,
     bordered: bool = True,
@@ -48,13 +56,13 @@ class Grid:
 
     Args:
       shape: [H, W].
-      reach: pixels of halo on each side.
+      halo: pixels on each side.
       side: most outputs of a tile along H and along W.
       bordered: whether zeros are all that lies beyond the planes.
     """
     ny, nx = (-(-length // side) for length in shape)
     height, width = -(-shape[0] // ny), -(-shape[1] // nx)
-    return cls(ny, nx, height, width, reach, bordered)
+    return cls(shape, ny, nx, height, width, halo, bordered)
 
   @property
   def places(self) -> int:
@@ -68,50 +76,56 @@ class Grid:
     Where zeros are on both sides of a tile, those to the right of a row are
     those to the left of the next one.
     """
-    return self.width + self.reach * (
-      1 if self.nx == 1 and self.bordered else 2
-    )
+    shared = self.nx == 1 and self.bordered
+    least = self.width + self.halo * (1 if shared else 2)
+    return -(-least // _ALIGNED) * _ALIGNED
 
   @property
-  def outputs(self) -> int:
-    """m, length of a flat output plane; S - width columns are not used."""
-    return self.height * self.stride
+  def rows(self) -> int:
+    """Rows of a tile: with its halo, and room to the right of the last."""
+    short = self.stride < self.width + 2 * self.halo
+    return self.height + 2 * self.halo + short
 
-  def used(self) -> Bool[Array, ' m']:
-    """Which of the flat outputs are pixels of the tile."""
-    return jnp.arange(self.outputs) % self.stride < self.width
+  @property
+  def outputs(self) -> Span:
+    """From the first output to the last one; S - width columns are not used."""
+    start = self.halo * (self.stride + 1)
+    return start, start + (self.height - 1) * self.stride + self.width
 
-  def cut(self, planes: Float[Array, 'P _ _']) -> Float[Array, 'T n']:
-    """Flat tiles with their halo.
+  def widened(self, planes: Float[Array, '... _ _']) -> Float[Array, '... _ _']:
+    """Planes with a halo, with room for the last tiles."""
+    bottom = (self.ny - 1) * self.height + self.rows - planes.shape[-2]
+    right = (self.nx - 1) * self.width + self.stride - planes.shape[-1]
+    margin = [(0, max(bottom, 0)), (0, max(right, 0))]
+    return jnp.pad(planes, [(0, 0)] * (planes.ndim - 2) + margin)
+
+  def tile(
+    self,
+    planes: Float[Array, 'P *F _ _'],
+    plane: Int[Array, ''],
+    place: Int[Array, ''],
+  ) -> Float[Array, '*F n']:
+    """One flat tile of widened planes, with its halo.
 
     Args:
-      planes: with `reach` pixels of what lies beyond them on every side.
+      planes: see `widened`.
+      plane: which.
+      place: which of its tiles, row by row.
     """
-    r = self.reach
-    bottom = self.ny * self.height + 2 * r - planes.shape[1]
-    right = self.nx * self.width + 2 * r - planes.shape[2]
-    wide = jnp.pad(planes, ((0, 0), (0, bottom), (0, right)))
-    rows = jnp.arange(self.ny)[:, None] * self.height
-    rows = rows + jnp.arange(self.height + 2 * r)[None]
-    columns = jnp.arange(self.nx)[:, None] * self.width
-    columns = columns + jnp.arange(self.stride)[None]
-    tiles = wide[:, rows[:, None, :, None], columns[None, :, None, :]]
-    count = planes.shape[0] * self.places
-    tiles = tiles.reshape(count, (self.height + 2 * r) * self.stride)
-    # Room for the last row's shifts to the right.
-    return jnp.pad(tiles, ((0, 0), (0, 2 * r)))
+    y, x = place // self.nx * self.height, place % self.nx * self.width
+    between = (jnp.zeros_like(y),) * (planes.ndim - 3)
+    size = (1, *planes.shape[1:-2], self.rows, self.stride)
+    found = lax.dynamic_slice(planes, (plane, *between, y, x), size)
+    return found.reshape(*size[1:-2], self.rows * self.stride)
 
-  def centre(self, tiles: Float[Array, '... n']) -> Float[Array, '... m']:
-    """Flat tiles without their halo, the rows as far apart as before."""
-    start = self.reach * (self.stride + 1)
-    return lax.slice_in_dim(tiles, start, start + self.outputs, axis=-1)
-
-  def join(
-    self, tiles: Float[Array, 'T K m'], shape: tuple[int, int]
-  ) -> Float[Array, 'K P H W']:
-    """Planes of a shape [H, W] from the tiles' flat outputs."""
+  def join(self, tiles: Float[Array, 'T *F m']) -> Float[Array, 'P *F H W']:
+    """Planes from the tiles' flat outputs."""
+    count, *features, length = tiles.shape
+    tiles = tiles.reshape(count, -1, length)
+    room = self.height * self.stride - length
+    tiles = jnp.pad(tiles, ((0, 0), (0, 0), (0, room)))
     cells = (self.ny, self.nx, tiles.shape[1], self.height, self.stride)
-    x = tiles.reshape(-1, *cells)[..., : self.width]
-    x = x.transpose(3, 0, 1, 4, 2, 5)
+    x = tiles.reshape(-1, *cells)[..., : self.width].transpose(0, 3, 1, 4, 2, 5)
     whole = (self.ny * self.height, self.nx * self.width)
-    return x.reshape(*x.shape[:2], *whole)[:, :, : shape[0], : shape[1]]
+    x = x.reshape(-1, *features, *whole)
+    return x[..., : self.shape[0], : self.shape[1]]

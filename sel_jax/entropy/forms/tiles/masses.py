@@ -1,14 +1,16 @@
 """The masses of a tile's pixels, with a dictionary of bins of the tile's own.
 
-Contract: zero beyond the border; what a shorter dictionary merges is below one
-rounding of the sum.
+Contract: zero beyond the border, and in one more bin than there are; what a
+shorter dictionary merges is below one rounding of the sum.
 
-Axes: L bins, n a flat tile with its halo.
+Axes: L bins and the empty one, N images, n a flat tile with its halo.
 """
 
+from collections.abc import Callable
 import functools
+from typing import NamedTuple
 
-from jax import lax
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 from jaxtyping import Float
@@ -17,12 +19,18 @@ from sel_jax.entropy import density
 from sel_jax.entropy.density import DensitySpec
 from sel_jax.entropy.kernels import KERNELS
 
-Flat = tuple[Float[Array, ' n'], Float[Array, ' n']]  # (u, v) of one image
-Factors = tuple[Float[Array, 'L n'], Float[Array, 'L n']]  # its (a, b)
+Samples = Float[Array, 'N n']  # u or v of each image, in bin units
+
+
+class Masses(NamedTuple):
+  """Something of both axes: masses a_i(u) and b_j(v), or their slopes."""
+
+  first: Float[Array, 'L N n']
+  second: Float[Array, 'L N n']
 
 
 def _ends(
-  samples: tuple[Float[Array, ' n'], ...],
+  samples: Samples,
   bandwidth: Float[Array, ''] | float,
   inside: Float[Array, ' n'],
   spec: DensitySpec,
@@ -34,45 +42,72 @@ def _ends(
   """
   accuracy = float(jnp.finfo(inside.dtype).eps)
   reach = KERNELS[spec.kernel].tail(accuracy) * bandwidth + 0.5
-  stacked = lax.stop_gradient(jnp.stack(samples))
   # A broken pixel must not move the others' ends.
-  counts = (inside[None] > 0) & ~jnp.isnan(stacked)
-  least = jnp.min(jnp.where(counts, stacked, jnp.inf))
-  most = jnp.max(jnp.where(counts, stacked, -jnp.inf))
+  counts = (inside[None] > 0) & ~jnp.isnan(samples)
+  least = jnp.min(jnp.where(counts, samples, jnp.inf))
+  most = jnp.max(jnp.where(counts, samples, -jnp.inf))
   ends = jnp.floor(least - reach), jnp.ceil(most + reach)
   first, last = (jnp.clip(end, 0, spec.levels - 1) for end in ends)
   return jnp.minimum(first, last), last  # where every pixel is broken
 
 
-def factors_of(
-  samples: tuple[Flat, ...],
-  bandwidth: Float[Array, ''] | float,
+def mass_functions(
+  samples: tuple[Samples, Samples],
+  bandwidth: Float[Array, ''],
   inside: Float[Array, ' n'],
   spec: DensitySpec,
   merge: bool,
-) -> tuple[Factors, ...]:
-  """The masses a_i(u) and b_j(v) of each image, zero beyond the border.
+) -> list[Callable[..., Float[Array, 'L N n']]]:
+  """For each axis, what makes masses of samples and a bandwidth.
 
   Args:
-    samples: each image's (u, v), in bin units.
+    samples: u and v of each image.
     bandwidth: h in bin units.
     inside: 1 for pixels that exist, 0 beyond the border.
     spec: levels, kernel, mass.
     merge: the bins beyond the tile's own range are one bin.
 
   Returns:
-    (a, b) of each image.
+    Two functions of ([N, n], h), elementwise in the samples.
   """
-  index = jnp.arange(spec.levels, dtype=inside.dtype)[:, None]
-  factors = []
-  for axis, x in enumerate(zip(*samples, strict=True)):
-    ends = _ends(x, bandwidth, inside, spec) if merge else None
-    masses = functools.partial(
-      density.axis_masses,
-      index=index,
-      bandwidth=bandwidth,
-      spec=spec,
-      ends=ends,
-    )
-    factors.append([masses(one[None])[axis] * inside[None] for one in x])
-  return tuple(zip(*factors, strict=True))
+  index = jnp.arange(spec.levels + 1, dtype=inside.dtype)[:, None, None]
+
+  def masses(axis, ends, x, h):
+    found = density.axis_masses(x[None], index, h, spec=spec, ends=ends)[axis]
+    return jnp.where(index < spec.levels, found * inside[None, None], 0)
+
+  ends = [_ends(x, bandwidth, inside, spec) if merge else None for x in samples]
+  return [functools.partial(masses, n, end) for n, end in enumerate(ends)]
+
+
+def masses_of(
+  functions: list[Callable[..., Float[Array, 'L N n']]],
+  samples: tuple[Samples, Samples],
+  bandwidth: Float[Array, ''],
+) -> Masses:
+  """a_i(u) and b_j(v) of each image, see `mass_functions`."""
+  pairs = zip(functions, samples, strict=True)
+  return Masses(*(function(x, bandwidth) for function, x in pairs))
+
+
+def slopes_of(
+  functions: list[Callable[..., Float[Array, 'L N n']]],
+  samples: tuple[Samples, Samples],
+  bandwidth: Float[Array, ''],
+) -> tuple[Masses, Masses]:
+  """Derivatives of the masses by their samples, and by the bandwidth."""
+  still = jnp.zeros_like(bandwidth)
+
+  def by_samples(function, x):
+    tangents = jnp.ones_like(x), still
+    return jax.jvp(function, (x, bandwidth), tangents)[1]
+
+  def by_bandwidth(function, x):
+    tangents = jnp.zeros_like(x), still + 1
+    return jax.jvp(function, (x, bandwidth), tangents)[1]
+
+  pairs = list(zip(functions, samples, strict=True))
+  return (
+    Masses(*(by_samples(*pair) for pair in pairs)),
+    Masses(*(by_bandwidth(*pair) for pair in pairs)),
+  )
