@@ -19,6 +19,7 @@ from benchmarks.lib.runs import make_pairs
 from sel_jax.commands import command_line
 from sel_jax.data import folders
 from sel_jax.data import whereabouts
+from sel_jax.entropy.forms.tiles import sums
 from sel_jax.errors import InputError
 
 GOLDEN = Path(os.environ.get('SEL_GOLDEN') or Path(__file__).parent / 'golden')
@@ -27,6 +28,9 @@ GOLDEN = Path(os.environ.get('SEL_GOLDEN') or Path(__file__).parent / 'golden')
 os.environ.setdefault('XLA_FLAGS', QUICK_XLA)
 
 jax.config.update('jax_numpy_rank_promotion', 'raise')
+# Loops over bin pairs are written out: fewer at a time compile sooner. How many
+# changes nothing, see `tests/entropy/test_forms.py`.
+sums._MOST, sums._SHARES = 8, 4
 
 
 @pytest.fixture(scope='session')

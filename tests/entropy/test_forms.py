@@ -18,6 +18,7 @@ from sel_jax.entropy import EntropySpec
 from sel_jax.entropy import fused
 from sel_jax.entropy.forms import rows
 from sel_jax.entropy.forms import tiles
+from sel_jax.entropy.forms.tiles import sums
 from sel_jax.entropy.forms.tiles.masses import mass_functions
 from sel_jax.entropy.forms.tiles.masses import masses_of
 from sel_jax.entropy.forms.tiles.pairs import held_pairs
@@ -214,6 +215,21 @@ def test_the_size_of_a_chunk_changes_nothing(chunk, monkeypatch):
   np.testing.assert_allclose(
     jax.jit(loss)(pred, target), jax.jit(oracle)(pred, target), rtol=1e-5
   )
+
+
+@pytest.mark.parametrize(('most', 'shares'), [(32, 8), (20, 7)])
+def test_how_many_pairs_are_taken_at_a_time_changes_nothing(
+  most, shares, monkeypatch
+):
+  spec = EntropySpec(levels=6, neighbor_weights='uniform', form='tiles')
+  loss = functools.partial(entropy.spatial_entropy_loss, spec=spec)
+  expected = value_and_slope(loss, *random_pair())
+  monkeypatch.setattr(sums, '_MOST', most)
+  monkeypatch.setattr(sums, '_SHARES', shares)
+  loss = functools.partial(entropy.spatial_entropy_loss, spec=spec)
+  found = value_and_slope(loss, *random_pair())
+  for x, y in zip(found, expected, strict=True):
+    np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
 
 
 def test_the_platform_chooses_and_a_spec_may_insist(monkeypatch):
