@@ -87,13 +87,16 @@ def _start(command, words, folder):
     f'from sel_jax.commands import command_line, {command}\n'
     f'command_line.run({command}.main)\n'
   )
+  # No data set is anywhere, or a command that ought to be refused would begin.
+  environment = ENVIRONMENT | {'PYTHONPATH': str(ROOT)}
+  environment.pop('SEL_JAX_DATA', None)
   begin = time.monotonic()
   done = subprocess.run(
     [sys.executable, '-c', code],
     capture_output=True,
     text=True,
     cwd=folder,
-    env=ENVIRONMENT | {'PYTHONPATH': str(ROOT)},
+    env=environment,
   )
   *printed, loaded = done.stdout.splitlines()
   print(f'{time.monotonic() - begin:.2f} s: {command} {" ".join(words)}')
