@@ -8,6 +8,7 @@ alike and gives JAX's back. Shapes are checked while the tests run, see
 from typing import Any
 
 import jax
+from jaxtyping import Bool
 from jaxtyping import Float
 from jaxtyping import Int
 from jaxtyping import Key
@@ -19,6 +20,8 @@ Array = jax.Array
 AnyArray = jax.Array | np.ndarray
 
 Images = Float[AnyArray, 'B H W C']
+# Which pixels of images on a larger canvas are theirs.
+Mask = Bool[AnyArray, 'B H W 1']
 # Any shape.
 Floats = Float[AnyArray, '...']
 # What any shape will do for, the same one wherever it stands in a signature.

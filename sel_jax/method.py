@@ -7,6 +7,7 @@ from settings, a notebook may make one by hand.
 from collections.abc import Mapping
 import dataclasses
 import functools
+import inspect
 from typing import Any
 
 from flax import linen as nn
@@ -16,6 +17,7 @@ from jaxtyping import Int
 from sel_jax import entropy
 from sel_jax.arrays import AnyArray
 from sel_jax.arrays import Images
+from sel_jax.arrays import Mask
 from sel_jax.arrays import RandomKey
 from sel_jax.arrays import Times
 from sel_jax.diffusion import IRSDE
@@ -56,11 +58,32 @@ class Method:
   detail_sigma: float = 3.0
   at_prior: float = 0.0
 
+  @property
+  def takes_mask(self) -> bool:
+    """Whether the network restores images on a canvas as it would alone."""
+    return 'mask' in inspect.signature(type(self.model).__call__).parameters
+
   def estimate_noise(
-    self, params: Any, x_t: Images, mu: Images, t: Times
+    self,
+    params: Any,
+    x_t: Images,
+    mu: Images,
+    t: Times,
+    *,
+    mask: Mask | None = None,
   ) -> Images:
-    """e_hat from the network; t is [B] or a scalar."""
-    output: Any = self.model.apply({'params': params}, x_t, mu, t)
+    """e_hat from the network; t is [B] or a scalar.
+
+    Args:
+      params: the network's parameters.
+      x_t: states, [B, H, W, C].
+      mu: low images, the same shape.
+      t: their times.
+      mask: pixels of images on a larger canvas, for a network that takes it:
+        see `takes_mask`.
+    """
+    given: Any = {} if mask is None else {'mask': mask}
+    output: Any = self.model.apply({'params': params}, x_t, mu, t, **given)
     return PREDICTIONS[self.predicts](self.sde, output, x_t, mu, t)
 
   def losses(

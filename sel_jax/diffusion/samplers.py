@@ -21,6 +21,7 @@ from sel_jax.arrays import Array
 from sel_jax.arrays import Floats
 from sel_jax.arrays import Images
 from sel_jax.arrays import Length
+from sel_jax.arrays import Mask
 from sel_jax.arrays import RandomKey
 from sel_jax.arrays import Same
 from sel_jax.arrays import Times
@@ -231,13 +232,23 @@ def per_example_noise(
   return draw
 
 
-def dynamic_limit(x_0_hat: Images, quantile: float) -> Float[Array, ' B']:
+def dynamic_limit(
+  x_0_hat: Images, quantile: float, *, mask: Mask | None = None
+) -> Float[Array, ' B']:
   """How far x_0_hat overshoots: the quantile of |2 x_0_hat - 1|, at least 1.
 
   Source: dynamic thresholding, Imagen, arXiv 2205.11487 section 2.3.
+
+  Args:
+    x_0_hat: the estimate.
+    quantile: 0 to 1.
+    mask: pixels of images on a larger canvas; None is all.
   """
-  flat = jnp.abs(2 * x_0_hat - 1).reshape(x_0_hat.shape[0], -1)
-  return jnp.maximum(jnp.quantile(flat, quantile, axis=1), 1.0)
+  size, find = jnp.abs(2 * x_0_hat - 1), jnp.quantile
+  if mask is not None:
+    size, find = jnp.where(mask, size, jnp.nan), jnp.nanquantile
+  flat = size.reshape(x_0_hat.shape[0], -1)
+  return jnp.maximum(find(flat, quantile, axis=1), 1.0)
 
 
 def restrict(x_0_hat: Same, limit: Float[AnyArray, '...'] | float) -> Same:
@@ -287,6 +298,7 @@ def sample(
   dynamic: float = 0.0,
   noise_at: Callable[[Times], Images] | None = None,
   trajectory: bool = False,
+  mask: Mask | None = None,
 ) -> Images | tuple[Images, Float[Array, 'N B H W C']]:
   """Runs the reverse process from the SDE's `start` to a clean image.
 
@@ -302,6 +314,8 @@ def sample(
       as 0.995; 0 is off.
     noise_at: draw n -> noise instead of the key's; 0 is the start.
     trajectory: also return every state.
+    mask: pixels of images on a larger canvas; None is all. What lies beside
+      them is not for use.
 
   Returns:
     The sample x_0, and with `trajectory` the states from x_T to x_0. Not
@@ -320,9 +334,12 @@ def sample(
     if clip:
       limit = 1.0
       if dynamic:
-        limit = dynamic_limit(x_0_hat, dynamic)[:, None, None, None]
+        limit = dynamic_limit(x_0_hat, dynamic, mask=mask)[:, None, None, None]
       x_0_hat = restrict(x_0_hat, limit)
-    x_s = combine(sde, step, t, x_t, mu, x_0_hat, previous, draw(n))
+    # The last step of most samplers takes no noise, some take none at all.
+    quiet = lambda n: jnp.zeros_like(x_t)
+    random = jax.lax.cond(step.random != 0, draw, quiet, n)
+    x_s = combine(sde, step, t, x_t, mu, x_0_hat, previous, random)
     return (x_s, x_0_hat), (x_s if trajectory else None)
 
   start = sde.start(mu, draw(0))

@@ -15,6 +15,7 @@ from flax import errors
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Bool
 from jaxtyping import Float
 from jaxtyping import Num
 import numpy as np
@@ -25,6 +26,7 @@ from sel_jax.arrays import Array
 from sel_jax.arrays import Floats
 from sel_jax.arrays import Images
 from sel_jax.arrays import Length
+from sel_jax.arrays import Mask
 from sel_jax.arrays import RandomKey
 
 Dtype = Any
@@ -148,7 +150,37 @@ def _averaging(length: int, window: int) -> np.ndarray:
   return (near / near.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def local_mean(x: Images, window: int) -> Float[Array, 'B H W C']:
+def masked(x: Images, mask: Mask | None) -> Images:
+  """[B, H, W, C] with zeros where the mask is false; no mask changes nothing.
+
+  A convolution pads with zeros: behind it an image on a larger canvas is what
+  it would be alone.
+  """
+  return x if mask is None else jnp.where(mask, x, jnp.zeros((), x.dtype))
+
+
+def thinned(mask: Mask | None, size: int) -> Bool[AnyArray, 'B h w 1'] | None:
+  """Every `size`-th row and column: the mask of squares of that side."""
+  return None if mask is None else mask[:, ::size, ::size]
+
+
+def global_mean(x: Images, mask: Mask | None) -> Float[Array, 'B 1 1 C']:
+  """Mean over the pixels, float32, of those that the mask has.
+
+  Args:
+    x: [B, H, W, C].
+    mask: the pixels that count; None is all.
+  """
+  if mask is None:
+    return jnp.mean(x, axis=(1, 2), keepdims=True, dtype=jnp.float32)
+  wide = masked(x, mask).astype(jnp.float32)
+  count = jnp.sum(mask, axis=(1, 2), keepdims=True)
+  return jnp.sum(wide, axis=(1, 2), keepdims=True) / count
+
+
+def local_mean(
+  x: Images, window: int, *, mask: Mask | None = None
+) -> Float[Array, 'B H W C']:
   """Mean over a square around every pixel, of the pixels that exist.
 
   Source: test-time local converter, arXiv 2112.04491: what was learned on
@@ -158,15 +190,22 @@ def local_mean(x: Images, window: int) -> Float[Array, 'B H W C']:
   Args:
     x: [B, H, W, C].
     window: side; an even one counts as the next odd one.
+    mask: the pixels that exist; None is all.
 
   Returns:
-    Float32, shape of `x`.
+    Float32, shape of `x`; zero in windows without a pixel that exists.
   """
-  x = x.astype(jnp.float32)
   rows = _averaging(x.shape[1], window)
   columns = _averaging(x.shape[2], window)
-  x = jnp.einsum('hk,bkwc->bhwc', rows, x)
-  return jnp.einsum('wk,bhkc->bhwc', columns, x)
+
+  def mean(x):
+    x = jnp.einsum('hk,bkwc->bhwc', rows, x.astype(jnp.float32))
+    return jnp.einsum('wk,bhkc->bhwc', columns, x)
+
+  if mask is None:
+    return mean(x)
+  share = mean(mask)
+  return mean(masked(x, mask)) / jnp.where(share > 0, share, 1.0)
 
 
 def _shifts(x: Array) -> list[Array]:

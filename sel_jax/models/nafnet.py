@@ -15,6 +15,7 @@ from jaxtyping import Float
 from sel_jax.arrays import AnyArray
 from sel_jax.arrays import AnyTimes
 from sel_jax.arrays import Images
+from sel_jax.arrays import Mask
 from sel_jax.fields import key
 from sel_jax.models import layers
 
@@ -39,7 +40,9 @@ class NAFBlock(nn.Module):
     return layers.Dense(features, dtype=self.dtype, name=name)
 
   @nn.compact
-  def __call__(self, x: Images, time: Float[AnyArray, 'B F']) -> Images:
+  def __call__(
+    self, x: Images, time: Float[AnyArray, 'B F'], mask: Mask | None = None
+  ) -> Images:
     """Images [B, H, W, C] and time features [B, 4w] -> images."""
     channels = x.shape[-1]
     modulation = self._dense(4 * channels, 'time')(layers.simple_gate(time))
@@ -49,12 +52,13 @@ class NAFBlock(nn.Module):
     y = layers.ChannelNorm(name='norm_attention')(x)
     y = y * (1 + scale_a) + shift_a
     y = self._dense(2 * channels, 'expand')(y)
+    y = layers.masked(y, mask)
     y = layers.DepthwiseConv(self.depthwise, name='depthwise')(y)
     y = layers.simple_gate(y)
     if self.pool:
-      pooled = layers.local_mean(y, self.pool)
+      pooled = layers.local_mean(y, self.pool, mask=mask)
     else:
-      pooled = jnp.mean(y, axis=(1, 2), keepdims=True, dtype=jnp.float32)
+      pooled = layers.global_mean(y, mask)
     y = y * self._dense(channels, 'attention')(pooled.astype(y.dtype))
     y = self._dense(channels, 'project')(y)
     x = x + y * self._gain('beta', channels).astype(y.dtype)
@@ -90,19 +94,23 @@ class Stage(nn.Module):
   scan: bool = True
 
   @nn.compact
-  def __call__(self, x: Images, time: Float[AnyArray, 'B F']) -> Images:
+  def __call__(
+    self, x: Images, time: Float[AnyArray, 'B F'], mask: Mask | None = None
+  ) -> Images:
     """Images [B, H, W, C] and time features [B, 4w] -> images."""
     if not self.blocks:
       return x
     if not self.scan:
       for n in range(self.blocks):
-        name = f'block_{n}'
-        x = NAFBlock(self.depthwise, self.dtype, self.pool, name=name)(x, time)
+        block = NAFBlock(
+          self.depthwise, self.dtype, self.pool, name=f'block_{n}'
+        )
+        x = block(x, time, mask)
       return x
     block = nn.remat(NAFBlock, prevent_cse=False) if self.remat else NAFBlock
     body = block(self.depthwise, self.dtype, self.pool, name='blocks')
     scan = nn.scan(
-      lambda module, carry, _: (module(carry, time), None),
+      lambda module, carry, _: (module(carry, time, mask), None),
       variable_axes={'params': 0},
       split_rngs={'params': True},
       length=self.blocks,
@@ -216,9 +224,17 @@ class ConditionalNAFNet(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Images, mu: Images, t: AnyTimes
+    self, x: Images, mu: Images, t: AnyTimes, mask: Mask | None = None
   ) -> Float[AnyArray, 'B H W C']:
-    """(x_t, mu, t) -> e_hat, float32 [B, H, W, C]."""
+    """(x_t, mu, t) -> e_hat, float32 [B, H, W, C].
+
+    Args:
+      x: x_t, [B, H, W, C].
+      mu: the low images, the same shape.
+      t: times, [B] or one of all.
+      mask: for images on a larger canvas, at its top left: their pixels, sides
+        multiples of `multiple`. Their e_hat is what it would be alone.
+    """
     batch, height, width, channels = x.shape
     t = layers.sinusoidal_embedding(layers.time_batch(t, batch), self.width)
     t = layers.Dense(8 * self.width, dtype=self.dtype, name='time_in')(t)
@@ -230,11 +246,16 @@ class ConditionalNAFNet(nn.Module):
     bottom, right = -height % self.multiple, -width % self.multiple
     y = jnp.pad(y, ((0, 0), (0, bottom), (0, right), (0, 0)))
     y = layers.pixel_unshuffle(y, size=self.patch)
+    masks = [
+      layers.thinned(mask, self.patch * 2**stage)
+      for stage in range(len(self.enc) + 1)
+    ]
+    y = layers.masked(y, masks[0])
     y = layers.Conv(self.width, dtype=self.dtype, name='intro')(y)
 
     skips = []
     for stage, blocks in enumerate(self.enc):
-      y = self._stage(blocks, f'encoder_{stage}', stage)(y, t)
+      y = self._stage(blocks, f'encoder_{stage}', stage)(y, t, masks[stage])
       skips.append(y)
       y = layers.Conv(
         2 * y.shape[-1],
@@ -244,14 +265,15 @@ class ConditionalNAFNet(nn.Module):
         dtype=self.dtype,
         name=f'down_{stage}',
       )(y)
-    y = self._stage(self.middle, 'middle', len(self.enc))(y, t)
+    y = self._stage(self.middle, 'middle', len(self.enc))(y, t, masks[-1])
     for stage, blocks in enumerate(self.dec):
       up = layers.Dense(
         2 * y.shape[-1], bias=False, dtype=self.dtype, name=f'up_{stage}'
       )
       y = layers.pixel_shuffle(up(y)) + skips.pop()
       deep = len(self.dec) - 1 - stage
-      y = self._stage(blocks, f'decoder_{stage}', deep)(y, t)
+      y = self._stage(blocks, f'decoder_{stage}', deep)(y, t, masks[deep])
+    y = layers.masked(y, masks[0])
     last = channels * self.patch**2
     y = layers.Conv(last, dtype=self.dtype, name='ending')(y)
     y = layers.pixel_shuffle(y, size=self.patch)

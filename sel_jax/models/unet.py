@@ -4,6 +4,8 @@ Contract: (x_t, mu, t) -> e_hat, images [B, H, W, 3] of any size, t [B] or a
 scalar. Source: IR-SDE, arXiv 2301.11699; linear attention, arXiv 1812.01243.
 """
 
+from typing import Any
+
 from flax import linen as nn
 import jax.numpy as jnp
 from jaxtyping import Float
@@ -12,6 +14,7 @@ from sel_jax.arrays import AnyArray
 from sel_jax.arrays import AnyTimes
 from sel_jax.arrays import Array
 from sel_jax.arrays import Images
+from sel_jax.arrays import Mask
 from sel_jax.fields import key
 from sel_jax.models import layers
 
@@ -24,7 +27,7 @@ class ResBlock(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Images, time: Float[AnyArray, 'B F']
+    self, x: Images, time: Float[AnyArray, 'B F'], mask: Mask | None = None
   ) -> Float[AnyArray, 'B H W features']:
     """Images [B, H, W, C] and time features [B, 4w] -> images."""
 
@@ -35,8 +38,9 @@ class ResBlock(nn.Module):
       nn.silu(time)
     )[:, None, None, :]
     scale, shift = jnp.split(modulation, 2, axis=-1)
-    y = nn.silu(conv('conv_1')(x) * (1 + scale) + shift)
-    y = nn.silu(conv('conv_2')(y))
+    y = conv('conv_1')(layers.masked(x, mask))
+    y = nn.silu(y * (1 + scale) + shift)
+    y = nn.silu(conv('conv_2')(layers.masked(y, mask)))
     if x.shape[-1] != self.features:
       x = layers.Dense(
         self.features, bias=False, dtype=self.dtype, name='shortcut'
@@ -55,7 +59,7 @@ class LinearAttention(nn.Module):
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Images) -> Images:
+  def __call__(self, x: Images, mask: Mask | None = None) -> Images:
     """[B, H, W, C] -> the same shape."""
     batch, height, width, channels = x.shape
     hidden = self.heads * self.head_size
@@ -64,8 +68,13 @@ class LinearAttention(nn.Module):
     qkv = qkv.reshape(batch, height * width, 3, self.heads, self.head_size)
     q, k, v = (qkv[:, :, n].astype(jnp.float32) for n in range(3))
     q = nn.softmax(q, axis=-1) * self.head_size**-0.5
+    pixels: Any = height * width
+    if mask is not None:
+      flat = mask.reshape(batch, height * width, 1, 1)
+      k = jnp.where(flat, k, -jnp.inf)
+      pixels = jnp.sum(flat, axis=1, keepdims=True)
     k = nn.softmax(k, axis=1)
-    context = jnp.einsum('bnhd,bnhe->bhde', k, v / (height * width))
+    context = jnp.einsum('bnhd,bnhe->bhde', k, v / pixels)
     y = jnp.einsum('bhde,bnhd->bnhe', context, q)
     y = y.reshape(batch, height, width, hidden)
     y = layers.Dense(channels, dtype=self.dtype, name='out')(y)
@@ -99,14 +108,14 @@ class ConditionalUNet(nn.Module):
       LinearAttention(dtype=self.dtype, name=f'{name}_attention'),
     )
 
-  def _encode(self, y, t):
+  def _encode(self, y, t, masks):
     skips: list[AnyArray] = []
-    for stage in range(self.depth):
+    for stage, mask in enumerate(masks):
       features = self.width * 2**stage
       first, second, attention = self._blocks(features, f'down_{stage}')
-      y = first(y, t)
+      y = first(y, t, mask)
       skips.append(y)
-      y = attention(second(y, t))
+      y = layers.masked(attention(second(y, t, mask), mask), mask)
       skips.append(y)
       if stage < self.depth - 1:
         down = self._conv(
@@ -117,13 +126,14 @@ class ConditionalUNet(nn.Module):
       y = down(y)
     return y, skips
 
-  def _decode(self, y, t, skips):
+  def _decode(self, y, t, masks, skips):
     for stage in reversed(range(self.depth)):
+      mask = masks[stage]
       features = self.width * 2 ** (stage + 1)
       first, second, attention = self._blocks(features, f'up_{stage}')
-      y = first(jnp.concatenate([y, skips.pop()], axis=-1), t)
-      y = second(jnp.concatenate([y, skips.pop()], axis=-1), t)
-      y = attention(y)
+      y = first(jnp.concatenate([y, skips.pop()], axis=-1), t, mask)
+      y = second(jnp.concatenate([y, skips.pop()], axis=-1), t, mask)
+      y = layers.masked(attention(y, mask), mask)
       if stage:
         y = jnp.repeat(jnp.repeat(y, 2, axis=1), 2, axis=2)
       y = self._conv(features // 2, f'up_{stage}_conv', bias=bool(stage))(y)
@@ -131,9 +141,17 @@ class ConditionalUNet(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Images, mu: Images, t: AnyTimes
+    self, x: Images, mu: Images, t: AnyTimes, mask: Mask | None = None
   ) -> Float[Array, 'B H W C']:
-    """(x_t, mu, t) -> e_hat, float32 [B, H, W, C]."""
+    """(x_t, mu, t) -> e_hat, float32 [B, H, W, C].
+
+    Args:
+      x: x_t, [B, H, W, C].
+      mu: the low images, the same shape.
+      t: times, [B] or one of all.
+      mask: for images on a larger canvas, at its top left: their pixels, sides
+        multiples of `multiple`. Their e_hat is what it would be alone.
+    """
     batch, height, width, channels = x.shape
     t = layers.sinusoidal_embedding(layers.time_batch(t, batch), self.width)
     t = layers.Dense(4 * self.width, dtype=self.dtype, name='time_in')(t)
@@ -144,16 +162,20 @@ class ConditionalUNet(nn.Module):
     bottom, right = -height % self.multiple, -width % self.multiple
     pads = ((0, 0), (0, bottom), (0, right), (0, 0))
     y = jnp.pad(y, pads, mode='reflect')
+    masks = [layers.thinned(mask, 2**stage) for stage in range(self.depth)]
+    y = layers.masked(y, mask)
     y = self._conv(self.width, 'intro', size=7, bias=False)(y)
     intro = y
 
-    y, skips = self._encode(y, t)
+    y, skips = self._encode(y, t, masks)
     features = self.width * 2**self.depth
     first, second, attention = self._blocks(features, 'middle')
-    y = second(attention(first(y, t)), t)
-    y = self._decode(y, t, skips)
+    # The last stage of the encoder does not reduce.
+    y = attention(first(y, t, masks[-1]), masks[-1])
+    y = second(y, t, masks[-1])
+    y = self._decode(y, t, masks, skips)
 
     y = jnp.concatenate([y, intro], axis=-1)
-    y = ResBlock(self.width, self.dtype, name='final_block')(y, t)
-    y = self._conv(channels, 'ending')(y)
+    y = ResBlock(self.width, self.dtype, name='final_block')(y, t, mask)
+    y = self._conv(channels, 'ending')(layers.masked(y, mask))
     return y[:, :height, :width].astype(jnp.float32)

@@ -90,6 +90,44 @@ def test_any_size_is_that_of_the_padded_image(name):
   np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+def _random_params(model):
+  """No gain is zero, so that every block is felt."""
+  shapes = param_shapes(model)
+  rng = np.random.default_rng(3)
+  return jax.tree.map(lambda x: 0.3 * rng.normal(size=x.shape), shapes)
+
+
+CANVAS = {**SMALL, 'nafnet with local means': SMALL['nafnet'].clone(pool=5)}
+
+
+@pytest.mark.parametrize('name', CANVAS)
+def test_on_a_larger_canvas_an_image_is_what_it_is_alone(name):
+  model = CANVAS[name]
+  params = _random_params(model)
+  rng = np.random.default_rng(0)
+  sizes = [(2, 3), (4, 1), (4, 4)]
+  sizes = [tuple(model.multiple * side for side in size) for size in sizes]
+  x, mu = rng.normal(size=(2, 3, 4 * model.multiple, 4 * model.multiple, 3))
+  mask = np.zeros((*x.shape[:3], 1), bool)
+  for image, (height, width) in enumerate(sizes):
+    mask[image, :height, :width] = True
+  apply = jax.jit(model.apply)
+  t = jnp.array([3, 50, 99])
+  together = apply({'params': params}, x, mu, t, mask)
+  other = np.where(mask, x, 9.0)  # what lies beside an image is not seen
+  beside = apply({'params': params}, other, mu, t, mask)
+  plain = apply({'params': params}, x, mu, t)
+  for image, (height, width) in enumerate(sizes):
+    part = np.s_[image : image + 1, :height, :width]
+    alone = apply({'params': params}, x[part], mu[part], t[image])
+    size = np.abs(alone).max()
+    assert size > 0.1
+    np.testing.assert_allclose(together[part], alone, atol=1e-5 * size)
+    np.testing.assert_allclose(beside[part], alone, atol=1e-5 * size)
+    if (height, width) != x.shape[1:3]:  # the mask is needed for that
+      assert np.abs(plain[part] - alone).max() > 1e-3 * size
+
+
 def test_fast_initialisation_draws_what_flax_draws():
   model = ConditionalNAFNet(8, (2,), 1, (1,))
   x, t = jnp.zeros((1, 4, 4, 3)), jnp.zeros(1, jnp.int32)
@@ -135,7 +173,8 @@ def test_a_stage_is_traced_once(monkeypatch):
   params = init_params(jax.random.key(0), model)
   traced = []
 
-  def mean(x, window):
+  def mean(x, window, *, mask):
+    assert mask is None
     traced.append(window)
     return jnp.mean(x, axis=(1, 2), keepdims=True)
 
