@@ -25,7 +25,8 @@ ALPHA = (*DEEP, '.webp')
 
 _JPEG = {'quality': 95, 'subsampling': 0}
 _TIFF = {'compression': 'tiff_adobe_deflate'}
-_OPTIONS = {
+_OPTIONS: dict[str, dict[str, Any]] = {
+  '.png': codec.PNG,
   '.jpg': _JPEG,
   '.jpeg': _JPEG,
   '.webp': {'quality': 95},

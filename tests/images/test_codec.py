@@ -108,6 +108,7 @@ def test_exif_orientation_is_applied(tmp_path, orientation, kind):
   assert found.dtype == (np.uint16 if kind.startswith('16') else np.uint8)
   found = np.rint(codec.to_float(found) * 255)
   assert found.shape == upright.shape
+  assert codec.read_size(path) == upright.shape[:2]
   error = np.abs(found - upright)
   assert np.median(error) <= (4 if kind == '8.jpg' else 0)
 
@@ -122,6 +123,9 @@ def test_broken_files_are_named(tmp_path):
   for name in ('truncated.png', 'empty.jpg', 'text.png', 'missing.png'):
     with pytest.raises(InputError, match=name):
       codec.read_image(tmp_path / name)
+  for name in ('empty.jpg', 'text.png', 'missing.png'):
+    with pytest.raises(InputError, match=name):
+      codec.read_size(tmp_path / name)
 
 
 def test_floating_point_files_are_refused(tmp_path):
