@@ -4,12 +4,19 @@ Contract: only where JAX was told no folder of its own; JAX itself is not
 imported for it.
 """
 
+from collections.abc import Callable
+from collections.abc import Generator
+import contextlib
+import contextvars
 import os
 import sys
 
 from sel_jax import files
 
 _VARIABLE = 'JAX_COMPILATION_CACHE_DIR'
+_listener: contextvars.ContextVar[Callable[[bool], None] | None] = (
+  contextvars.ContextVar('on_compile', default=None)
+)
 
 
 def keep() -> None:
@@ -29,6 +36,34 @@ def keep() -> None:
 
     jax.config.update('jax_compilation_cache_dir', folder)
     compilation_cache.reset_cache()  # it may have looked, and found none
+
+
+@contextlib.contextmanager
+def announced(
+  on_compile: Callable[[bool], None],
+) -> Generator[None, None, None]:
+  """Within it, in this thread, a person can be told what takes seconds.
+
+  Args:
+    on_compile: called with True when a program is going to be compiled, or
+      read from disk, and with False when that is done.
+  """
+  token = _listener.set(on_compile)
+  try:
+    yield
+  finally:
+    _listener.reset(token)
+
+
+@contextlib.contextmanager
+def compiling() -> Generator[None, None, None]:
+  """What is compiled within it is announced, if anybody listens."""
+  tell = _listener.get() or (lambda is_on: None)
+  tell(True)
+  try:
+    yield
+  finally:
+    tell(False)
 
 
 def forget() -> None:

@@ -13,6 +13,7 @@ import glob
 import os
 from pathlib import Path
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from tqdm import tqdm
@@ -24,8 +25,8 @@ from sel_jax.commands import flags
 from sel_jax.errors import InputError
 
 if TYPE_CHECKING:
-  from sel_jax.inference import bulk
   from sel_jax.inference import Enhancer
+  from sel_jax.inference import listing
 
 
 def parser() -> command_line.Parser:
@@ -62,25 +63,26 @@ def _check_inputs(inputs: Sequence[str]) -> None:
 
 
 def _make_folder(
-  output: Path, jobs: 'list[bulk.Job]', *, only_look: bool
+  output: Path, jobs: 'list[listing.Job]', *, only_look: bool
 ) -> None:
   """Early: nobody wants to learn after an hour that it cannot be written."""
   folder = output.parent if output == jobs[0].destination else output
   dry_run.ensure_directory(folder, dry_run=only_look)
 
 
-def _fail(outcome: 'bulk.Outcome') -> None:
+def _fail(outcome: 'listing.Outcome') -> None:
   tqdm.write(f'error: {outcome.note}', file=sys.stderr)
 
 
 def _rehearse(
   args: argparse.Namespace,
-  jobs: 'list[bulk.Job]',
-  extras: 'bulk.Extras',
+  jobs: 'list[listing.Job]',
+  extras: 'listing.Extras',
   enhancer: 'Enhancer',
 ) -> int:
   """Reads every photograph and says what would become of it."""
   from sel_jax.inference import bulk
+  from sel_jax.inference import listing
 
   outcomes = []
   for outcome in bulk.check_files(
@@ -89,8 +91,8 @@ def _rehearse(
     outcomes.append(outcome)
     if outcome.state == 'failed':
       _fail(outcome)
-  by_state = bulk.by_state(outcomes)
-  size = sum(bulk.megapixels(o.job) for o in by_state['written'])
+  by_state = listing.by_state(outcomes)
+  size = sum(listing.megapixels(o.job) for o in by_state['written'])
   model = dry_run.describe(enhancer, args.checkpoint)
   lines = [
     f'would brighten {dry_run.counted(len(by_state["written"]), "photograph")}'
@@ -119,55 +121,121 @@ def main() -> int:
   _check_inputs(args.inputs)
   places.find(args.checkpoint)
 
-  from sel_jax.inference import bulk  # not for --help or a wrong flag
+  from sel_jax.inference import listing  # not for --help or a wrong flag
 
-  extras = bulk.Extras(args.samples, args.spread, args.trajectory, args.preview)
+  extras = listing.Extras(
+    args.samples, args.spread, args.trajectory, args.preview
+  )
   output = Path(args.output)
-  jobs = bulk.collect(args.inputs, output, recursive=args.recursive)
+  jobs = listing.collect(args.inputs, output, recursive=args.recursive)
   enhancer = flags.load(args)
   _make_folder(output, jobs, only_look=args.dry_run)
   if args.dry_run:
     return _rehearse(args, jobs, extras, enhancer)
-  sizes = {job: bulk.megapixels(job) for job in jobs}
-  bar = tqdm(
-    total=sum(sizes.values()),
-    unit='MP',
-    dynamic_ncols=True,
-    bar_format='{l_bar}{bar}| {n:.1f}/{total:.1f} MP '
-    '[{elapsed}<{remaining}{postfix}]',
-  )
+  outcomes = _enhance(args, jobs, extras, enhancer)
+  return _report(outcomes, output)
 
-  def on_progress(job: bulk.Job, share: float) -> None:
-    bar.set_postfix_str(job.source.name, refresh=False)
+
+class _Bar:
+  """Megapixels and photographs done, and the time left.
+
+  Compiling counts neither for the photographs a second nor for the time left:
+  it happens at the start, and no more than a few times.
+  """
+
+  def __init__(self, jobs: 'list[listing.Job]'):
+    from sel_jax.inference import listing
+
+    self._sizes = {job: listing.megapixels(job) for job in jobs}
+    self._total, self._done = sum(self._sizes.values()), 0.0
+    self._photographs, self._busy = 0, 0.0
+    self._begin, self._name = time.monotonic(), ''
+    self._bar = tqdm(
+      total=self._total,
+      dynamic_ncols=True,
+      bar_format='{l_bar}{bar}| {n:.1f}/{total:.1f} MP [{elapsed}{postfix}]',
+    )
+
+  def __enter__(self) -> '_Bar':
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self._bar.close()
+
+  def advance(self, job: 'listing.Job', share: float) -> None:
+    """A share of a photograph is done."""
+    self._name = job.source.name
     # Sums of shares may exceed the whole by a rounding error.
-    bar.update(min(share * sizes[job], bar.total - bar.n))
+    step = min(share * self._sizes[job], self._bar.total - self._bar.n)
+    self._done += step
+    self._show()
+    self._bar.update(step)
+
+  def finish(self, outcome: 'listing.Outcome') -> None:
+    """A photograph is done with."""
+    if outcome.state == 'failed':
+      _fail(outcome)
+    elif outcome.note:
+      tqdm.write(f'{outcome.job.source}: {outcome.note}', file=sys.stderr)
+    if outcome.state == 'written':
+      self._photographs += 1
+    else:  # no time is to be spent on it
+      total = self._bar.total - self._sizes[outcome.job]
+      self._bar.total = max(total, self._bar.n)
+    self._show()
+    self._bar.refresh()
+
+  def compile(self, is_on: bool) -> None:
+    """A program is being compiled, or is ready."""
+    now = time.monotonic()
+    if is_on:
+      self._busy += now - self._begin
+      self._bar.set_postfix_str('compiling')
+    self._begin = now
+
+  def _show(self) -> None:
+    seconds = self._busy + time.monotonic() - self._begin
+    words = []
+    if self._photographs and seconds > 0:
+      left = (self._bar.total - self._done) * seconds / max(self._done, 1e-9)
+      words = [
+        f'{tqdm.format_interval(left)} left',
+        f'{self._photographs / seconds:.1f} photos/s',
+      ]
+    text = ', '.join([*words, self._name])
+    self._bar.set_postfix_str(text, refresh=False)
+
+
+def _enhance(
+  args: argparse.Namespace,
+  jobs: 'list[listing.Job]',
+  extras: 'listing.Extras',
+  enhancer: 'Enhancer',
+) -> 'list[listing.Outcome]':
+  """What became of each; told while it happens."""
+  from sel_jax import programs
+  from sel_jax.inference import bulk
 
   outcomes = []
-  with bar:
+  with _Bar(jobs) as bar, programs.announced(bar.compile):
     for outcome in bulk.enhance_files(
       enhancer,
       jobs,
       strength=args.strength,
       extras=extras,
       overwrite=args.overwrite,
-      on_progress=on_progress,
+      on_progress=bar.advance,
     ):
       outcomes.append(outcome)
-      if outcome.state == 'failed':
-        _fail(outcome)
-      elif outcome.note:
-        tqdm.write(f'{outcome.job.source}: {outcome.note}', file=sys.stderr)
-      if outcome.state != 'written':  # no time is to be spent on it
-        bar.total = max(bar.total - sizes[outcome.job], bar.n)
-        bar.refresh()
-  return _report(outcomes, output)
+      bar.finish(outcome)
+  return outcomes
 
 
-def _report(outcomes: 'list[bulk.Outcome]', output: Path) -> int:
+def _report(outcomes: 'list[listing.Outcome]', output: Path) -> int:
   """What was done, what was not, and the exit status."""
-  from sel_jax.inference import bulk
+  from sel_jax.inference import listing
 
-  by_state = bulk.by_state(outcomes)
+  by_state = listing.by_state(outcomes)
   print(f'{len(by_state["written"])} photograph(s) written to {output}')
   if by_state['kept']:
     print(

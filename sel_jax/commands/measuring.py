@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from sel_jax import files
 from sel_jax import models
+from sel_jax import programs
 from sel_jax.commands import dry_run
 from sel_jax.commands import flags
 from sel_jax.data.pairs import open_pairs
@@ -96,7 +97,10 @@ def measure(
     if folder:
       codec.write_image(folder / f'{name}.png', restored)
 
-  with bar:
+  def on_compile(is_on: bool) -> None:
+    bar.set_postfix_str('compiling' if is_on else '')
+
+  with bar, programs.announced(on_compile):
     rows = evaluator.evaluate(
       enhancer, pairs, names=names, limit=args.limit, on_image=on_image
     )

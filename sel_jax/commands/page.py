@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from sel_jax import programs
 from sel_jax.diffusion import SAMPLERS
 from sel_jax.errors import InputError
 from sel_jax.images import codec
 from sel_jax.images import metadata
-from sel_jax.inference import bulk
+from sel_jax.inference import drawings
 from sel_jax.inference import Enhancer
 from sel_jax.inference.restorer import Progress
 
@@ -29,7 +30,7 @@ machine. The download keeps size, depth, EXIF data and colour profile."""
 
 def _shown(image: np.ndarray) -> np.ndarray:
   """uint8, reduced to what a page can show."""
-  return bulk.reduced(codec.to_uint8(image), _SHOWN)
+  return drawings.reduced(codec.to_uint8(image), _SHOWN)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,7 +47,7 @@ class Studio:
   megapixels: float
   folder: Path
 
-  @functools.lru_cache(maxsize=8)  # noqa: B019 (lives as long as the page)
+  @functools.lru_cache(maxsize=2)  # noqa: B019 (lives as long as the page)
   def with_settings(self, sampler: str, steps: int) -> Enhancer:
     """The model with another sampler; kept, so that it compiles once."""
     grid = 'log_snr' if sampler.endswith('2m') else self.enhancer.spec.grid
@@ -146,7 +147,7 @@ def build_page(studio: Studio, gr: Any) -> Any:
   ) -> tuple[tuple[np.ndarray, np.ndarray], Any]:
     if not path:
       raise gr.Error('Drop a photograph first.', print_exception=False)
-    progress(0.0, desc='Preparing; the first one of a size takes longer')
+    progress(0.0, desc='Brightening')
     done = 0.0
 
     def on_progress(share: float) -> None:
@@ -154,10 +155,17 @@ def build_page(studio: Studio, gr: Any) -> Any:
       done = min(done + share, 1.0)
       progress(done, desc='Brightening')
 
+    def on_compile(is_on: bool) -> None:
+      if is_on:
+        progress(
+          done, desc='Compiling, once for photographs of about this size'
+        )
+
     try:
-      before, after, file = studio.restore(
-        path, sampler, steps, strength, seed, on_progress
-      )
+      with programs.announced(on_compile):
+        before, after, file = studio.restore(
+          path, sampler, steps, strength, seed, on_progress
+        )
     except InputError as error:
       raise gr.Error(str(error), print_exception=False) from None
     return (before, after), gr.DownloadButton(value=file, interactive=True)

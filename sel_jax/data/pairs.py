@@ -26,6 +26,7 @@ from sel_jax.data import tfds
 from sel_jax.data import whereabouts
 from sel_jax.errors import InputError
 from sel_jax.fields import key
+from sel_jax.images import codec
 
 # Stands for every split, where pairs are measured.
 ALL = 'all'
@@ -72,6 +73,11 @@ class Pairs(abc.ABC):
   def __getitem__(self, index: int) -> Pair:
     """The pair of a number below `len`."""
 
+  def size(self, index: int) -> tuple[int, int]:
+    """Height and width of a low image; of a file by its header alone."""
+    height, width = self[index].low.shape[:2]
+    return height, width
+
   def __iter__(self) -> Iterator[Pair]:
     # Not every source ends with an IndexError.
     return (self[index] for index in range(len(self)))
@@ -95,6 +101,10 @@ class _Files(Pairs):
   def __getitem__(self, index: int) -> Pair:
     pair = self._pairs[index]
     return Pair(pair.name, *folders.read_pair(pair))
+
+  def size(self, index: int) -> tuple[int, int]:
+    """By the header."""
+    return codec.read_size(self._pairs[index].low)
 
 
 class _Records(Pairs):
@@ -150,6 +160,10 @@ class _Part(Pairs):
   def __getitem__(self, index: int) -> Pair:
     return self._pairs[int(self._indices[index])]
 
+  def size(self, index: int) -> tuple[int, int]:
+    """That of the photograph."""
+    return self._pairs.size(int(self._indices[index]))
+
 
 class _All(Pairs):
   """Several splits, one after the other."""
@@ -166,11 +180,21 @@ class _All(Pairs):
     return int(self._ends[-1])
 
   def __getitem__(self, index: int) -> Pair:
+    part, own = self._place(index)
+    return part[own]
+
+  def size(self, index: int) -> tuple[int, int]:
+    """That of the photograph."""
+    part, own = self._place(index)
+    return part.size(own)
+
+  def _place(self, index: int) -> tuple[Pairs, int]:
+    """The split that a pair is in, and its number there."""
     part = int(np.searchsorted(self._ends, index, side='right'))
     if part == len(self._parts):
       raise IndexError(index)
     before = self._ends[part - 1] if part else 0
-    return self._parts[part][int(index - before)]
+    return self._parts[part], int(index - before)
 
 
 @fields.spec

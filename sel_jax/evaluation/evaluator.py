@@ -4,7 +4,11 @@ Contract: full images, rounded to 8 bits, plain and GT-mean rows side by side;
 the plain mean PSNR alone chooses checkpoints.
 """
 
+from collections.abc import Hashable
+from collections.abc import Iterable
 from collections.abc import Sequence
+import functools
+import logging
 from pathlib import Path
 import time
 from typing import Protocol
@@ -15,10 +19,13 @@ import numpy as np
 from sel_jax.arrays import Rgb8
 from sel_jax.arrays import Rgbs
 from sel_jax.data import folders
+from sel_jax.data.pairs import Pairs
 from sel_jax.data.pairs import PairSource
 from sel_jax.errors import InputError
 from sel_jax.evaluation import metrics
 from sel_jax.images import codec
+
+_log = logging.getLogger(__name__)
 
 Row = dict[str, str | float]
 
@@ -30,6 +37,9 @@ class Restores(Protocol):
   @property
   def at_once(self) -> int:
     """Photographs that are best given together."""
+
+  def plan(self, sizes: Iterable[tuple[int, int]]) -> list[Hashable]:
+    """Is told the heights and widths of all; what each is restored with."""
 
   def many(self, images: Rgbs) -> Rgbs:
     """Low images [H, W, 3], float32 in [0, 1] -> restored, in order."""
@@ -82,6 +92,22 @@ def chosen(count: int, limit: int) -> list[int]:
   return [int(i) for i in np.linspace(0, count - 1, size).round()]
 
 
+def _size(pairs: PairSource, index: int) -> tuple[int, int]:
+  if isinstance(pairs, Pairs):
+    return pairs.size(index)
+  height, width = pairs[index].low.shape[:2]
+  return height, width
+
+
+@functools.cache  # once, though a run validates many times
+def _tell(sizes: int, programs: int) -> None:
+  if programs < sizes:
+    _log.info(
+      f'photographs of {sizes} sizes are padded, so that they share {programs} '
+      'compiled programs; each is restored as it is alone'
+    )
+
+
 def evaluate(
   restorer: Restores,
   pairs: PairSource,
@@ -108,6 +134,8 @@ def evaluate(
     A row per image of this process: 'name', the metrics, 'seconds'.
   """
   mine = chosen(len(pairs), limit)[share[0] :: share[1]]
+  sizes = [_size(pairs, index) for index in mine]
+  _tell(len(set(sizes)), len(set(restorer.plan(sizes))))
   rows = []
   for start in range(0, len(mine), restorer.at_once):
     group = [pairs[i] for i in mine[start : start + restorer.at_once]]

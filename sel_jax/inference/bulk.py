@@ -1,50 +1,59 @@
-"""Enhancing many files: what is to be done, and doing it.
+"""Enhancing many files.
 
 Contract: results are written whole or not at all; nothing is overwritten unless
 asked; a bad file costs one sentence and the others go on; the same call again
-does what is left.
+does what is left. While the network works on one photograph, the next ones are
+decoded and the last ones encoded.
 """
 
+import collections
 from collections.abc import Callable
+from collections.abc import Hashable
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Sequence
+from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
-import glob
+import itertools
 import os
 from pathlib import Path
+from typing import Any
 from typing import Protocol
 from typing import runtime_checkable
 
-import cv2
-from jaxtyping import UInt8
 import numpy as np
 
 from sel_jax import files
 from sel_jax.arrays import Rgb
-from sel_jax.arrays import Rgb8
-from sel_jax.data import folders
+from sel_jax.arrays import Rgbs
 from sel_jax.errors import InputError
 from sel_jax.images import codec
 from sel_jax.images import metadata
-from sel_jax.inference.enhancer import spread
+from sel_jax.inference import drawings
+from sel_jax.inference import listing
+from sel_jax.inference.listing import Extras
+from sel_jax.inference.listing import Job
+from sel_jax.inference.listing import Outcome
 
-# What stands beside a result is named as it, with these endings.
-_PREVIEW_ENDING = 'preview.jpg'
-_SPREAD_ENDING = 'spread.png'
-_STRIP_ENDING = 'trajectory.jpg'
-# Longest side of each half of a preview.
-_PREVIEW = 1024
-# Most states of a strip, and the longest side of each.
-_SHOWN, _FRAME = 8, 320
-# Standard deviation that is drawn brightest.
-_WIDEST = 0.1
+# Photographs that are decoded before it is their turn, and results that wait
+# to be encoded: so many, and so many bytes.
+_AHEAD, _BEHIND, _BYTES = 2, 4, 2**28
+
+Progress = Callable[[Job, float], None]
 
 
 @runtime_checkable
 class Brightens(Protocol):
-  """What brightens a photograph, such as an `Enhancer`."""
+  """What brightens photographs, such as an `Enhancer`."""
+
+  @property
+  def at_once(self) -> int:
+    """Photographs that are best given together."""
+    ...
+
+  def plan(self, sizes: Iterable[tuple[int, int]]) -> list[Hashable]:
+    """Heights and widths of what is coming: which may be given together."""
+    ...
 
   def __call__(
     self,
@@ -56,202 +65,31 @@ class Brightens(Protocol):
     """[H, W, 3] float32 in [0, 1], to the same; tells shares of the work."""
     ...
 
-
-@dataclasses.dataclass(frozen=True)
-class Extras:
-  """What is written beside, or instead of, one result for each photograph.
-
-  Attributes:
-    samples: results of as many seeds, numbered from 1, instead of one.
-    spread: a map of where the samples differ.
-    trajectory: a strip of the sampler's states.
-    preview: a low | result strip.
-  """
-
-  samples: int = 1
-  spread: bool = False
-  trajectory: bool = False
-  preview: bool = False
-
-  def __post_init__(self):
-    if self.samples < 1:
-      raise InputError(f'samples={self.samples}: give 1 or more')
-    if self.spread and self.samples < 2:
-      raise InputError('spread: compares samples; give samples=2 or more')
-
-  def results(self, destination: Path) -> list[Path]:
-    """Where the results of a photograph go."""
-    if self.samples == 1:
-      return [destination]
-    numbers = range(1, self.samples + 1)
-    name = '{0.stem}-{1}{0.suffix}'
-    return [destination.with_name(name.format(destination, n)) for n in numbers]
-
-  def files(self, destination: Path) -> list[Path]:
-    """Everything that is written of a photograph."""
-    wanted = {
-      _PREVIEW_ENDING: self.preview,
-      _SPREAD_ENDING: self.spread,
-      _STRIP_ENDING: self.trajectory,
-    }
-    beside = [
-      _beside(destination, end) for end, is_on in wanted.items() if is_on
-    ]
-    return self.results(destination) + beside
+  def many(self, images: Rgbs, *, strength: float) -> Rgbs:
+    """Photographs as if one by one."""
+    ...
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-  """One photograph and where its result goes."""
-
-  source: Path
-  destination: Path
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-  """What became of a job.
+class _Found:
+  """A job that was decoded, and what is made of it.
 
   Attributes:
     job: the job.
-    state: 'written', 'kept' (the result was there) or 'failed'.
-    note: why it failed, or what to know about the result.
+    picture: its file's content.
+    results: one, or as many as there are samples.
+    states: those of the sampler, or nothing.
   """
 
   job: Job
-  state: str
-  note: str = ''
+  picture: metadata.Picture
+  results: list[np.ndarray]
+  states: np.ndarray | None = None
 
-
-def _in_folder(folder: Path, recursive: bool, output: Path) -> Iterator[Path]:
-  """Image files, not those of the output folder; links are not followed."""
-  if not recursive:
-    yield from folders.list_images(folder)
-    return
-  for parent, inner, _ in os.walk(folder):
-    inner[:] = sorted(
-      name
-      for name in inner
-      if (Path(parent) / name).resolve() != output.resolve()
-    )
-    yield from folders.list_images(Path(parent))
-
-
-def _expanded(inputs: Iterable[str]) -> Iterator[Path]:
-  for given in inputs:
-    if glob.has_magic(given) and not os.path.lexists(given):
-      found = sorted(glob.glob(given, recursive=True))
-      if not found:
-        raise InputError(f'{given}: matches no file; check the pattern')
-      yield from map(Path, found)
-    else:
-      yield Path(given)
-
-
-def collect(
-  inputs: Iterable[str], output: str | Path, *, recursive: bool = False
-) -> list[Job]:
-  """Photographs among files, folders and patterns, and where results go.
-
-  A file goes to `output` by its name; a folder's files by their path in it.
-
-  Args:
-    inputs: files, folders, patterns such as 'photos/*.jpg'.
-    output: folder, or for a single photograph a file with an image's ending.
-    recursive: also the folders within folders.
-
-  Raises:
-    InputError: for a folder without photographs, two results of one name, or a
-      result that would replace its own source.
-  """
-  output = Path(output)
-  found: list[tuple[Path, Path]] = []  # photograph, its path in the output
-  for given in _expanded(inputs):
-    if given.is_dir():
-      inside = list(_in_folder(given, recursive, output))
-      if not inside:
-        raise InputError(
-          f'{given}: no image files in it ({", ".join(codec.EXTENSIONS)})'
-          + ('' if recursive else '; --recursive looks into its folders too')
-        )
-      found += [(path, path.relative_to(given)) for path in inside]
-    else:
-      found.append((given, Path(given.name)))
-  single = len(found) == 1 and codec.is_image(output) and not output.is_dir()
-  owners: dict[Path, Path] = {}
-  jobs = []
-  for source, inner in found:
-    destination = output if single else output / inner
-    if os.path.lexists(destination) and os.path.realpath(
-      destination
-    ) == os.path.realpath(source):
-      raise InputError(
-        f'{source}: would be overwritten by its own result; choose another '
-        '--output'
-      )
-    owner = owners.setdefault(destination, source)
-    if os.path.realpath(owner) != os.path.realpath(source):
-      raise InputError(
-        f'{source} and {owner} have one name; enhance them into different '
-        'folders'
-      )
-    if owner is source:
-      jobs.append(Job(source, destination))
-  return jobs
-
-
-def megapixels(job: Job) -> float:
-  """Size of a photograph by its header; 0 if that cannot be read."""
-  try:
-    with codec.opening(job.source) as opened:
-      return opened.width * opened.height / 1e6
-  except InputError:
-    return 0.0
-
-
-def _beside(destination: Path, ending: str) -> Path:
-  return destination.with_name(f'{destination.stem}.{ending}')
-
-
-def preview_path(destination: Path) -> Path:
-  """Where the preview of a result goes."""
-  return _beside(destination, _PREVIEW_ENDING)
-
-
-def _colored(samples: np.ndarray) -> np.ndarray:
-  """The samples' standard deviation as colours: dark is 0, bright `_WIDEST`.
-
-  The same on every photograph, so that maps can be compared.
-  """
-  levels = codec.to_uint8(np.clip(spread(samples) / _WIDEST, 0, 1))
-  colors = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
-  return np.ascontiguousarray(colors[:, :, ::-1])
-
-
-def _strip(states: np.ndarray) -> np.ndarray:
-  """States from left to right, evenly spread, at most `_SHOWN`."""
-  count = min(_SHOWN, len(states))
-  chosen = np.linspace(0, len(states) - 1, count).round().astype(int)
-  frames = [reduced(codec.to_uint8(states[n]), _FRAME) for n in chosen]
-  return np.concatenate(frames, axis=1)
-
-
-def reduced(image: Rgb8, side: int) -> UInt8[np.ndarray, 'h w 3']:
-  """The image, its longer side at most `side` pixels.
-
-  Args:
-    image: the photograph.
-    side: pixels; a smaller image stays as it is.
-  """
-  scale = min(1.0, side / max(image.shape[:2]))
-  size = [max(1, round(length * scale)) for length in image.shape[1::-1]]
-  return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def _write_preview(path: Path, low: np.ndarray, result: np.ndarray) -> None:
-  halves = codec.to_uint8(codec.to_float(low)), codec.to_uint8(result)
-  strip = [reduced(image, _PREVIEW) for image in halves]
-  codec.write_image(path, np.concatenate(strip, axis=1))
+  @property
+  def nbytes(self) -> int:
+    """Bytes that it keeps."""
+    return self.picture.pixels.nbytes + sum(x.nbytes for x in self.results)
 
 
 def enhance_files(
@@ -261,9 +99,9 @@ def enhance_files(
   strength: float = 1.0,
   extras: Extras = Extras(),
   overwrite: bool = False,
-  on_progress: Callable[[Job, float], None] | None = None,
+  on_progress: Progress | None = None,
 ) -> Iterator[Outcome]:
-  """Does jobs one after another.
+  """Does jobs; several together where there are several devices.
 
   Args:
     enhancer: the model.
@@ -274,44 +112,187 @@ def enhance_files(
     on_progress: called with (job, share of it just done).
 
   Yields:
-    What became of each, as soon as it is known.
+    What became of each, as soon as it is known: those kept first.
 
   Raises:
     InputError: before anything is written, if a result would replace one of
       the photographs.
   """
   jobs = list(jobs)
-  _check_sources(jobs, extras)
+  listing.check_sources(jobs, extras)
+  left = []
   for job in jobs:
-    if _is_kept(job, extras, overwrite):
+    if listing.is_kept(job, extras, overwrite):
       yield Outcome(job, 'kept')
-      continue
-
-    def done(share, job=job):
-      if on_progress:
-        on_progress(job, share)
-
+    else:
+      left.append(job)
+  work = _Work(enhancer, strength, extras, overwrite, on_progress)
+  with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
     try:
-      yield _enhance_file(enhancer, job, strength, extras, overwrite, done)
+      yield from work.run(left, reader, writer)
+    finally:  # what is encoded is finished, what is not begun is left
+      reader.shutdown(wait=False, cancel_futures=True)
+      writer.shutdown(wait=False, cancel_futures=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Work:
+  """How jobs are done; attributes as `enhance_files` takes them."""
+
+  enhancer: Any
+  strength: float
+  extras: Extras
+  overwrite: bool
+  on_progress: Progress | None
+
+  def run(
+    self,
+    jobs: list[Job],
+    reader: ThreadPoolExecutor,
+    writer: ThreadPoolExecutor,
+  ) -> Iterator[Outcome]:
+    """What becomes of each."""
+    groups = self._groups(jobs)
+    ahead = _ahead(
+      reader, self._read, itertools.chain(*groups), self._waiting()
+    )
+    writing: collections.deque[tuple[_Found, Future]] = collections.deque()
+    for group in groups:
+      pictures = []
+      for job, future in itertools.islice(ahead, len(group)):
+        try:
+          picture = future.result()
+        except InputError as error:
+          yield Outcome(job, 'failed', str(error))
+          continue
+        if picture is None:
+          yield Outcome(job, 'kept')
+        else:
+          pictures.append((job, picture))
+      for found in self._restored(pictures):
+        if isinstance(found, Outcome):
+          yield found
+          continue
+        writing.append((found, writer.submit(self._write, found)))
+        while len(writing) > _BEHIND or (
+          len(writing) > 1 and sum(x.nbytes for x, _ in writing) > _BYTES
+        ):
+          yield _outcome(*writing.popleft())
+        while writing and writing[0][1].done():
+          yield _outcome(*writing.popleft())
+    while writing:
+      yield _outcome(*writing.popleft())
+
+  def _waiting(self) -> int:
+    return max(_AHEAD, 2 * self.enhancer.at_once)
+
+  def _groups(self, jobs: list[Job]) -> list[list[Job]]:
+    """Those that are restored together; one each but for several devices."""
+    kinds = self.enhancer.plan([listing.size(job) for job in jobs])
+    if self.enhancer.at_once == 1 or self.extras.samples > 1:
+      return [[job] for job in jobs]
+    by_kind: dict[Hashable, list[Job]] = {}
+    for job, kind in zip(jobs, kinds, strict=True):
+      by_kind.setdefault(kind, []).append(job)
+    size = self.enhancer.at_once
+    return [
+      alike[start : start + size]
+      for alike in by_kind.values()
+      for start in range(0, len(alike), size)
+    ]
+
+  def _read(self, job: Job) -> metadata.Picture | None:
+    """The photograph; None if another process has done it by now."""
+    if listing.is_kept(job, self.extras, self.overwrite):
+      return None
+    return _read(job)
+
+  def _restored(
+    self, pictures: list[tuple[Job, metadata.Picture]]
+  ) -> Iterator[_Found | Outcome]:
+    """What was made of photographs, or why nothing was."""
+    try:
+      lows = [codec.to_float(picture.pixels) for _, picture in pictures]
+      if len(pictures) > 1:
+        together = self.enhancer.many(lows, strength=self.strength)
+        results = [[result] for result in together]
+        for job, _ in pictures:
+          self._tell(job, 1.0)
+      else:
+        results = [
+          self._alone(job, low) for (job, _), low in zip(pictures, lows)
+        ]
+      for (job, picture), low, found in zip(pictures, lows, results):
+        states = None
+        if listing.strip_path(job.destination) in self._missing(job):
+          states = self.enhancer.trajectory(low)
+        yield _Found(job, picture, found, states)
     except InputError as error:
-      yield Outcome(job, 'failed', str(error))
+      for job, _ in pictures:
+        yield Outcome(job, 'failed', str(error))
+
+  def _alone(self, job: Job, low: np.ndarray) -> list[np.ndarray]:
+    done = lambda share: self._tell(job, share)
+    count = self.extras.samples
+    if count == 1:
+      return [self.enhancer(low, strength=self.strength, on_progress=done)]
+    samples = self.enhancer.samples(
+      low, count, strength=self.strength, on_progress=done
+    )
+    return list(samples)
+
+  def _tell(self, job: Job, share: float) -> None:
+    if self.on_progress:
+      self.on_progress(job, share)
+
+  def _missing(self, job: Job) -> set[Path]:
+    """What is to be written: what is there stays, unless it may be replaced."""
+    return {
+      path
+      for path in self.extras.files(job.destination)
+      if self.overwrite or not os.path.lexists(path)
+    }
+
+  def _write(self, found: _Found) -> None:
+    destination, results = found.job.destination, found.results
+    files.ensure_directory(destination.parent)
+    missing = self._missing(found.job)
+    if (path := listing.preview_path(destination)) in missing:
+      pixels = found.picture.pixels
+      codec.write_image(path, drawings.preview(pixels, results[0]))
+    if (path := listing.spread_path(destination)) in missing:
+      codec.write_image(path, drawings.spread_map(np.stack(results)))
+    path = listing.strip_path(destination)
+    if path in missing and found.states is not None:
+      codec.write_image(path, drawings.strip(found.states))
+    for path, result in zip(self.extras.results(destination), results):
+      if path in missing:
+        metadata.write_picture(path, result, found.picture)
 
 
-def _is_kept(job: Job, extras: Extras, overwrite: bool) -> bool:
-  wanted = extras.files(job.destination)
-  return not overwrite and all(map(os.path.lexists, wanted))
-
-
-def _check_sources(jobs: Sequence[Job], extras: Extras) -> None:
-  """Raises InputError where a photograph would be replaced by a result."""
-  sources = {os.path.realpath(job.source): job.source for job in jobs}
+def _ahead(
+  pool: ThreadPoolExecutor,
+  function: Callable[[Job], Any],
+  jobs: Iterable[Job],
+  count: int,
+) -> Iterator[tuple[Job, Future]]:
+  """Each job and its future, which was begun `count` jobs before."""
+  waiting: collections.deque[tuple[Job, Future]] = collections.deque()
   for job in jobs:
-    for path in extras.files(job.destination):
-      if source := sources.get(os.path.realpath(path)):
-        raise InputError(
-          f'{source}: would be overwritten by a result of {job.source}; choose '
-          'another --output'
-        )
+    waiting.append((job, pool.submit(function, job)))
+    if len(waiting) > count:
+      yield waiting.popleft()
+  yield from waiting
+
+
+def _outcome(found: _Found, written: Future) -> Outcome:
+  try:
+    written.result()
+  except InputError as error:
+    return Outcome(found.job, 'failed', str(error))
+  frames = found.picture.frames
+  note = f'only the first of {frames} frames was taken' if frames > 1 else ''
+  return Outcome(found.job, 'written', note)
 
 
 def check_files(
@@ -328,10 +309,10 @@ def check_files(
     What would become of each, in order.
   """
   jobs = list(jobs)
-  _check_sources(jobs, extras)
+  listing.check_sources(jobs, extras)
 
   def check(job: Job) -> Outcome:
-    if _is_kept(job, extras, overwrite):
+    if listing.is_kept(job, extras, overwrite):
       return Outcome(job, 'kept')
     try:
       _read(job)
@@ -341,14 +322,6 @@ def check_files(
 
   with ThreadPoolExecutor(4) as pool:
     yield from pool.map(check, jobs)
-
-
-def by_state(outcomes: Iterable[Outcome]) -> dict[str, list[Outcome]]:
-  """Outcomes by their state; each state is there."""
-  found: dict[str, list[Outcome]] = {'written': [], 'kept': [], 'failed': []}
-  for outcome in outcomes:
-    found[outcome.state].append(outcome)
-  return found
 
 
 def _read(job: Job) -> metadata.Picture:
@@ -362,33 +335,3 @@ def _read(job: Job) -> metadata.Picture:
       f'{", ".join(codec.EXTENSIONS)}'
     )
   return picture
-
-
-def _enhance_file(enhancer, job, strength, extras, overwrite, done) -> Outcome:
-  picture = _read(job)
-  low = codec.to_float(picture.pixels)
-  if extras.samples == 1:
-    results = [enhancer(low, strength=strength, on_progress=done)]
-  else:
-    results = enhancer.samples(
-      low, extras.samples, strength=strength, on_progress=done
-    )
-  files.ensure_directory(job.destination.parent)
-  # What is there stays, unless it may be replaced.
-  left = {
-    path
-    for path in extras.files(job.destination)
-    if overwrite or not os.path.lexists(path)
-  }
-  if (path := preview_path(job.destination)) in left:
-    _write_preview(path, picture.pixels, results[0])
-  if (path := _beside(job.destination, _SPREAD_ENDING)) in left:
-    codec.write_image(path, _colored(np.stack(results)))
-  if (path := _beside(job.destination, _STRIP_ENDING)) in left:
-    codec.write_image(path, _strip(enhancer.trajectory(low)))
-  for path, result in zip(extras.results(job.destination), results):
-    if path in left:
-      metadata.write_picture(path, result, picture)
-  frames = picture.frames
-  note = f'only the first of {frames} frames was taken' if frames > 1 else ''
-  return Outcome(job, 'written', note)

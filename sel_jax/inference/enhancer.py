@@ -4,6 +4,8 @@ Contract: everything comes from the checkpoint, the settings included; only the
 sampler's may be overridden.
 """
 
+from collections.abc import Hashable
+from collections.abc import Iterable
 import dataclasses
 import functools
 from pathlib import Path
@@ -59,6 +61,18 @@ def _as_float(image: np.ndarray) -> Rgb:
       f'the image must be float in [0, 1], uint8 or uint16, not {image.dtype}'
     )
   return np.asarray(image, np.float32)
+
+
+def _check_strength(strength: float) -> None:
+  if not 0 <= strength <= 1:
+    raise InputError(f'strength={strength}: must lie in 0 to 1')
+
+
+def _mixed(low: np.ndarray, restored: np.ndarray, strength: float) -> Rgb:
+  """So much of the correction."""
+  if strength == 1:
+    return restored
+  return (1 - np.float32(strength)) * low + np.float32(strength) * restored
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -166,30 +180,48 @@ class Enhancer:
     Raises:
       InputError: for any other shape or type, or a strength out of range.
     """
-    if not 0 <= strength <= 1:
-      raise InputError(f'strength={strength}: must lie in 0 to 1')
+    _check_strength(strength)
     image = _as_float(image)
     restored = self.restorer(
       self.params, image, seed=self._seed(seed), on_progress=on_progress
     )
-    if strength == 1:
-      return restored
-    return (1 - np.float32(strength)) * image + np.float32(strength) * restored
+    return _mixed(image, restored, strength)
 
-  def many(self, images: list[Shaped[np.ndarray, '...']]) -> Rgbs:
+  def plan(self, sizes: Iterable[tuple[int, int]]) -> list[Hashable]:
+    """Chooses few programs for photographs that are going to be restored.
+
+    Without it each size has what was compiled before, or a program of its own,
+    until there are three.
+
+    Args:
+      sizes: height and width of each photograph.
+
+    Returns:
+      Of each, what photographs that are restored together have in common.
+    """
+    return list(self.restorer.plan(sizes))
+
+  def many(
+    self, images: list[Shaped[np.ndarray, '...']], *, strength: float = 1.0
+  ) -> Rgbs:
     """Restores photographs as if one by one, together on all devices.
 
     Args:
       images: as `__call__` takes them; sizes may differ.
+      strength: how much of the correction, as `__call__` takes it.
 
     Returns:
       Each restored, in order, [H, W, 3] float32 in [0, 1].
 
     Raises:
-      InputError: for an image of any other shape or type.
+      InputError: for an image of any other shape or type, or a strength out of
+        range.
     """
+    _check_strength(strength)
     floats = [_as_float(image) for image in images]
-    return self.restorer.many(self.params, floats, seed=self._seed(None))
+    results = self.restorer.many(self.params, floats, seed=self._seed(None))
+    pairs = zip(floats, results, strict=True)
+    return [_mixed(low, restored, strength) for low, restored in pairs]
 
   def _seed(self, given: int | None) -> int:
     return self.spec.seed if given is None else given

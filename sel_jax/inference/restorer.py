@@ -3,21 +3,28 @@
 Contract: the one place that runs the sampler on images: validation, evaluation
 and enhancement all go through it, so they cannot disagree. Images are float32
 [H, W, 3] in [0, 1] on the host, any size: small ones go to the device whole,
-larger ones in tiles.
+larger ones in tiles, and few programs serve all of them.
 """
 
+import collections
 from collections.abc import Callable
+from collections.abc import Iterable
 import dataclasses
 import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
+from jaxtyping import Bool
 from jaxtyping import Float
+from jaxtyping import Int
 import numpy as np
 
+from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Array
 from sel_jax.arrays import Images
 from sel_jax.arrays import Rgb
 from sel_jax.arrays import Rgbs
@@ -26,11 +33,18 @@ from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import sample
 from sel_jax.diffusion.samplers import coefficients_of
 from sel_jax.eval_section import EvalSpec
+from sel_jax.inference import canvases
 from sel_jax.inference import tone
+from sel_jax.inference.canvases import Need
+from sel_jax.inference.canvases import Programs
+from sel_jax.inference.canvases import Shape
 from sel_jax.inference.tiling import round_up
 from sel_jax.inference.tiling import side_multiple
 from sel_jax.inference.tiling import TiledSampler
+from sel_jax.inference.tiling import Tiling
 
+# Kinds of programs: for photographs that fit into a tile, and for tiles.
+_WHOLE, _TILES = 'whole', 'tiles'
 # Called with the share of the work just done; the shares sum to one.
 Progress = Callable[[float], None]
 
@@ -44,13 +58,13 @@ def local_mesh() -> Mesh | None:
 
 
 def denoiser(method: Method, spec: EvalSpec) -> Callable[..., Images]:
-  """(params, x_t, mu, t) -> e_hat, as the sampler's settings want it."""
+  """(params, x_t, mu, t, mask=) -> e_hat, as the sampler's settings want it."""
   if spec.pool:
     local = method.model.clone(pool=spec.pool)
     method = dataclasses.replace(method, model=local)
 
-  def run(params, x, mu, t):
-    noise = method.estimate_noise(params, x, mu, t)
+  def run(params, x, mu, t, *, mask=None):
+    noise = method.estimate_noise(params, x, mu, t, mask=mask)
     if spec.unbias:
       noise = method.sde.noise_from_euler(x, noise, mu, t)
     return noise
@@ -61,16 +75,16 @@ def denoiser(method: Method, spec: EvalSpec) -> Callable[..., Images]:
 def whole_sampler(
   method: Method, spec: EvalSpec, *, trajectory: bool = False
 ) -> Callable[..., Any]:
-  """(params, key, mu [B, H, W, 3]) -> restored images, not clamped.
+  """(params, key, mu [B, H, W, 3], mask=) -> restored images, not clamped.
 
   With `trajectory` also the states, [steps + 1, B, H, W, 3].
   """
   denoise = denoiser(method, spec)
   times = GRIDS[spec.grid](method.sde, spec.steps)
 
-  def run(params, key, mu):
+  def run(params, key, mu, *, mask=None):
     return sample(
-      functools.partial(denoise, params),
+      functools.partial(denoise, params, mask=mask),
       method.sde,
       key,
       mu,
@@ -79,9 +93,35 @@ def whole_sampler(
       clip=spec.clip,
       dynamic=spec.dynamic,
       trajectory=trajectory,
+      mask=mask,
     )
 
   return run
+
+
+def _mask(
+  like: Images, extents: Int[AnyArray, 'B 2']
+) -> Bool[Array, 'B H W 1']:
+  """The pixels within the height and width of each image."""
+  height, width = (extents[:, n, None, None, None] for n in range(2))
+  rows, columns = (
+    jnp.arange(like.shape[axis]).reshape(shape)
+    for axis, shape in ((1, (1, -1, 1, 1)), (2, (1, 1, -1, 1)))
+  )
+  return (rows < height) & (columns < width)
+
+
+def _fresh(run: Callable[..., Any]) -> Callable[[], Callable[..., Any]]:
+  """() -> it jitted, as a function of its own, with which its program goes."""
+
+  def make():
+    @functools.wraps(run)
+    def own(*args):
+      return run(*args)
+
+    return jax.jit(own)
+
+  return make
 
 
 class Restorer:
@@ -109,21 +149,39 @@ class Restorer:
     sde, denoise = method.sde, denoiser(method, spec)
     times = GRIDS[spec.grid](sde, spec.steps)
     run = whole_sampler(method, spec)
+    follow = whole_sampler(method, spec, trajectory=True)
 
-    def estimate(params, x, mu, t):
-      return sde.clean_from_noise(x, denoise(params, x, mu, t), mu, t)
+    def mask_of(mu, extents):
+      return _mask(mu, extents) if method.takes_mask else None
+
+    def whole(params, key, mu, extents):
+      return run(params, key, mu, mask=mask_of(mu, extents))
+
+    def states(params, key, mu, extents):
+      return follow(params, key, mu, mask=mask_of(mu, extents))
+
+    def estimate(params, x, mu, t, extents):
+      noise = denoise(params, x, mu, t, mask=mask_of(mu, extents))
+      return sde.clean_from_noise(x, noise, mu, t)
 
     if mesh:
       axis = P(*mesh.axis_names)
       spread = functools.partial(
         jax.shard_map, mesh=mesh, out_specs=axis, check_vma=False
       )
-      run = spread(run, in_specs=(P(), P(), axis))
-      estimate = spread(estimate, in_specs=(P(), axis, axis, P()))
-    self._run = jax.jit(run)
-    self._states = jax.jit(whole_sampler(method, spec, trajectory=True))
+      whole = spread(whole, in_specs=(P(), P(), axis, axis))
+      estimate = spread(estimate, in_specs=(P(), axis, axis, P(), axis))
+    held = functools.partial(
+      Programs,
+      masked=method.takes_mask,
+      multiple=self._multiple,
+      most=self._tile,
+    )
+    self._wholes = held(_fresh(whole), calls=spec.steps)
+    self._follows = held(_fresh(states), calls=spec.steps)
+    self._estimates = held(_fresh(estimate))
     self._tiled = TiledSampler(
-      jax.jit(estimate),
+      self._estimate,
       sde,
       *coefficients_of(sde, spec.sampler, times),
       tile=self._tile,
@@ -133,6 +191,53 @@ class Restorer:
       dynamic=spec.dynamic,
       multiple=self._multiple,
     )
+
+  def plan(self, sizes: Iterable[Shape]) -> list[Need]:
+    """Chooses the canvases for photographs that are going to be restored.
+
+    At most `canvases.LIMIT` together, whole photographs' and tiles'. Without it
+    each size that comes goes where one was compiled before, or has a program of
+    its own. A network that takes no mask has one for each size anyway.
+
+    Args:
+      sizes: height and width of each photograph; zeros are not known.
+
+    Returns:
+      Of each photograph, whether it is restored whole or in tiles, and on
+      which canvas.
+    """
+    sizes, counts = list(sizes), collections.Counter()
+    for size in sizes:
+      if 0 in size:
+        continue
+      kind, shape = self._need(size)
+      tiles = len(self._tiling(size)) if kind == _TILES else 1
+      counts[kind, shape] += tiles
+      if kind == _TILES and self._spec.anchor:
+        counts[kind, (self._tile, self._tile)] += 1
+    if self.method.takes_mask:
+      chosen = canvases.merged(counts)
+    else:
+      chosen = {need: need[1] for need in counts}
+    for kind, kept in (
+      (_WHOLE, self._wholes), (_WHOLE, self._follows), (_TILES, self._estimates)
+    ):  # fmt: skip
+      kept.plan({need[1]: chosen[need] for need in chosen if need[0] == kind})
+    needs = [self._need(size) for size in sizes]
+    return [(kind, chosen.get((kind, shape), shape)) for kind, shape in needs]
+
+  def compiled(self) -> dict[str, list[Shape]]:
+    """The canvases of the programs that are held.
+
+    Returns:
+      Those for photographs that fit into a tile, 'whole'; for tiles, 'tiles';
+      and for `trajectory`, 'states'.
+    """
+    return {
+      _WHOLE: self._wholes.canvases,
+      _TILES: self._estimates.canvases,
+      'states': self._follows.canvases,
+    }
 
   def __call__(
     self,
@@ -154,9 +259,10 @@ class Restorer:
       [H, W, 3] float32, clamped to [0, 1].
     """
     key = jax.random.key(seed)
-    if self._is_large(image):
+    if self._is_large(image.shape):
       return self._in_tiles(params, key, image, on_progress)
-    restored = self._whole(params, key, [image])[0]
+    canvas = self._wholes.canvas(self._rounded(image.shape))
+    restored = self._whole(params, key, [image], canvas)[0]
     if on_progress:
       on_progress(1.0)
     return restored
@@ -174,10 +280,12 @@ class Restorer:
     Returns:
       [steps + 1, h, w, 3] float32, not clamped.
     """
-    if self._is_large(image):
+    if self._is_large(image.shape):
       image = tone.thumbnail(image, self._tile)
-    low = self._padded(image)[None]
-    _, states = self._states(params, jax.random.key(seed), low)
+    canvas = self._follows.canvas(self._rounded(image.shape))
+    low, extents = self._batch([image], canvas)
+    key = jax.random.key(seed)
+    _, states = self._follows(canvas, params, key, low, extents)
     height, width = image.shape[:2]
     return np.asarray(states)[:, 0, :height, :width]
 
@@ -194,28 +302,63 @@ class Restorer:
     """
     key = jax.random.key(seed)
     results: dict[int, np.ndarray] = {}
-    by_shape: dict[tuple, list[int]] = {}
+    by_canvas: dict[Shape, list[int]] = {}
     for index, image in enumerate(images):
-      if self._is_large(image):
+      if self._is_large(image.shape):
         results[index] = self._in_tiles(params, key, image, None)
       else:
-        by_shape.setdefault(self._padded(image).shape, []).append(index)
-    for indices in by_shape.values():
+        canvas = self._wholes.canvas(self._rounded(image.shape))
+        by_canvas.setdefault(canvas, []).append(index)
+    for canvas, indices in by_canvas.items():
       for start in range(0, len(indices), self.at_once):
         group = indices[start : start + self.at_once]
-        restored = self._whole(params, key, [images[n] for n in group])
+        restored = self._whole(params, key, [images[n] for n in group], canvas)
         for index, result in zip(group, restored, strict=True):
           results[index] = result
     return [results[index] for index in range(len(images))]
 
-  def _is_large(self, image: np.ndarray) -> bool:
-    return bool(self._tile) and max(image.shape[:2]) > self._tile
+  def _is_large(self, shape: tuple[int, ...]) -> bool:
+    return bool(self._tile) and max(shape[:2]) > self._tile
 
-  def _padded(self, image: np.ndarray) -> np.ndarray:
-    """Mirrors the right and bottom border up to the next multiple."""
-    height, width = image.shape[:2]
-    pads = ((0, -height % self._multiple), (0, -width % self._multiple), (0, 0))
-    return np.pad(image, pads, mode='symmetric')
+  def _rounded(self, shape: tuple[int, ...]) -> Shape:
+    """What the network is to see of a photograph."""
+    height, width = (round_up(side, self._multiple) for side in shape[:2])
+    return height, width
+
+  def _need(self, size: Shape) -> Need:
+    """The kind of the program for a photograph, and the shape it is for."""
+    if self._is_large(size):
+      return _TILES, self._tiling(size).tile
+    return _WHOLE, self._rounded(size)
+
+  def _tiling(self, shape: tuple[int, ...]) -> Tiling:
+    height, width = shape[:2]
+    overlap, multiple = self._spec.overlap, self._multiple
+    return Tiling.create(height, width, self._tile, overlap, multiple=multiple)
+
+  def _batch(
+    self, images: list[np.ndarray], canvas: Shape
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Photographs on a canvas, and the height and width that count of each.
+
+    The right and bottom border are mirrored up to the next multiple.
+    """
+    batch = np.zeros((len(images), *canvas, 3), np.float32)
+    extents = np.array([self._rounded(image.shape) for image in images])
+    for place, image, (height, width) in zip(batch, images, extents):
+      rows, columns = height - image.shape[0], width - image.shape[1]
+      pads = ((0, rows), (0, columns), (0, 0))
+      place[:height, :width] = np.pad(image, pads, mode='symmetric')
+    return batch, extents.astype(np.int32)
+
+  def _estimate(self, params, x, mu, t):
+    """x_0_hat of tiles of one shape, on a canvas; what is beside is no use."""
+    count, height, width, _ = x.shape
+    canvas = self._estimates.canvas((height, width))
+    beside = (0, canvas[0] - height), (0, canvas[1] - width)
+    x, mu = (np.pad(part, ((0, 0), *beside, (0, 0))) for part in (x, mu))
+    extents = np.full((count, 2), (height, width), np.int32)
+    return self._estimates(canvas, params, x, mu, t, extents)
 
   def _in_tiles(self, params, key, image, on_progress) -> np.ndarray:
     restored = self._tiled(params, key, image, on_tile=on_progress)
@@ -237,11 +380,11 @@ class Restorer:
     tone.match_tone(restored, np.clip(wanted, 0, 1), max(spread, 2.0))
     np.clip(restored, 0, 1, out=restored)
 
-  def _whole(self, params, key, images: list[np.ndarray]) -> list[np.ndarray]:
-    """At most `at_once` images of one padded shape."""
+  def _whole(self, params, key, images, canvas: Shape) -> list[np.ndarray]:
+    """At most `at_once` images on one canvas."""
     filled = images + images[-1:] * (self.at_once - len(images))
-    batch = np.stack([self._padded(image) for image in filled])
-    restored = np.asarray(self._run(params, key, batch))
+    batch, extents = self._batch(filled, canvas)
+    restored = np.asarray(self._wholes(canvas, params, key, batch, extents))
     return [
       np.clip(row[: image.shape[0], : image.shape[1]], 0, 1)
       for row, image in zip(restored, images)

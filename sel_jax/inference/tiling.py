@@ -284,6 +284,8 @@ class TiledSampler:
         found = self.estimate(params, states, lows, t)
       if pending:
         for (i, j), part in zip(*pending):
+          height, width = tiling.tile  # the device may have a larger canvas
+          part = part[:height, :width]
           clean[tiling.window(i, j)] += tiling.weight(i, j) * part
           if on_tile:
             on_tile(1 / (len(tiling) * (len(self.times) - 1)))

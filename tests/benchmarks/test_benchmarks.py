@@ -57,6 +57,11 @@ SMALLEST = {
     '--checkpoint={model} --steps=1,2 --limit=1 --metrics=psnr,ssim',
     [{'sampler': 'posterior', 'grid': 'time', 'steps': n} for n in (1, 2)],
   ),
+  'folder': (
+    '--checkpoint={model} --photographs=3 --sizes=1,3 --steps=1 '
+    '--smallest=32x32 --largest=70x50 --loss',
+    [{'sizes': 1, 'programs': 1}, {'sizes': 3, 'photographs': 3}],
+  ),
   'pictures': (
     '--checkpoint={model} --folder={folder} --width=48 --pictures=not_dark.jpg',
     [{'photograph': name} for name in ('rocket', 'astronaut')],
@@ -232,6 +237,12 @@ def test_dry_run_tells_the_rows_and_writes_nothing(
     ('few_steps', '--checkpoint=/no/such', ['/no/such']),
     ('few_steps', '--metrics=beauty', ['--metrics', 'beauty']),
     ('pictures', '--pictures=cat.jpg', ['--pictures', 'cat.jpg']),
+    (
+      'folder',
+      '--sizes=9 --smallest=64x64 --largest=65x65',
+      ['9', '4 between'],
+    ),
+    ('folder', '--smallest=64x64 --largest=65x60', ['--smallest', '--largest']),
     ('tiling', '--sizes=64', ['--sizes', '64', 'WIDTHxHEIGHT']),
     ('tiling', '--checkpoint=shipped --seam-tile=40', ['40', 'multiple of 32']),
   ],

@@ -146,7 +146,7 @@ def test_what_the_command_itself_compiles_would_have_been_seen(
   flags = (photo, f'--checkpoint={trained}', f'--output={tmp_path / "out"}')
   enhancer._restorer.cache_clear()  # of another test with the same sampler
   done = run('enhance', *flags)
-  assert done.returncode == 0 and compiled == ['run']
+  assert done.returncode == 0 and compiled == ['whole']
   done = run('enhance', *flags, '--dry-run')
   assert 'would brighten 0 photographs' in done.stdout
   assert 'would keep 1 there already; --overwrite redoes them' in done.stdout

@@ -22,6 +22,10 @@ class Unchanged:
   def __init__(self, at_once=1):
     self.at_once, self.groups = at_once, []
 
+  def plan(self, sizes):
+    self.sizes = list(sizes)
+    return self.sizes
+
   def many(self, images):
     self.groups.append(len(images))
     return images

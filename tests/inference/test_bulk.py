@@ -1,11 +1,14 @@
 import os
+import time
 
 import numpy as np
 import pytest
 
 from sel_jax.errors import InputError
 from sel_jax.images import codec
+from sel_jax.images import metadata
 from sel_jax.inference import bulk
+from sel_jax.inference import listing
 
 
 def _write(path, value=20, size=(8, 12)):
@@ -16,8 +19,15 @@ def _write(path, value=20, size=(8, 12)):
 class Doubler:
   """Stands in for a model: twice as bright."""
 
-  def __init__(self):
-    self.calls = 0
+  def __init__(self, at_once=1):
+    self.calls, self.at_once, self.together = 0, at_once, []
+
+  def plan(self, sizes):
+    return [size[0] for size in sizes]
+
+  def many(self, images, *, strength):
+    self.together.append(len(images))
+    return [np.clip(image * (1 + strength), 0, 1) for image in images]
 
   def __call__(self, image, *, strength, on_progress):
     self.calls += 1
@@ -40,50 +50,50 @@ def photos(tmp_path):
 
 def test_folders_files_and_patterns_are_collected(photos, tmp_path):
   out = tmp_path / 'out'
-  jobs = bulk.collect([str(photos)], out)
+  jobs = listing.collect([str(photos)], out)
   assert _targets(jobs, out) == ['a.png', 'b.jpg']
-  jobs = bulk.collect([str(photos)], out, recursive=True)
+  jobs = listing.collect([str(photos)], out, recursive=True)
   assert _targets(jobs, out) == [
     'a.png', 'b.jpg', 'sub/a.png', 'sub/deep/c.webp',
   ]  # fmt: skip
-  jobs = bulk.collect([f'{photos}/*.jpg', str(photos / 'a.png')], out)
+  jobs = listing.collect([f'{photos}/*.jpg', str(photos / 'a.png')], out)
   assert _targets(jobs, out) == ['a.png', 'b.jpg']
-  jobs = bulk.collect([f'{photos}/**/c.webp'], out)
+  jobs = listing.collect([f'{photos}/**/c.webp'], out)
   assert _targets(jobs, out) == ['c.webp']
-  twice = bulk.collect([str(photos / 'a.png')] * 2, out)
+  twice = listing.collect([str(photos / 'a.png')] * 2, out)
   assert len(twice) == 1
-  single = bulk.collect([str(photos / 'a.png')], tmp_path / 'new.jpg')
+  single = listing.collect([str(photos / 'a.png')], tmp_path / 'new.jpg')
   assert single[0].destination == tmp_path / 'new.jpg'
 
 
 def test_results_within_the_folder_are_no_photographs(photos):
   out = photos / 'enhanced'
   _write(out / 'old.png')
-  jobs = bulk.collect([str(photos)], out, recursive=True)
+  jobs = listing.collect([str(photos)], out, recursive=True)
   assert not [job for job in jobs if job.source.name == 'old.png']
 
 
 def test_links_that_lead_in_circles_end(photos, tmp_path):
   os.symlink(photos, photos / 'sub' / 'again')
-  jobs = bulk.collect([str(photos)], tmp_path / 'out', recursive=True)
+  jobs = listing.collect([str(photos)], tmp_path / 'out', recursive=True)
   assert len(jobs) == 4
 
 
 def test_what_would_be_lost_is_refused(photos, tmp_path):
   with pytest.raises(InputError, match='overwritten by its own result'):
-    bulk.collect([str(photos)], photos)
+    listing.collect([str(photos)], photos)
   linked = tmp_path / 'linked'
   os.symlink(photos, linked)
   with pytest.raises(InputError, match='overwritten by its own result'):
-    bulk.collect([str(photos / 'a.png')], linked)
+    listing.collect([str(photos / 'a.png')], linked)
   with pytest.raises(InputError, match='have one name'):
     both = [str(photos / 'a.png'), str(photos / 'sub' / 'a.png')]
-    bulk.collect(both, tmp_path / 'out')
+    listing.collect(both, tmp_path / 'out')
   with pytest.raises(InputError, match='matches no file'):
-    bulk.collect([f'{photos}/*.gif'], tmp_path / 'out')
+    listing.collect([f'{photos}/*.gif'], tmp_path / 'out')
   (tmp_path / 'outer' / 'inner').mkdir(parents=True)
   with pytest.raises(InputError, match='--recursive looks'):
-    bulk.collect([str(tmp_path / 'outer')], tmp_path / 'out')
+    listing.collect([str(tmp_path / 'outer')], tmp_path / 'out')
 
 
 def test_bad_files_fail_alone_and_a_second_call_does_the_rest(photos, tmp_path):
@@ -95,7 +105,7 @@ def test_bad_files_fail_alone_and_a_second_call_does_the_rest(photos, tmp_path):
   os.symlink('loop.png', photos / 'loop.png')
   names = ['a.png', 'bad.png', 'b.jpg', 'text.jpg', 'empty.png', 'loop.png']
   inputs = [str(photos / name) for name in [*names, 'missing.png']]
-  jobs = bulk.collect(inputs, tmp_path / 'out')
+  jobs = listing.collect(inputs, tmp_path / 'out')
   shares = []
   outcomes = list(
     bulk.enhance_files(
@@ -124,7 +134,7 @@ def test_bad_files_fail_alone_and_a_second_call_does_the_rest(photos, tmp_path):
 
 def test_nothing_is_overwritten_unless_asked(photos, tmp_path):
   _write(tmp_path / 'out' / 'a.png', value=7)
-  jobs = bulk.collect([str(photos / 'a.png')], tmp_path / 'out')
+  jobs = listing.collect([str(photos / 'a.png')], tmp_path / 'out')
   assert [o.state for o in bulk.enhance_files(Doubler(), jobs)] == ['kept']
   assert codec.read_image(jobs[0].destination).max() == 7
   list(bulk.enhance_files(Doubler(), jobs, overwrite=True, strength=0.5))
@@ -132,9 +142,9 @@ def test_nothing_is_overwritten_unless_asked(photos, tmp_path):
 
 
 def test_previews_show_both(photos, tmp_path):
-  jobs = bulk.collect([str(photos / 'a.png')], tmp_path / 'out')
-  list(bulk.enhance_files(Doubler(), jobs, extras=bulk.Extras(preview=True)))
-  strip = codec.read_image(bulk.preview_path(jobs[0].destination))
+  jobs = listing.collect([str(photos / 'a.png')], tmp_path / 'out')
+  list(bulk.enhance_files(Doubler(), jobs, extras=listing.Extras(preview=True)))
+  strip = codec.read_image(listing.preview_path(jobs[0].destination))
   assert strip.shape == (8, 24, 3)
   assert strip[:, 12:].mean() > 1.5 * strip[:, :12].mean()
 
@@ -153,8 +163,8 @@ class Sampler(Doubler):
 
 def test_samples_are_numbered_and_maps_lie_beside_them(tmp_path):
   _write(tmp_path / 'a.jpg', 200)
-  jobs = bulk.collect([str(tmp_path / 'a.jpg')], tmp_path / 'out')
-  extras = bulk.Extras(samples=3, spread=True, trajectory=True)
+  jobs = listing.collect([str(tmp_path / 'a.jpg')], tmp_path / 'out')
+  extras = listing.Extras(samples=3, spread=True, trajectory=True)
   (outcome,) = bulk.enhance_files(Sampler(), jobs, extras=extras)
   assert outcome.state == 'written'
   out = tmp_path / 'out'
@@ -173,11 +183,11 @@ def test_samples_are_numbered_and_maps_lie_beside_them(tmp_path):
 
 def test_what_is_asked_for_later_is_added_and_the_rest_stays(tmp_path):
   _write(tmp_path / 'a.jpg', 200)
-  jobs = bulk.collect([str(tmp_path / 'a.jpg')], tmp_path / 'out')
+  jobs = listing.collect([str(tmp_path / 'a.jpg')], tmp_path / 'out')
   list(bulk.enhance_files(Sampler(), jobs))
   result = tmp_path / 'out' / 'a.jpg'
   result.write_bytes(b'mine')
-  extras = bulk.Extras(preview=True, trajectory=True)
+  extras = listing.Extras(preview=True, trajectory=True)
   (outcome,) = bulk.enhance_files(Sampler(), jobs, extras=extras)
   assert outcome.state == 'written'
   assert result.read_bytes() == b'mine'
@@ -189,9 +199,9 @@ def test_what_is_asked_for_later_is_added_and_the_rest_stays(tmp_path):
 def test_no_sample_replaces_a_photograph(tmp_path):
   for name in ('a.jpg', 'a-2.jpg'):
     _write(tmp_path / name, 200)
-  jobs = [bulk.Job(tmp_path / 'a-2.jpg', tmp_path / 'out' / 'a-2.jpg'),
-          bulk.Job(tmp_path / 'a.jpg', tmp_path / 'a.jpg')]  # fmt: skip
-  extras = bulk.Extras(samples=2)
+  jobs = [listing.Job(tmp_path / 'a-2.jpg', tmp_path / 'out' / 'a-2.jpg'),
+          listing.Job(tmp_path / 'a.jpg', tmp_path / 'a.jpg')]  # fmt: skip
+  extras = listing.Extras(samples=2)
   for overwrite in (False, True):
     for act in (bulk.check_files, _enhance):
       with pytest.raises(InputError, match=r'a-2.jpg: would be overwritten by'):
@@ -209,4 +219,83 @@ def _enhance(jobs, **options):
 )
 def test_extras_that_make_no_sense_are_refused(extras, words):
   with pytest.raises(InputError, match=words):
-    bulk.Extras(**extras)
+    listing.Extras(**extras)
+
+
+def test_on_several_devices_photographs_of_a_kind_go_together(tmp_path):
+  """The stand-in's plan tells them apart by their height."""
+  heights = [8, 9, 8, 8, 9, 8, 8]
+  for n, height in enumerate(heights):
+    _write(tmp_path / f'{n}.png', size=(height, 12))
+  (tmp_path / '7.png').write_text('hello')
+  jobs = listing.collect([str(tmp_path)], tmp_path / 'out')
+  several, shares = Doubler(at_once=2), []
+  outcomes = list(
+    bulk.enhance_files(
+      several, jobs, on_progress=lambda job, share: shares.append(share)
+    )
+  )
+  assert sorted(o.state for o in outcomes) == ['failed'] + 7 * ['written']
+  assert several.together == [2, 2, 2] and several.calls == 1
+  assert shares == [1.0] * 7
+  for n, height in enumerate(heights):
+    result = codec.read_image(tmp_path / 'out' / f'{n}.png')
+    assert result.shape == (height, 12, 3) and np.all(result == 40)
+
+
+class _Slow(Doubler):
+  """Notes which files were read and written when it is called."""
+
+  def __init__(self, read, out):
+    super().__init__()
+    self._read, self._out, self.seen = read, out, []
+
+  def __call__(self, image, *, strength, on_progress):
+    time.sleep(0.1)
+    written = len(list(self._out.iterdir())) if self._out.exists() else 0
+    self.seen.append((len(self._read), written))
+    return super().__call__(image, strength=strength, on_progress=on_progress)
+
+
+def test_files_are_read_ahead_and_written_behind(tmp_path, monkeypatch):
+  for n in range(6):
+    _write(tmp_path / f'{n}.png')
+  read, reader = [], metadata.read_picture
+
+  def read_picture(path):
+    read.append(path)
+    return reader(path)
+
+  monkeypatch.setattr(metadata, 'read_picture', read_picture)
+  jobs = listing.collect([str(tmp_path)], tmp_path / 'out')
+  slow = _Slow(read, tmp_path / 'out')
+  assert len(list(bulk.enhance_files(slow, jobs))) == 6
+  for n, (decoded, written) in enumerate(slow.seen):
+    assert min(n + 2, 6) <= decoded <= n + 3  # two before their turn, no more
+    assert written >= n - 1  # while the next one is restored
+
+
+def test_who_stops_listening_leaves_whole_files(tmp_path):
+  for n in range(6):
+    _write(tmp_path / f'{n}.png')
+  jobs = listing.collect([str(tmp_path)], tmp_path / 'out')
+  outcomes = bulk.enhance_files(Doubler(), jobs)
+  assert next(outcomes).state == 'written'
+  outcomes.close()
+  left = sorted((tmp_path / 'out').iterdir())
+  assert 1 <= len(left) < 6
+  assert all(np.all(codec.read_image(path) == 40) for path in left)
+  states = [o.state for o in bulk.enhance_files(Doubler(), jobs)]
+  assert states == ['kept'] * len(left) + ['written'] * (6 - len(left))
+
+
+def test_results_that_cannot_be_written_are_named(tmp_path):
+  for n in range(3):
+    _write(tmp_path / f'{n}.png')
+  (tmp_path / 'out' / '1.png').mkdir(parents=True)
+  jobs = listing.collect([str(tmp_path)], tmp_path / 'out')
+  outcomes = list(bulk.enhance_files(Doubler(), jobs, overwrite=True))
+  states = {o.job.source.name: o.state for o in outcomes}
+  assert states == {'0.png': 'written', '1.png': 'failed', '2.png': 'written'}
+  (failed,) = [o for o in outcomes if o.state == 'failed']
+  assert '1.png' in failed.note

@@ -210,7 +210,7 @@ def test_one_compilation_serves_large_photographs_of_any_size(method):
     restored = restorer(params, image)
     assert restored.shape == image.shape
     assert restored.min() >= 0 and restored.max() <= 1
-  assert restorer._tiled.estimate._cache_size() == 1
+  assert restorer.compiled() == {'whole': [], 'tiles': [(64, 64)], 'states': []}
 
 
 def test_photographs_up_to_a_tile_are_restored_whole(method):
@@ -219,7 +219,7 @@ def test_photographs_up_to_a_tile_are_restored_whole(method):
   tiled = Restorer(method, dataclasses.replace(spec, tile=64, overlap=0))
   whole = Restorer(method, dataclasses.replace(spec, tile=0))
   np.testing.assert_array_equal(tiled(params, image), whole(params, image))
-  assert tiled._tiled.estimate._cache_size() == 0
+  assert not tiled.compiled()['tiles']
 
 
 def test_large_and_small_photographs_together(method):
