@@ -57,6 +57,14 @@ def resident_megabytes() -> float:
     return float('nan')
 
 
+def memory_maps() -> int:
+  """Maps of memory that this process has; 0 where /proc does not tell."""
+  try:
+    return len(Path('/proc/self/maps').read_text().splitlines())
+  except OSError:
+    return 0
+
+
 def peak_megabytes() -> float:
   """Most resident memory that this process had; NaN where /proc is not."""
   try:
