@@ -41,7 +41,7 @@ class NAFBlock(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Images, time: Float[AnyArray, 'B F'], mask: Mask | None = None
+    self, x: Images, time: Float[AnyArray, 'B F'], *, mask: Mask | None = None
   ) -> Images:
     """Images [B, H, W, C] and time features [B, 4w] -> images."""
     channels = x.shape[-1]
@@ -95,7 +95,7 @@ class Stage(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Images, time: Float[AnyArray, 'B F'], mask: Mask | None = None
+    self, x: Images, time: Float[AnyArray, 'B F'], *, mask: Mask | None = None
   ) -> Images:
     """Images [B, H, W, C] and time features [B, 4w] -> images."""
     if not self.blocks:
@@ -105,12 +105,12 @@ class Stage(nn.Module):
         block = NAFBlock(
           self.depthwise, self.dtype, self.pool, name=f'block_{n}'
         )
-        x = block(x, time, mask)
+        x = block(x, time, mask=mask)
       return x
     block = nn.remat(NAFBlock, prevent_cse=False) if self.remat else NAFBlock
     body = block(self.depthwise, self.dtype, self.pool, name='blocks')
     scan = nn.scan(
-      lambda module, carry, _: (module(carry, time, mask), None),
+      lambda module, carry, _: (module(carry, time, mask=mask), None),
       variable_axes={'params': 0},
       split_rngs={'params': True},
       length=self.blocks,
@@ -224,7 +224,7 @@ class ConditionalNAFNet(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Images, mu: Images, t: AnyTimes, mask: Mask | None = None
+    self, x: Images, mu: Images, t: AnyTimes, *, mask: Mask | None = None
   ) -> Float[AnyArray, 'B H W C']:
     """(x_t, mu, t) -> e_hat, float32 [B, H, W, C].
 
@@ -255,7 +255,9 @@ class ConditionalNAFNet(nn.Module):
 
     skips = []
     for stage, blocks in enumerate(self.enc):
-      y = self._stage(blocks, f'encoder_{stage}', stage)(y, t, masks[stage])
+      y = self._stage(blocks, f'encoder_{stage}', stage)(
+        y, t, mask=masks[stage]
+      )
       skips.append(y)
       y = layers.Conv(
         2 * y.shape[-1],
@@ -265,14 +267,14 @@ class ConditionalNAFNet(nn.Module):
         dtype=self.dtype,
         name=f'down_{stage}',
       )(y)
-    y = self._stage(self.middle, 'middle', len(self.enc))(y, t, masks[-1])
+    y = self._stage(self.middle, 'middle', len(self.enc))(y, t, mask=masks[-1])
     for stage, blocks in enumerate(self.dec):
       up = layers.Dense(
         2 * y.shape[-1], bias=False, dtype=self.dtype, name=f'up_{stage}'
       )
       y = layers.pixel_shuffle(up(y)) + skips.pop()
       deep = len(self.dec) - 1 - stage
-      y = self._stage(blocks, f'decoder_{stage}', deep)(y, t, masks[deep])
+      y = self._stage(blocks, f'decoder_{stage}', deep)(y, t, mask=masks[deep])
     y = layers.masked(y, masks[0])
     last = channels * self.patch**2
     y = layers.Conv(last, dtype=self.dtype, name='ending')(y)

@@ -27,7 +27,7 @@ class ResBlock(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Images, time: Float[AnyArray, 'B F'], mask: Mask | None = None
+    self, x: Images, time: Float[AnyArray, 'B F'], *, mask: Mask | None = None
   ) -> Float[AnyArray, 'B H W features']:
     """Images [B, H, W, C] and time features [B, 4w] -> images."""
 
@@ -59,7 +59,7 @@ class LinearAttention(nn.Module):
   dtype: layers.Dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, x: Images, mask: Mask | None = None) -> Images:
+  def __call__(self, x: Images, *, mask: Mask | None = None) -> Images:
     """[B, H, W, C] -> the same shape."""
     batch, height, width, channels = x.shape
     hidden = self.heads * self.head_size
@@ -113,9 +113,9 @@ class ConditionalUNet(nn.Module):
     for stage, mask in enumerate(masks):
       features = self.width * 2**stage
       first, second, attention = self._blocks(features, f'down_{stage}')
-      y = first(y, t, mask)
+      y = first(y, t, mask=mask)
       skips.append(y)
-      y = layers.masked(attention(second(y, t, mask), mask), mask)
+      y = layers.masked(attention(second(y, t, mask=mask), mask=mask), mask)
       skips.append(y)
       if stage < self.depth - 1:
         down = self._conv(
@@ -131,9 +131,9 @@ class ConditionalUNet(nn.Module):
       mask = masks[stage]
       features = self.width * 2 ** (stage + 1)
       first, second, attention = self._blocks(features, f'up_{stage}')
-      y = first(jnp.concatenate([y, skips.pop()], axis=-1), t, mask)
-      y = second(jnp.concatenate([y, skips.pop()], axis=-1), t, mask)
-      y = layers.masked(attention(y, mask), mask)
+      y = first(jnp.concatenate([y, skips.pop()], axis=-1), t, mask=mask)
+      y = second(jnp.concatenate([y, skips.pop()], axis=-1), t, mask=mask)
+      y = layers.masked(attention(y, mask=mask), mask)
       if stage:
         y = jnp.repeat(jnp.repeat(y, 2, axis=1), 2, axis=2)
       y = self._conv(features // 2, f'up_{stage}_conv', bias=bool(stage))(y)
@@ -141,7 +141,7 @@ class ConditionalUNet(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Images, mu: Images, t: AnyTimes, mask: Mask | None = None
+    self, x: Images, mu: Images, t: AnyTimes, *, mask: Mask | None = None
   ) -> Float[Array, 'B H W C']:
     """(x_t, mu, t) -> e_hat, float32 [B, H, W, C].
 
@@ -171,11 +171,11 @@ class ConditionalUNet(nn.Module):
     features = self.width * 2**self.depth
     first, second, attention = self._blocks(features, 'middle')
     # The last stage of the encoder does not reduce.
-    y = attention(first(y, t, masks[-1]), masks[-1])
-    y = second(y, t, masks[-1])
+    y = attention(first(y, t, mask=masks[-1]), mask=masks[-1])
+    y = second(y, t, mask=masks[-1])
     y = self._decode(y, t, masks, skips)
 
     y = jnp.concatenate([y, intro], axis=-1)
-    y = ResBlock(self.width, self.dtype, name='final_block')(y, t, mask)
+    y = ResBlock(self.width, self.dtype, name='final_block')(y, t, mask=mask)
     y = self._conv(channels, 'ending')(layers.masked(y, mask))
     return y[:, :height, :width].astype(jnp.float32)

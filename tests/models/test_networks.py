@@ -113,9 +113,9 @@ def test_on_a_larger_canvas_an_image_is_what_it_is_alone(name):
     mask[image, :height, :width] = True
   apply = jax.jit(model.apply)
   t = jnp.array([3, 50, 99])
-  together = apply({'params': params}, x, mu, t, mask)
+  together = apply({'params': params}, x, mu, t, mask=mask)
   other = np.where(mask, x, 9.0)  # what lies beside an image is not seen
-  beside = apply({'params': params}, other, mu, t, mask)
+  beside = apply({'params': params}, other, mu, t, mask=mask)
   plain = apply({'params': params}, x, mu, t)
   for image, (height, width) in enumerate(sizes):
     part = np.s_[image : image + 1, :height, :width]
