@@ -128,10 +128,13 @@ def _loss(
   enhancer: Enhancer, folder: Path, out: Path, clean: list[np.ndarray]
 ) -> float:
   """Most PSNR that is lost where a program is shared, of 8-bit results."""
-  lost = []
+  lost, last, restore = [], None, None
   for path, bright in zip(sorted(folder.iterdir()), clean, strict=True):
-    restore = Restorer(enhancer.method, enhancer.spec).bind(enhancer.params)
-    alone = codec.to_uint8(restore(codec.to_float(codec.read_image(path))))
+    low = codec.to_float(codec.read_image(path))
+    if low.shape != last or restore is None:
+      last = low.shape
+      restore = Restorer(enhancer.method, enhancer.spec).bind(enhancer.params)
+    alone = codec.to_uint8(restore(low))
     shared = codec.read_image(out / path.with_suffix('.png').name)
     of = [metrics.psnr(restored=x, clean=bright) for x in (alone, shared)]
     lost.append(of[0] - of[1])

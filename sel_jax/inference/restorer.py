@@ -147,7 +147,6 @@ class Restorer:
     self._tile = round_up(spec.tile, self._multiple)
     self.at_once = mesh.devices.size if mesh else 1
     sde, denoise = method.sde, denoiser(method, spec)
-    times = GRIDS[spec.grid](sde, spec.steps)
     run = whole_sampler(method, spec)
     follow = whole_sampler(method, spec, trajectory=True)
 
@@ -180,7 +179,13 @@ class Restorer:
     self._wholes = held(_fresh(whole), calls=spec.steps)
     self._follows = held(_fresh(states), calls=spec.steps)
     self._estimates = held(_fresh(estimate))
-    self._tiled = TiledSampler(
+
+  @functools.cached_property
+  def _tiled(self) -> TiledSampler:
+    """Made for the first large photograph: it takes a third of a second."""
+    sde, spec = self.method.sde, self._spec
+    times = GRIDS[spec.grid](sde, spec.steps)
+    return TiledSampler(
       self._estimate,
       sde,
       *coefficients_of(sde, spec.sampler, times),

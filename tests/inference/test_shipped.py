@@ -3,9 +3,11 @@
 import importlib.util
 
 from helpers import documented
+import jax
 import numpy as np
 import pytest
 
+from sel_jax import models
 from sel_jax import places
 from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pairs import PairsSpec
@@ -47,6 +49,11 @@ def test_it_is_small_and_knows_nothing_of_where_it_was_made(shipped):
   assert data.origin.root == ''
   assert data.leave_test_scenes
   assert shipped.step > 0
+  shapes = jax.tree.map(np.shape, shipped.params)
+  wanted = models.param_shapes(shipped.method.model)
+  assert shapes == jax.tree.map(
+    np.shape, wanted
+  )  # loading takes it for granted
   facts = path.with_name(f'{path.name}.json').read_text()
   assert '/tmp' not in facts and '/home' not in facts
 
