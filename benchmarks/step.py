@@ -10,6 +10,7 @@ device.
 
   python -m benchmarks.step --baseline=torch
   python -m benchmarks.step --levels=32 --baseline=torch
+  python -m benchmarks.step --preset=light --losses=l1 --baseline=torch
   python -m benchmarks.step --preset= --precisions=float32,bfloat16
 """
 
@@ -56,7 +57,7 @@ COLUMNS = {
 
 # Losses of a step -> keys of the configuration that ask for them.
 LOSSES = {
-  'l1': {'loss.entropy': 0.0, 'loss.l1': 1.0},
+  'l1': {'loss.entropy': 0.0, 'loss.l1': 1.0, 'loss.ssim': 0.0},
   'entropy': {},
 }
 
@@ -203,11 +204,12 @@ def _check(args: argparse.Namespace) -> None:
   if args.baseline != 'torch':
     return
   front.require_torch()
-  if unknown := _beyond_torch(settings):
-    raise InputError(
-      f'--baseline=torch: the baseline has no {unknown}, which '
-      f'lol.py:{args.preset} asks for; take --preset=small'
-    )
+  for loss in args.losses:
+    if unknown := _beyond_torch(_settings(args, loss)):
+      raise InputError(
+        f'--baseline=torch: the baseline has no {unknown}, which '
+        f'lol.py:{args.preset} asks for; take --preset=small or --losses=l1'
+      )
 
 
 def _beyond_torch(settings: Settings) -> str:
@@ -215,8 +217,6 @@ def _beyond_torch(settings: Settings) -> str:
   model, entropy = settings.model, settings.entropy
   lacks = {
     f'network {model.name}': model.name != 'nafnet',
-    'network on squares of pixels': getattr(model.network, 'patch', 1) != 1,
-    "network's gamma": getattr(model.network, 'gamma', 1) != 1,
     f'divergence {entropy.distance}': entropy.distance != 'hellinger',
     f'kernel {entropy.kernel}': entropy.kernel != 'logistic',
     f'bandwidth {entropy.bandwidth}': isinstance(entropy.bandwidth, str),

@@ -18,6 +18,8 @@ from sel_jax.settings import Settings
 Tensor = torch.Tensor
 
 _TINY = 1e-30
+# The least that the network's gamma is applied to.
+_DARKEST = 0.5 / 255
 
 
 def density(image: Tensor, levels: int, bandwidth: float) -> Tensor:
@@ -168,17 +170,17 @@ class Sinusoid(nn.Module):
 class ConditionalNAFNet(nn.Module):
   """The network of `sel_jax.models.ConditionalNAFNet`."""
 
-  def __init__(self, width, enc, middle, dec):
+  def __init__(self, width, enc, middle, dec, patch=1, gamma=1.0):
     super().__init__()
-    self.depth = len(enc)
+    self.patch, self.gamma = patch, gamma
     self.time_mlp = nn.Sequential(
       Sinusoid(width),
       nn.Linear(width, 8 * width),
       Gate(),
       nn.Linear(4 * width, 4 * width),
     )
-    self.intro = nn.Conv2d(6, width, 3, padding=1)
-    self.ending = nn.Conv2d(width, 3, 3, padding=1)
+    self.intro = nn.Conv2d(6 * patch**2, width, 3, padding=1)
+    self.ending = nn.Conv2d(width, 3 * patch**2, 3, padding=1)
     time, channels = 4 * width, width
 
     def stage(blocks):
@@ -198,9 +200,11 @@ class ConditionalNAFNet(nn.Module):
       self.decoders.append(stage(blocks))
 
   def forward(self, x: Tensor, mu: Tensor, t: Tensor) -> Tensor:
-    """(x_t, mu, t) -> output; sides must be multiples of 2^depth."""
+    """(x_t, mu, t) -> output; sides are multiples of patch x 2^stages."""
     time = self.time_mlp(t)
-    y = self.intro(torch.cat([x - mu, mu], dim=1))
+    seen = mu if self.gamma == 1 else mu.clamp_min(_DARKEST) ** self.gamma
+    y = F.pixel_unshuffle(torch.cat([x - mu, seen], dim=1), self.patch)
+    y = self.intro(y)
     skips = []
     for blocks, down in zip(self.encoders, self.downs, strict=True):
       for block in blocks:
@@ -213,7 +217,7 @@ class ConditionalNAFNet(nn.Module):
       y = up(y) + skips.pop()
       for block in blocks:
         y = block(y, time)
-    return self.ending(y)
+    return F.pixel_shuffle(self.ending(y), self.patch)
 
 
 class TrainingStep:
@@ -250,7 +254,14 @@ class TrainingStep:
       InputError: for a bandwidth by rule.
     """
     model, spec = settings.model.network, settings.entropy
-    net = ConditionalNAFNet(model.width, model.enc, model.middle, model.dec)
+    net = ConditionalNAFNet(
+      model.width,
+      model.enc,
+      model.middle,
+      model.dec,
+      model.patch,
+      model.gamma,
+    )
     l1 = dict(settings.loss.weights).get('l1', 0.0)
     bandwidth = spec.bandwidth
     if isinstance(bandwidth, str):

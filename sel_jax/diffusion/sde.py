@@ -93,7 +93,8 @@ class IRSDE:
     # 1 - a^2 by expm1: exact near t = 0, where a rounds to one.
     std = scale * np.sqrt(-np.expm1(-2 * cumulative * dt))
     arrays = (thetas, cumulative, np.exp(-cumulative * dt), std, dt, scale)
-    return cls(*(jnp.asarray(x, jnp.float32) for x in arrays))
+    # Rounded on the host: JAX would compile a program for it.
+    return cls(*(jnp.asarray(np.asarray(x, np.float32)) for x in arrays))
 
   @property
   def steps(self) -> int:

@@ -60,12 +60,12 @@ def _theirs(*images):
 
 def test_the_baseline_is_the_same_network_and_loss(settings):
   model = settings.model.network
-  sizes = (model.width, model.enc, model.middle, model.dec)
+  sizes = (model.width, model.enc, model.middle, model.dec, 2, 0.4)
   torch.manual_seed(0)
   net = _stirred(torch_baseline.ConditionalNAFNet(*sizes))
   x, mu = map(jnp.asarray, measure.images('photo', 32, 2))
   t = jnp.array([3, 70])
-  ours = models.ConditionalNAFNet(*sizes).apply(
+  ours = models.ConditionalNAFNet(*sizes[:4], patch=2, gamma=0.4).apply(
     {'params': _params(net.state_dict())}, x, mu, t
   )
   theirs = _theirs(x, mu)

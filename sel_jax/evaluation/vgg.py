@@ -1,0 +1,130 @@
+"""The convolutions of VGG16 on a CPU: Winograd's, a third of the products.
+
+Contract: NumPy alone, float32, to single precision what direct convolutions
+give. Each 4 x 4 block of a result takes 36 products of channels where nine
+times sixteen are asked for: F(4 x 4, 3 x 3), Lavin and Gray, arXiv 1509.09308.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+
+from jaxtyping import Float
+import numpy as np
+
+# Side of a block of results, and of the block of inputs that it is made of.
+_OUT, _IN = 4, 6
+# Numbers of the blocks that are worked on together: they stay in the caches.
+_NUMBERS = 2**21
+# Transforms of inputs, kernels and results along one axis, as in the paper.
+_OF_INPUT = np.array(
+  [
+    [4, 0, -5, 0, 1, 0],
+    [0, -4, -4, 1, 1, 0],
+    [0, 4, -4, -1, 1, 0],
+    [0, -2, -1, 2, 1, 0],
+    [0, 2, -1, -2, 1, 0],
+    [0, 4, 0, -5, 0, 1],
+  ]
+)
+_OF_KERNEL = np.array(
+  [
+    [1 / 4, 0, 0],
+    [-1 / 6, -1 / 6, -1 / 6],
+    [-1 / 6, 1 / 6, -1 / 6],
+    [1 / 24, 1 / 12, 1 / 6],
+    [1 / 24, -1 / 12, 1 / 6],
+    [0, 0, 1],
+  ]
+)
+_OF_RESULT = np.array(
+  [
+    [1, 1, 1, 1, 1, 0],
+    [0, 1, -1, 2, -2, 0],
+    [0, 1, 1, 4, 4, 0],
+    [0, 1, -1, 8, -8, 1],
+  ]
+)
+# Both axes at once: a matrix product is faster than sums of planes.
+_INPUTS = np.kron(_OF_INPUT, _OF_INPUT).astype(np.float32)
+_RESULTS = np.kron(_OF_RESULT, _OF_RESULT).astype(np.float32)
+
+# Channels of each layer, and where the size is halved before it.
+_LAYERS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+_HALVED = (2, 4, 7, 10)
+# Layers whose results LPIPS compares.
+COMPARED = (1, 3, 6, 9, 12)
+
+
+@dataclasses.dataclass(frozen=True)
+class Convolution:
+  """A 3 x 3 convolution, zeros beyond the border, with its kernel transformed.
+
+  Attributes:
+    kernel: [36, C, K].
+    bias: [K].
+  """
+
+  kernel: Float[np.ndarray, '36 C K']
+  bias: Float[np.ndarray, ' K']
+
+  @classmethod
+  def create(
+    cls, kernel: Float[np.ndarray, '3 3 C K'], bias: Float[np.ndarray, ' K']
+  ) -> 'Convolution':
+    """From a kernel as it was trained."""
+    by, wide = _OF_KERNEL, np.asarray(kernel, np.float64)
+    found = np.einsum('iy,yxck,jx->ijck', by, wide, by)
+    found = found.reshape(_IN**2, *kernel.shape[2:]).astype(np.float32)
+    return cls(found, np.asarray(bias, np.float32))
+
+  def __call__(
+    self, x: Float[np.ndarray, 'H W C']
+  ) -> Float[np.ndarray, 'H W K']:
+    """The convolution, and zero where it is negative."""
+    height, width, channels = x.shape
+    features = len(self.bias)
+    down, across = -(-height // _OUT), -(-width // _OUT)
+    beyond = ((1, down * _OUT + 1 - height), (1, across * _OUT + 1 - width))
+    x = np.pad(x, (*beyond, (0, 0)))
+    blocks = np.lib.stride_tricks.sliding_window_view(x, (_IN, _IN), (0, 1))
+    blocks = blocks[::_OUT, ::_OUT].transpose(3, 4, 0, 1, 2)
+    result = np.empty((down, _OUT, across, _OUT, features), np.float32)
+    each = across * max(channels, features) * _IN**2
+    rows = max(1, _NUMBERS // each)
+    for start in range(0, down, rows):
+      some = blocks[:, :, start : start + rows]
+      count = some.shape[2] * across
+      inputs = _INPUTS @ some.reshape(_IN**2, -1)
+      products = inputs.reshape(_IN**2, count, channels) @ self.kernel
+      found = _RESULTS @ products.reshape(_IN**2, -1)
+      found = found.reshape(_OUT, _OUT, -1, across, features)
+      found += self.bias
+      np.maximum(found, 0, out=found)
+      result[start : start + rows] = found.transpose(2, 0, 3, 1, 4)
+    whole = result.reshape(down * _OUT, across * _OUT, features)
+    return whole[:height, :width]
+
+
+def _halved(x: np.ndarray) -> np.ndarray:
+  """The greatest of each square of four; a last odd row is left out."""
+  height, width = (side // 2 * 2 for side in x.shape[:2])
+  x = x[:height, :width]
+  x = np.maximum(x[::2], x[1::2])
+  return np.maximum(x[:, ::2], x[:, 1::2])
+
+
+def features(
+  layers: Sequence[Convolution], image: Float[np.ndarray, 'H W 3']
+) -> list[Float[np.ndarray, 'h w K']]:
+  """What LPIPS compares, from fine to coarse.
+
+  Args:
+    layers: the 13 convolutions, in order.
+    image: normalised as the network was trained, at least 16 pixels a side.
+  """
+  found, x = [], image
+  for number, layer in enumerate(layers):
+    x = layer(_halved(x) if number in _HALVED else x)
+    if number in COMPARED:
+      found.append(x)
+  return found
