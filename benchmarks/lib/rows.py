@@ -23,7 +23,7 @@ Row = dict[str, Any]
 Columns = Mapping[str, str]
 
 # Of the flags: what belongs to the machinery, not to the measurement.
-_HIDDEN = ('words', 'module', 'case', 'dry_run')
+_HIDDEN = ('words', 'module', 'case', 'dry_run', 'json')
 
 
 def describe(case: Row) -> str:

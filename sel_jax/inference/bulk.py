@@ -38,6 +38,8 @@ from sel_jax.inference.listing import Outcome
 # Photographs that are decoded before it is their turn, and results that wait
 # to be encoded: so many, and so many bytes.
 _AHEAD, _BEHIND, _BYTES = 2, 4, 2**28
+# Pixels of a photograph whose tiles are enough for several devices.
+_LARGE = 2**20
 
 Progress = Callable[[Job, float], None]
 
@@ -188,17 +190,19 @@ class _Work:
 
   def _groups(self, jobs: list[Job]) -> list[list[Job]]:
     """Those that are restored together; one each but for several devices."""
-    kinds = self.enhancer.plan([listing.size(job) for job in jobs])
+    sizes = [listing.size(job) for job in jobs]
+    kinds = self.enhancer.plan(sizes)
     if self.enhancer.at_once == 1 or self.extras.samples > 1:
       return [[job] for job in jobs]
     by_kind: dict[Hashable, list[Job]] = {}
-    for job, kind in zip(jobs, kinds, strict=True):
-      by_kind.setdefault(kind, []).append(job)
-    size = self.enhancer.at_once
+    for job, kind, (height, width) in zip(jobs, kinds, sizes, strict=True):
+      own = job if height * width > _LARGE else kind
+      by_kind.setdefault(own, []).append(job)
+    count = self.enhancer.at_once
     return [
-      alike[start : start + size]
+      alike[start : start + count]
       for alike in by_kind.values()
-      for start in range(0, len(alike), size)
+      for start in range(0, len(alike), count)
     ]
 
   def _read(self, job: Job) -> metadata.Picture | None:
