@@ -208,10 +208,15 @@ def local_mean(
   return mean(masked(x, mask)) / jnp.where(share > 0, share, 1.0)
 
 
-def _shifts(x: Array) -> list[Array]:
-  """The nine 3x3 neighbours of every pixel, zeros beyond the border."""
+def _shifts(x: Array, *, apart: bool = False) -> list[Array]:
+  """The nine 3x3 neighbours of every pixel, zeros beyond the border.
+
+  `apart`: they are read from a padded copy, which XLA does not join with them.
+  """
   height, width = x.shape[1:3]
   padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+  if apart:
+    padded = jax.lax.optimization_barrier(padded)
   return [
     padded[:, row : row + height, column : column + width]
     for row in range(3)
@@ -235,7 +240,13 @@ def _depthwise_backward(residuals, g):
   # Left to itself, the transpose of a shift is a padded copy for each of nine.
   x, kernel = residuals
   wide = g.astype(jnp.float32)  # half precision cannot hold sums over pixels
-  sums = [jnp.sum(part * wide, axis=(0, 1, 2)) for part in _shifts(x)]
+  # Nine sums would be nine copies and nine passes: one pass over the rows, then
+  # what is left of them.
+  parts = [part * wide for part in _shifts(x, apart=True)]
+  zeros = [jnp.zeros((), jnp.float32)] * len(parts)
+  add = lambda first, second: [a + b for a, b in zip(first, second)]
+  sums = jax.lax.optimization_barrier(jax.lax.reduce(parts, zeros, add, (1,)))
+  sums = [jnp.sum(part, axis=(0, 1)) for part in sums]
   by_kernel = jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
   return _shifted_depthwise(g, kernel[::-1, ::-1]), by_kernel
 
