@@ -2,8 +2,8 @@
 
 Contract: results are written whole or not at all; nothing is overwritten unless
 asked; a bad file costs one sentence and the others go on; the same call again
-does what is left. While the network works on one photograph, the next ones are
-decoded and the last ones encoded.
+does what is left. While the network works on two photographs, the next ones are
+decoded and the last ones encoded: one alone leaves a sixth of two cores idle.
 """
 
 import collections
@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
+import contextvars
 import dataclasses
 import itertools
 import os
@@ -38,7 +39,7 @@ from sel_jax.inference.listing import Outcome
 # Photographs that are decoded before it is their turn, and results that wait
 # to be encoded: so many, and so many bytes.
 _AHEAD, _BEHIND, _BYTES = 2, 4, 2**28
-# Pixels of a photograph whose tiles are enough for several devices.
+# Pixels of a photograph whose tiles are enough for a device, or for several.
 _LARGE = 2**20
 
 Progress = Callable[[Job, float], None]
@@ -129,12 +130,26 @@ def enhance_files(
     else:
       left.append(job)
   work = _Work(enhancer, strength, extras, overwrite, on_progress)
-  with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-    try:
-      yield from work.run(left, reader, writer)
-    finally:  # what is encoded is finished, what is not begun is left
-      reader.shutdown(wait=False, cancel_futures=True)
-      writer.shutdown(wait=False, cancel_futures=True)
+  with _Pools() as pools:
+    yield from work.run(left, pools)
+
+
+class _Pools:
+  """The threads: what was begun is finished, what was not is left."""
+
+  def __init__(self):
+    self.reader = ThreadPoolExecutor(1)
+    self.workers = ThreadPoolExecutor(2)
+    self.writer = ThreadPoolExecutor(1)
+
+  def __enter__(self) -> '_Pools':
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    every = (self.reader, self.workers, self.writer)
+    for wait in (False, True):
+      for pool in every:
+        pool.shutdown(wait=wait, cancel_futures=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,20 +162,31 @@ class _Work:
   overwrite: bool
   on_progress: Progress | None
 
-  def run(
-    self,
-    jobs: list[Job],
-    reader: ThreadPoolExecutor,
-    writer: ThreadPoolExecutor,
-  ) -> Iterator[Outcome]:
+  def run(self, jobs: list[Job], pools: _Pools) -> Iterator[Outcome]:
     """What becomes of each."""
-    groups = self._groups(jobs)
-    ahead = _ahead(
-      reader, self._read, itertools.chain(*groups), self._waiting()
-    )
     writing: collections.deque[tuple[_Found, Future]] = collections.deque()
+    for found in self._made(jobs, pools):
+      if isinstance(found, Outcome):
+        yield found
+        continue
+      writing.append((found, pools.writer.submit(self._write, found)))
+      while len(writing) > _BEHIND or (
+        len(writing) > 1 and sum(x.nbytes for x, _ in writing) > _BYTES
+      ):
+        yield _outcome(*writing.popleft())
+      while writing and writing[0][1].done():
+        yield _outcome(*writing.popleft())
+    while writing:
+      yield _outcome(*writing.popleft())
+
+  def _made(self, jobs: list[Job], pools: _Pools) -> Iterator[_Found | Outcome]:
+    """What is to be written of each, or what became of it without that."""
+    groups, count = self._groups(jobs), max(_AHEAD, 2 * self.enhancer.at_once)
+    every = itertools.chain(*groups)
+    ahead = _ahead(pools.reader, self._read, every, count)
+    working: collections.deque[Future] = collections.deque()
     for group in groups:
-      pictures = []
+      pictures, size = [], 0
       for job, future in itertools.islice(ahead, len(group)):
         try:
           picture = future.result()
@@ -171,22 +197,17 @@ class _Work:
           yield Outcome(job, 'kept')
         else:
           pictures.append((job, picture))
-      for found in self._restored(pictures):
-        if isinstance(found, Outcome):
-          yield found
-          continue
-        writing.append((found, writer.submit(self._write, found)))
-        while len(writing) > _BEHIND or (
-          len(writing) > 1 and sum(x.nbytes for x, _ in writing) > _BYTES
-        ):
-          yield _outcome(*writing.popleft())
-        while writing and writing[0][1].done():
-          yield _outcome(*writing.popleft())
-    while writing:
-      yield _outcome(*writing.popleft())
-
-  def _waiting(self) -> int:
-    return max(_AHEAD, 2 * self.enhancer.at_once)
+          size = max(size, picture.pixels.size // 3)
+      alone = size > _LARGE or self.enhancer.at_once > 1
+      while len(working) > (0 if alone else 1):
+        yield from working.popleft().result()
+      if alone:  # in this thread, which a person can interrupt
+        yield from self._restored(pictures)
+      elif pictures:
+        run = contextvars.copy_context().run
+        working.append(pools.workers.submit(run, self._restored, pictures))
+    while working:
+      yield from working.popleft().result()
 
   def _groups(self, jobs: list[Job]) -> list[list[Job]]:
     """Those that are restored together; one each but for several devices."""
@@ -213,8 +234,9 @@ class _Work:
 
   def _restored(
     self, pictures: list[tuple[Job, metadata.Picture]]
-  ) -> Iterator[_Found | Outcome]:
+  ) -> list[_Found | Outcome]:
     """What was made of photographs, or why nothing was."""
+    made: list[_Found | Outcome] = []
     try:
       lows = [codec.to_float(picture.pixels) for _, picture in pictures]
       if len(pictures) > 1:
@@ -230,10 +252,10 @@ class _Work:
         states = None
         if listing.strip_path(job.destination) in self._missing(job):
           states = self.enhancer.trajectory(low)
-        yield _Found(job, picture, found, states)
+        made.append(_Found(job, picture, found, states))
     except InputError as error:
-      for job, _ in pictures:
-        yield Outcome(job, 'failed', str(error))
+      return [Outcome(job, 'failed', str(error)) for job, _ in pictures]
+    return made
 
   def _alone(self, job: Job, low: np.ndarray) -> list[np.ndarray]:
     done = lambda share: self._tell(job, share)

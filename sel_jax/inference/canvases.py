@@ -104,7 +104,7 @@ class Programs:
     """
     self._make, self._masked, self._calls = make, masked, calls
     self._multiple, self._most = multiple, most
-    self._lock = threading.Lock()
+    self._lock, self._compiling = threading.Lock(), threading.Lock()
     self._held: dict[Shape, Callable] = {}  # the one used last is the last
     self._planned: dict[Shape, Shape] = {}
     self._wasted: dict[Shape, int] = {}
@@ -142,21 +142,28 @@ class Programs:
 
   def __call__(self, canvas: Shape, *args: Any) -> Any:
     """Runs the program of a canvas, compiled at its first use."""
+    if run := self._used(canvas):
+      return run(*args)
+    with self._compiling:  # a second thread waits for the program of the first
+      if run := self._used(canvas):
+        return run(*args)
+      with self._lock:  # first, so that no more than those held exist at once
+        while len(self._held) >= (LIMIT if self._masked else _UNMASKED):
+          del self._held[next(iter(self._held))]
+      run = self._make()
+      with programs.compiling():
+        result = run(*args)
+      with self._lock:
+        self._held[canvas] = run
+      return result
+
+  def _used(self, canvas: Shape) -> Callable[..., Any] | None:
+    """The program of a canvas, which becomes the last that was used."""
     with self._lock:
       run = self._held.pop(canvas, None)
       if run:
         self._held[canvas] = run
-    if run:
-      return run(*args)
-    with self._lock:  # first, so that no more than those held exist at once
-      while len(self._held) >= (LIMIT if self._masked else _UNMASKED):
-        del self._held[next(iter(self._held))]
-    run = self._make()
-    with programs.compiling():
-      result = run(*args)
-    with self._lock:
-      self._held[canvas] = run
-    return result
+      return run
 
   @property
   def canvases(self) -> list[Shape]:

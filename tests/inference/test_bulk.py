@@ -271,8 +271,10 @@ def test_files_are_read_ahead_and_written_behind(tmp_path, monkeypatch):
   slow = _Slow(read, tmp_path / 'out')
   assert len(list(bulk.enhance_files(slow, jobs))) == 6
   for n, (decoded, written) in enumerate(slow.seen):
-    assert min(n + 2, 6) <= decoded <= n + 3  # two before their turn, no more
-    assert written >= n - 1  # while the next one is restored
+    # Itself, one beside it, one that waits for both, and two before their turn.
+    assert n < decoded <= n + 5
+    assert written <= n
+  assert slow.seen[0][0] > 2 and slow.seen[5][1] > 0
 
 
 def test_who_stops_listening_leaves_whole_files(tmp_path):

@@ -1,7 +1,10 @@
 """Few programs for many sizes: which canvas, how many, what is dropped."""
 
+from concurrent.futures import ThreadPoolExecutor
+import contextvars
 import dataclasses
 import gc
+import time
 import weakref
 
 from flax import linen as nn
@@ -136,6 +139,23 @@ def test_what_was_used_longest_ago_is_dropped():
   _use(kept, (99, 1))
   assert (0, 1) in kept.canvases and (1, 1) not in kept.canvases
   assert made.alive() == 32
+
+
+def test_two_threads_compile_a_program_once():
+  made, compiled = _Counted(), []
+
+  def make():
+    time.sleep(0.05)
+    return made()
+
+  kept = canvases.Programs(make, multiple=32, most=640)
+  with programs.announced(compiled.append), ThreadPoolExecutor(4) as pool:
+    found = [
+      pool.submit(contextvars.copy_context().run, _use, kept, (64, 64))
+      for _ in range(4)
+    ]
+    assert {one.result() for one in found} == {(64, 64)}
+  assert len(made.made) == 1 and compiled == [True, False]
 
 
 def test_what_cannot_be_compiled_is_not_held():
