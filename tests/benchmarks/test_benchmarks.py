@@ -57,10 +57,18 @@ SMALLEST = {
     '--checkpoint={model} --steps=1,2 --limit=1 --metrics=psnr,ssim',
     [{'sampler': 'posterior', 'grid': 'time', 'steps': n} for n in (1, 2)],
   ),
+  'first': (
+    '--checkpoint={model} --rounds=1',
+    [{'run': name} for name in ('bare JAX', 'first ever', 'after it')],
+  ),
   'folder': (
     '--checkpoint={model} --photographs=3 --sizes=1,3 --steps=1 '
     '--smallest=32x32 --largest=70x50 --loss',
     [{'sizes': 1, 'programs': 1}, {'sizes': 3, 'photographs': 3}],
+  ),
+  'metrics': (
+    '--metrics=psnr,delta_e --size=64x40 --repeats=1',
+    [{'metric': 'psnr'}, {'metric': 'delta_e'}, {'metric': 'all'}],
   ),
   'pictures': (
     '--checkpoint={model} --folder={folder} --width=48 --pictures=not_dark.jpg',
