@@ -36,7 +36,7 @@ def _images(size: tuple[int, int]) -> tuple[np.ndarray, ...]:
   clean = folder.pair(*size, seed=0)[1]
   noise = np.random.default_rng(0).normal(0, 6, clean.shape)
   worse = [np.clip(share * clean + noise, 0, 255) for share in (0.8, 0.9)]
-  return *(np.uint8(image) for image in worse), clean
+  return *(image.astype(np.uint8) for image in worse), clean
 
 
 def _row(name: str, size: tuple[int, int], repeats: int) -> rows.Row:

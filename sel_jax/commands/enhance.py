@@ -147,11 +147,11 @@ class _Bar:
     from sel_jax.inference import listing
 
     self._sizes = {job: listing.megapixels(job) for job in jobs}
-    self._total, self._done = sum(self._sizes.values()), 0.0
-    self._photographs, self._busy = 0, 0.0
-    self._begin, self._name = time.monotonic(), ''
+    self._done, self._photographs = 0.0, 0
+    self._busy, self._begin = 0.0, time.monotonic()
+    self._compiling, self._name = False, ''
     self._bar = tqdm(
-      total=self._total,
+      total=sum(self._sizes.values()),
       dynamic_ncols=True,
       bar_format='{l_bar}{bar}| {n:.1f}/{total:.1f} MP [{elapsed}{postfix}]',
     )
@@ -187,14 +187,16 @@ class _Bar:
 
   def compile(self, is_on: bool) -> None:
     """A program is being compiled, or is ready."""
-    now = time.monotonic()
     if is_on:
-      self._busy += now - self._begin
-      self._bar.set_postfix_str('compiling')
-    self._begin = now
+      self._busy += time.monotonic() - self._begin
+    self._begin, self._compiling = time.monotonic(), is_on
+    self._show()
+    self._bar.refresh()
 
   def _show(self) -> None:
-    seconds = self._busy + time.monotonic() - self._begin
+    seconds = self._busy
+    if not self._compiling:
+      seconds += time.monotonic() - self._begin
     words = []
     if self._photographs and seconds > 0:
       left = (self._bar.total - self._done) * seconds / max(self._done, 1e-9)
@@ -202,7 +204,8 @@ class _Bar:
         f'{tqdm.format_interval(left)} left',
         f'{self._photographs / seconds:.1f} photos/s',
       ]
-    text = ', '.join([*words, self._name])
+    last = 'compiling' if self._compiling else self._name
+    text = ', '.join([*words, last])
     self._bar.set_postfix_str(text, refresh=False)
 
 
