@@ -11,6 +11,7 @@ device.
   python -m benchmarks.step --baseline=torch
   python -m benchmarks.step --levels=32 --baseline=torch
   python -m benchmarks.step --preset=light --losses=l1 --baseline=torch
+  python -m benchmarks.step --preset=tune --losses=l1,detail
   python -m benchmarks.step --preset= --precisions=float32,bfloat16
 """
 
@@ -59,6 +60,16 @@ COLUMNS = {
 LOSSES = {
   'l1': {'loss.entropy': 0.0, 'loss.l1': 1.0, 'loss.ssim': 0.0},
   'entropy': {},
+  # The density of the detail layer on a quarter of the crop.
+  'detail': {
+    'loss.entropy': 0.1,
+    'loss.l1': 1.0,
+    'loss.ssim': 0.0,
+    'entropy.detail': 3.0,
+    'entropy.windows': (3, 7),
+    'entropy.levels': 32,
+    'entropy.sample': 0.25,
+  },
 }
 
 
@@ -220,6 +231,7 @@ def _beyond_torch(settings: Settings) -> str:
     f'divergence {entropy.distance}': entropy.distance != 'hellinger',
     f'kernel {entropy.kernel}': entropy.kernel != 'logistic',
     f'bandwidth {entropy.bandwidth}': isinstance(entropy.bandwidth, str),
+    'density of a detail layer': bool(settings.loss.entropy and entropy.detail),
     'loss besides l1': bool(dict(settings.loss.weights).keys() - {'l1'}),
   }
   return next((name for name, lacking in lacks.items() if lacking), '')
