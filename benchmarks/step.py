@@ -60,7 +60,7 @@ COLUMNS = {
 LOSSES = {
   'l1': {'loss.entropy': 0.0, 'loss.l1': 1.0, 'loss.ssim': 0.0},
   'entropy': {},
-  # The density of the detail layer on a quarter of the crop.
+  # The density of the detail layer, on a part of the crop, see --sample.
   'detail': {
     'loss.entropy': 0.1,
     'loss.l1': 1.0,
@@ -68,7 +68,6 @@ LOSSES = {
     'entropy.detail': 3.0,
     'entropy.windows': (3, 7),
     'entropy.levels': 32,
-    'entropy.sample': 0.25,
   },
 }
 
@@ -77,6 +76,8 @@ def _settings(
   args: argparse.Namespace, loss: str = 'entropy', precision: str = 'float32'
 ) -> Settings:
   changes = {'model.dtype': precision} | LOSSES[loss]
+  if loss == 'detail':
+    changes['entropy.sample'] = args.sample
   if args.levels:
     changes['entropy.levels'] = args.levels
   if args.batch:
@@ -196,6 +197,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
   precisions = front.names(DTYPES)
   add('--precisions', type=precisions, default='float32', help='or bfloat16')
   add('--levels', type=front.number(0), default=0, help="0: the preset's")
+  sample = {'type': front.number(0, float), 'default': 0.25}
+  add('--sample', **sample, help="share of the crop that 'detail' looks at")
   add('--batch', type=front.number(0), default=0, help="0: the preset's")
   add('--baseline', choices=('', 'torch'), default='', help='what to beat')
   add('--repeats', type=front.number(), default=15, help='steps that are timed')
@@ -209,6 +212,8 @@ def _check(args: argparse.Namespace) -> None:
   """What flags and preset ask of one another."""
   if not args.losses or not args.precisions:
     raise InputError('--losses and --precisions: give at least one of each')
+  for loss in args.losses:
+    _settings(args, loss)
   settings = _settings(args)
   Parallel(settings.parallel, batch_size=settings.data.loader.batch_size)
   measure.check_side('photo', settings.data.augment.crop)

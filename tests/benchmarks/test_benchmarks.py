@@ -233,6 +233,7 @@ def test_dry_run_tells_the_rows_and_writes_nothing(
     ('step', '--preset=huge', ['--preset=huge', 'small']),
     ('step', '--losses=l3', ['--losses', 'l3', 'l1']),
     ('step', '--precisions=int8', ['--precisions', 'int8', 'bfloat16']),
+    ('step', '--preset=tune --losses=detail --sample=7', ['sample', '7']),
     ('step', '--preset=light --baseline=torch', ['--baseline=torch']),
     ('cost', '--batches=3,1', ['--batches', 'smaller']),
     ('cost', '--preset=huge', ['--preset=huge', 'small']),
