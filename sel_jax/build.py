@@ -11,8 +11,8 @@ import optax
 from sel_jax import optimizers
 from sel_jax.data import cache
 from sel_jax.data.pairs import open_pairs
-from sel_jax.data.pairs import Pair
 from sel_jax.data.pipeline import TrainingData
+from sel_jax.data.sequences import Pair
 from sel_jax.diffusion import SDES
 from sel_jax.method import ENTROPY
 from sel_jax.method import Method

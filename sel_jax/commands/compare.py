@@ -24,7 +24,7 @@ from sel_jax.errors import InputError
 if TYPE_CHECKING:
   import numpy as np
 
-  from sel_jax.data.pairs import PairSource
+  from sel_jax.data.sequences import PairSource
   from sel_jax.evaluation.fid import FrechetDistance
 
 

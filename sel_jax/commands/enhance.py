@@ -147,8 +147,7 @@ class _Bar:
     from sel_jax.inference import listing
 
     self._sizes = {job: listing.megapixels(job) for job in jobs}
-    self._done, self._photographs = 0.0, 0
-    self._busy, self._begin = 0.0, time.monotonic()
+    self._photographs, self._busy, self._begin = 0, 0.0, time.monotonic()
     self._compiling, self._name = False, ''
     self._bar = tqdm(
       total=sum(self._sizes.values()),
@@ -167,8 +166,7 @@ class _Bar:
     self._name = job.source.name
     # Sums of shares may exceed the whole by a rounding error.
     step = min(share * self._sizes[job], self._bar.total - self._bar.n)
-    self._done += step
-    self._show()
+    self._show(step)
     self._bar.update(step)
 
   def finish(self, outcome: 'listing.Outcome') -> None:
@@ -193,13 +191,15 @@ class _Bar:
     self._show()
     self._bar.refresh()
 
-  def _show(self) -> None:
+  def _show(self, step: float = 0.0) -> None:
+    """Sets what stands behind the bar, which is a step further then."""
+    done = self._bar.n + step
     seconds = self._busy
     if not self._compiling:
       seconds += time.monotonic() - self._begin
     words = []
     if self._photographs and seconds > 0:
-      left = (self._bar.total - self._done) * seconds / max(self._done, 1e-9)
+      left = (self._bar.total - done) * seconds / max(done, 1e-9)
       words = [
         f'{tqdm.format_interval(left)} left',
         f'{self._photographs / seconds:.1f} photos/s',

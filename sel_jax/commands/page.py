@@ -3,6 +3,7 @@
 Contract: Gradio comes as an argument; `Studio` works without it.
 """
 
+from collections.abc import Callable
 import dataclasses
 import functools
 from pathlib import Path
@@ -129,6 +130,23 @@ def _inputs(studio: Studio, gr: Any) -> list[Any]:
   ]
 
 
+def _told(progress: Any) -> tuple[Progress, Callable[[bool], None]]:
+  """What a restoration calls, so that Gradio's progress says how far it is."""
+  progress(0.0, desc='Brightening')
+  done = 0.0
+
+  def on_progress(share: float) -> None:
+    nonlocal done
+    done = min(done + share, 1.0)
+    progress(done, desc='Brightening')
+
+  def on_compile(is_on: bool) -> None:
+    if is_on:
+      progress(done, desc='Compiling, once for photographs of about this size')
+
+  return on_progress, on_compile
+
+
 def build_page(studio: Studio, gr: Any) -> Any:
   """The page as Gradio blocks.
 
@@ -147,20 +165,7 @@ def build_page(studio: Studio, gr: Any) -> Any:
   ) -> tuple[tuple[np.ndarray, np.ndarray], Any]:
     if not path:
       raise gr.Error('Drop a photograph first.', print_exception=False)
-    progress(0.0, desc='Brightening')
-    done = 0.0
-
-    def on_progress(share: float) -> None:
-      nonlocal done
-      done = min(done + share, 1.0)
-      progress(done, desc='Brightening')
-
-    def on_compile(is_on: bool) -> None:
-      if is_on:
-        progress(
-          done, desc='Compiling, once for photographs of about this size'
-        )
-
+    on_progress, on_compile = _told(progress)
     try:
       with programs.announced(on_compile):
         before, after, file = studio.restore(

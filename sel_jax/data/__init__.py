@@ -7,8 +7,8 @@ from sel_jax.data.degrade import LowLight
 from sel_jax.data.folders import FilePair
 from sel_jax.data.folders import find_pairs
 from sel_jax.data.pairs import open_pairs
-from sel_jax.data.pairs import Pair
-from sel_jax.data.pairs import Pairs
 from sel_jax.data.pairs import PairsSpec
 from sel_jax.data.pipeline import LoaderSpec
 from sel_jax.data.pipeline import TrainingData
+from sel_jax.data.sequences import Pair
+from sel_jax.data.sequences import Pairs

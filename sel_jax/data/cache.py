@@ -20,9 +20,9 @@ import numpy as np
 
 from sel_jax import fields
 from sel_jax import files
-from sel_jax.data.pairs import Pair
-from sel_jax.data.pairs import Pairs
-from sel_jax.data.pairs import PairSource
+from sel_jax.data.sequences import Pair
+from sel_jax.data.sequences import Pairs
+from sel_jax.data.sequences import PairSource
 from sel_jax.errors import InputError
 from sel_jax.fields import key
 

@@ -4,16 +4,12 @@ Contract: a sequence of `Pair`s, decoded when asked for. What is cut from train
 for validation, or left out of it for the test's sake, is cut by whole scenes.
 """
 
-import abc
-from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
 import functools
 from pathlib import Path
 from typing import Any
-from typing import Protocol
-from typing import runtime_checkable
 
 import numpy as np
 
@@ -24,63 +20,16 @@ from sel_jax.data import patterns
 from sel_jax.data import splits
 from sel_jax.data import tfds
 from sel_jax.data import whereabouts
+from sel_jax.data.sequences import Joined
+from sel_jax.data.sequences import Pair
+from sel_jax.data.sequences import Pairs
+from sel_jax.data.sequences import Part
 from sel_jax.errors import InputError
 from sel_jax.fields import key
 from sel_jax.images import codec
 
 # Stands for every split, where pairs are measured.
 ALL = 'all'
-
-
-@dataclasses.dataclass(frozen=True)
-class Pair:
-  """A decoded pair: integers [H, W, 3], upright."""
-
-  name: str
-  low: np.ndarray
-  clean: np.ndarray
-
-
-@runtime_checkable
-class PairSource(Protocol):
-  """Pairs by number, from 0: a list, or what decodes them when asked."""
-
-  def __len__(self) -> int:
-    """How many there are."""
-    ...
-
-  def __getitem__(self, index: int, /) -> Pair:
-    """The pair of a number below `len`."""
-    ...
-
-
-class Pairs(abc.ABC):
-  """Pairs at random access.
-
-  `marks` tells them apart without decoding: a string each that changes when
-  the files behind it do.
-  """
-
-  @abc.abstractmethod
-  def marks(self) -> list[str]:
-    """One for each photograph."""
-
-  @abc.abstractmethod
-  def __len__(self) -> int:
-    """How many there are."""
-
-  @abc.abstractmethod
-  def __getitem__(self, index: int) -> Pair:
-    """The pair of a number below `len`."""
-
-  def size(self, index: int) -> tuple[int, int]:
-    """Height and width of a low image; of a file by its header alone."""
-    height, width = self[index].low.shape[:2]
-    return height, width
-
-  def __iter__(self) -> Iterator[Pair]:
-    # Not every source ends with an IndexError.
-    return (self[index] for index in range(len(self)))
 
 
 class _Files(Pairs):
@@ -141,60 +90,6 @@ class _Samples(Pairs):
 
   def __getitem__(self, index: int) -> Pair:
     return Pair(*self._pairs[index])
-
-
-class _Part(Pairs):
-  """Some of the photographs, by index."""
-
-  def __init__(self, pairs: Pairs, indices: np.ndarray):
-    self._pairs, self._indices = pairs, indices
-
-  def marks(self) -> list[str]:
-    """Those of the photographs that are in it."""
-    marks = self._pairs.marks()
-    return [marks[int(i)] for i in self._indices]
-
-  def __len__(self) -> int:
-    return len(self._indices)
-
-  def __getitem__(self, index: int) -> Pair:
-    return self._pairs[int(self._indices[index])]
-
-  def size(self, index: int) -> tuple[int, int]:
-    """That of the photograph."""
-    return self._pairs.size(int(self._indices[index]))
-
-
-class _All(Pairs):
-  """Several splits, one after the other."""
-
-  def __init__(self, parts: Sequence[Pairs]):
-    self._parts = parts
-    self._ends = np.cumsum([len(part) for part in parts])
-
-  def marks(self) -> list[str]:
-    """Those of every split."""
-    return [mark for part in self._parts for mark in part.marks()]
-
-  def __len__(self) -> int:
-    return int(self._ends[-1])
-
-  def __getitem__(self, index: int) -> Pair:
-    part, own = self._place(index)
-    return part[own]
-
-  def size(self, index: int) -> tuple[int, int]:
-    """That of the photograph."""
-    part, own = self._place(index)
-    return part.size(own)
-
-  def _place(self, index: int) -> tuple[Pairs, int]:
-    """The split that a pair is in, and its number there."""
-    part = int(np.searchsorted(self._ends, index, side='right'))
-    if part == len(self._parts):
-      raise IndexError(index)
-    before = self._ends[part - 1] if part else 0
-    return self._parts[part], int(index - before)
 
 
 @fields.spec
@@ -273,7 +168,7 @@ class Records(_Rooted):
       return records
     names = [pair.name for pair in records]
     kept = [i for i, name in enumerate(names) if name not in exclude]
-    return _Part(records, np.asarray(kept))
+    return Part(records, np.asarray(kept))
 
 
 @fields.spec
@@ -400,7 +295,7 @@ def open_pairs(spec: PairsSpec, split: str) -> Pairs:
     found = [pairs for pairs in every if pairs is not None]
     if not found:
       raise InputError(f'{spec.place}: has no pairs; add folders of a split')
-    return _All(found)
+    return Joined(found)
   pairs = spec.open(split)
   if pairs is not None and split != 'train':
     return pairs
@@ -413,4 +308,4 @@ def open_pairs(spec: PairsSpec, split: str) -> Pairs:
   has_val = split == 'train' and spec.open('val') is not None
   if has_val and not spec.leave_test_scenes:
     return train
-  return _Part(train, _cut(spec, train, split, has_val))
+  return Part(train, _cut(spec, train, split, has_val))

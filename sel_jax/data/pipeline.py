@@ -14,8 +14,8 @@ from sel_jax import fields
 from sel_jax.data import cache
 from sel_jax.data.augment import augment_pair
 from sel_jax.data.augment import AugmentSpec
-from sel_jax.data.pairs import Pair
-from sel_jax.data.pairs import PairSource
+from sel_jax.data.sequences import Pair
+from sel_jax.data.sequences import PairSource
 from sel_jax.errors import InputError
 from sel_jax.fields import key
 

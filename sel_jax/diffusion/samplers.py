@@ -251,6 +251,19 @@ def dynamic_limit(
   return jnp.maximum(find(flat, quantile, axis=1), 1.0)
 
 
+def _limit_by(
+  quantile: float, mask: Mask | None
+) -> Callable[[Images], Float[Array, 'B 1 1 1'] | float]:
+  """What `restrict` clamps to: the dynamic limit, or 1 if quantile is 0."""
+  if not quantile:
+    return lambda x_0_hat: 1.0
+
+  def limit(x_0_hat):
+    return dynamic_limit(x_0_hat, quantile, mask=mask)[:, None, None, None]
+
+  return limit
+
+
 def restrict(x_0_hat: Same, limit: Float[AnyArray, '...'] | float) -> Same:
   """Clamps 2 x_0_hat - 1 to +-limit and divides by it; limit 1 is a clip.
 
@@ -326,16 +339,14 @@ def sample(
   """
   steps, times = coefficients_of(sde, sampler, times)
   draw = noise_at or per_example_noise(key, mu.shape)
+  limit = _limit_by(dynamic, mask)
 
   def body(carry, inputs):
     x_t, previous = carry
     step, t, n = inputs
     x_0_hat = sde.clean_from_noise(x_t, denoise(x_t, mu, t), mu, t)
     if clip:
-      limit = 1.0
-      if dynamic:
-        limit = dynamic_limit(x_0_hat, dynamic, mask=mask)[:, None, None, None]
-      x_0_hat = restrict(x_0_hat, limit)
+      x_0_hat = restrict(x_0_hat, limit(x_0_hat))
     # The last step of most samplers takes no noise, some take none at all.
     quiet = lambda n: jnp.zeros_like(x_t)
     random = jax.lax.cond(step.random != 0, draw, quiet, n)
@@ -343,8 +354,7 @@ def sample(
     return (x_s, x_0_hat), (x_s if trajectory else None)
 
   start = sde.start(mu, draw(0))
-  draws = np.arange(1, len(times), dtype=np.int32)
-  inputs = (steps, times[:-1], draws)
+  inputs = (steps, times[:-1], np.arange(1, len(times), dtype=np.int32))
   (result, _), states = jax.lax.scan(body, (start, start), inputs)
   if states is None:
     return result

@@ -19,8 +19,8 @@ import numpy as np
 from sel_jax.arrays import Rgb8
 from sel_jax.arrays import Rgbs
 from sel_jax.data import folders
-from sel_jax.data.pairs import Pairs
-from sel_jax.data.pairs import PairSource
+from sel_jax.data.sequences import Pairs
+from sel_jax.data.sequences import PairSource
 from sel_jax.errors import InputError
 from sel_jax.evaluation import metrics
 from sel_jax.images import codec
@@ -95,8 +95,7 @@ def chosen(count: int, limit: int) -> list[int]:
 def _size(pairs: PairSource, index: int) -> tuple[int, int]:
   if isinstance(pairs, Pairs):
     return pairs.size(index)
-  height, width = pairs[index].low.shape[:2]
-  return height, width
+  return pairs[index].size
 
 
 @functools.cache  # once, though a run validates many times

@@ -48,8 +48,7 @@ _OF_RESULT = np.array(
 _INPUTS = np.kron(_OF_INPUT, _OF_INPUT).astype(np.float32)
 _RESULTS = np.kron(_OF_RESULT, _OF_RESULT).astype(np.float32)
 
-# Channels of each layer, and where the size is halved before it.
-_LAYERS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
+# Layers before which the size is halved.
 _HALVED = (2, 4, 7, 10)
 # Layers whose results LPIPS compares.
 COMPARED = (1, 3, 6, 9, 12)

@@ -212,10 +212,10 @@ class Restorer:
       which canvas.
     """
     sizes, counts = list(sizes), collections.Counter()
-    for size in sizes:
+    needs = [self._need(size) for size in sizes]
+    for size, (kind, shape) in zip(sizes, needs, strict=True):
       if 0 in size:
         continue
-      kind, shape = self._need(size)
       tiles = len(self._tiling(size)) if kind == _TILES else 1
       counts[kind, shape] += tiles
       if kind == _TILES and self._spec.anchor:
@@ -228,7 +228,6 @@ class Restorer:
       (_WHOLE, self._wholes), (_WHOLE, self._follows), (_TILES, self._estimates)
     ):  # fmt: skip
       kept.plan({need[1]: chosen[need] for need in chosen if need[0] == kind})
-    needs = [self._need(size) for size in sizes]
     return [(kind, chosen.get((kind, shape), shape)) for kind, shape in needs]
 
   def compiled(self) -> dict[str, list[Shape]]:
