@@ -64,6 +64,7 @@ from sel_jax.entropy.divergences import Product
 from sel_jax.entropy.divergences import Summand
 from sel_jax.entropy.forms.tiles.closed import moments
 from sel_jax.entropy.forms.tiles.closed import pulled
+from sel_jax.entropy.forms.tiles.fence import apart
 from sel_jax.entropy.forms.tiles.grid import Grid
 from sel_jax.entropy.forms.tiles.masses import mass_functions
 from sel_jax.entropy.forms.tiles.masses import Masses
@@ -186,7 +187,8 @@ def _over_tiles(
     edge = grid.tile(border, image if len(border) > 1 else 0 * image, place)
     samples, h = (cut[:, 0], cut[:, 1]), bandwidth[image]
     functions = mass_functions(samples, h, edge[0], work.spec, merge)
-    masses = masses_of(functions, samples, h)
+    # Several loops read them: their last steps are not repeated in each.
+    masses = apart(number >= 0, lambda: masses_of(functions, samples, h))
     tile = _Tile(samples, h, functions, masses, edge[1:])
     return function(tile, plane, place)
 

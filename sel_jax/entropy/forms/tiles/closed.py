@@ -1,8 +1,8 @@
 """The windows whose sum over all bin pairs has a closed form.
 
 Contract: sums over the bins of one axis at a time, of the tile's outputs. Bins
-are added in a loop over a few of them, because XLA for CPUs does not vectorize
-a reduction along the first axis.
+are read one by one, several in a loop: XLA for CPUs vectorizes neither a
+reduction along the first axis nor the slices of a few bins of all images.
 
 Axes: L bins and the empty one, N images, n a flat tile with its halo, m its
 outputs.
@@ -20,6 +20,7 @@ from jaxtyping import Float
 
 from sel_jax.entropy.divergences import Product
 from sel_jax.entropy.forms.tiles.boxes import Span
+from sel_jax.entropy.forms.tiles.masses import bin_of
 from sel_jax.entropy.forms.tiles.masses import Masses
 from sel_jax.entropy.forms.wanted import Wanted
 
@@ -29,49 +30,47 @@ _BINS = 8
 Sums = tuple[Float[Array, ' m'], ...]
 
 
-def _rows_summed(x: Float[Array, 'L m']) -> Float[Array, ' m']:
-  """Sum over a few rows, in a loop along them."""
-  return functools.reduce(jnp.add, list(x))
-
-
 def _over_bins(
   share: Callable[..., Any],
   arrays: tuple[Float[Array, 'L _ n'], ...],
   span: Span,
 ) -> Any:
-  """Sum over the bins of what a function makes of rows of each array.
+  """Sum over the bins of what a function makes of one bin.
 
   Args:
-    share: some bins of each array, [L, N, m] -> pytree of [L, m].
+    share: that bin of every image, a list of [m] for each array -> pytree of
+      [m].
     arrays: masses or slopes; their last bin is empty, and left out.
     span: the outputs.
   """
-  start, stop = span
   levels = len(arrays[0]) - 1
 
-  def some(first, count):
-    rows = [
-      lax.dynamic_slice(x, (first, 0, start), (count, x.shape[1], stop - start))
-      for x in arrays
-    ]
-    return jax.tree.map(_rows_summed, share(*rows))
+  def one(index):
+    return share(
+      *([bin_of(x, index, k, span) for k in range(x.shape[1])] for x in arrays)
+    )
 
-  def add(number, total):
-    return jax.tree.map(jnp.add, total, some(number * _BINS, _BINS))
+  def added(total, bins):
+    add = functools.partial(jax.tree.map, jnp.add)
+    return functools.reduce(add, map(one, bins), total)
 
-  loops, rest = divmod(levels, _BINS)
   # Outside the loop what does not fill one, or else its first bins.
-  total = some(levels - rest, rest) if rest else some(0, _BINS)
-  if loops:
-    total = lax.fori_loop(0 if rest else 1, loops, add, total)
-  return total
+  first = levels % _BINS or min(_BINS, levels)
+  total = added(one(0), range(1, first))
+
+  def some(number, total):
+    start = first + number * _BINS
+    return added(total, (start + k for k in range(_BINS)))
+
+  loops = (levels - first) // _BINS
+  return lax.fori_loop(0, loops, some, total) if loops else total
 
 
 def moments(product: Product, masses: Masses, span: Span) -> tuple[Sums, Sums]:
   """Both axes' moments at the outputs."""
 
   def share(pair):
-    return product.moments(pair[:, 0], pair[:, 1])
+    return product.moments(*pair)
 
   first, second = (_over_bins(share, (x,), span) for x in masses)
   return first, second
@@ -101,15 +100,9 @@ def pulled(
 
   def along(masses, slopes, cotangents):
     def share(pair, slope):
-      images = pair[:, 0], pair[:, 1]
-      sums, pull = wanted.vjp(lambda images: product.moments(*images), images)
-      (back,) = pull(
-        tuple(
-          jnp.broadcast_to(g[None], x.shape)
-          for g, x in zip(cotangents, sums, strict=True)
-        )
-      )
-      return [g * slope[:, place] for place, g in enumerate(back)]
+      _, pull = wanted.vjp(lambda images: product.moments(*images), pair)
+      (back,) = pull(cotangents)
+      return [g * by for g, by in zip(back, slope, strict=True)]
 
     return _over_bins(share, (masses, slopes), span)
 

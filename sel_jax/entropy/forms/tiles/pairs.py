@@ -6,6 +6,7 @@ Axes: L bins and the empty one, N images, n a flat tile with its halo, M pairs
 with room.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -43,7 +44,8 @@ def held_pairs(
 ) -> Pairs:
   """The pairs that hold mass of any image, by rows.
 
-  The mass of every pair over the whole tile is one matrix product.
+  The mass of every pair over the whole tile, of the greater factor of all
+  images, is one matrix product; it is no less than that of any image.
 
   Args:
     first: a_i of each image.
@@ -51,8 +53,12 @@ def held_pairs(
     room: the list's length is a multiple of it.
   """
   levels, pixels = len(first) - 1, first.shape[-1]
-  rows, columns = (x.reshape(levels + 1, -1) for x in (first, second))
-  mass = jnp.matmul(rows, columns.T, precision='highest')[:levels, :levels]
+  greater = lambda x: functools.reduce(
+    jnp.maximum, [x[:levels, k : k + 1] for k in range(x.shape[1])]
+  )
+  mass = jnp.tensordot(
+    greater(first), greater(second), axes=((1, 2), (1, 2)), precision='highest'
+  )
   limit = _NEGLIGIBLE * jnp.finfo(mass.dtype).eps / pixels * jnp.sum(mass)
   held = jnp.logical_not(mass <= limit)  # NaN is held, not skipped
   size = -(-(levels**2) // room) * room

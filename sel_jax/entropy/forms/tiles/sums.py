@@ -30,15 +30,16 @@ from sel_jax.entropy.forms.tiles.boxes import reader
 from sel_jax.entropy.forms.tiles.boxes import Span
 from sel_jax.entropy.forms.tiles.fence import apart
 from sel_jax.entropy.forms.tiles.grid import Grid
+from sel_jax.entropy.forms.tiles.masses import bin_of
 from sel_jax.entropy.forms.tiles.masses import Masses
 from sel_jax.entropy.forms.tiles.pairs import held_pairs
 from sel_jax.entropy.forms.wanted import Wanted
 
-# Numbers of a plane of all pairs taken at a time: so many that a loop is worth
-# two cores, so few that its planes stay in the caches.
-_NUMBERS = 2**17
+# Numbers of a plane of all pairs taken at a time: so many that starting a loop on
+# two cores is little of it, so few that its planes stay in the last cache.
+_NUMBERS = 3 * 2**17
 # Bounds of these pairs.
-_FEWEST, _MOST = 8, 32
+_FEWEST, _MOST = 8, 48
 # Pairs whose share one loop adds: it reads up to ten planes for each.
 _SHARES = 8
 
@@ -180,14 +181,6 @@ def _slopes(
   return list(pull(jnp.broadcast_to(weights[None], images[0].shape))[0])
 
 
-def _row(
-  values: Float[Array, 'L N n'], index: Int[Array, ''], image: int, span: Span
-) -> Float[Array, ' m']:
-  start = (index, jnp.asarray(image), jnp.asarray(span[0]))
-  length = span[1] - span[0]
-  return lax.dynamic_slice(values, start, (1, 1, length)).reshape(length)
-
-
 class Slopes(NamedTuple):
   """Derivatives of the wanted images' masses.
 
@@ -214,7 +207,7 @@ def _pulled(
     i, j = group.first[row], group.second[row]
 
     def one(old, place, image):
-      read = functools.partial(_row, span=span)
+      read = functools.partial(bin_of, span=span)
       a, b = read(masses.first, i, image), read(masses.second, j, image)
       back = spread[place](span, row)
       by_u = read(slopes.samples.first, i, place)
