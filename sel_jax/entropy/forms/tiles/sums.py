@@ -35,8 +35,8 @@ from sel_jax.entropy.forms.tiles.masses import Masses
 from sel_jax.entropy.forms.tiles.pairs import held_pairs
 from sel_jax.entropy.forms.wanted import Wanted
 
-# Numbers of a plane of all pairs taken at a time: so many that starting a loop on
-# two cores is little of it, so few that its planes stay in the last cache.
+# Numbers of a plane of all pairs taken at a time: so many that starting a loop
+# on two cores is little of it, so few that its planes stay in the last cache.
 _NUMBERS = 3 * 2**17
 # Bounds of these pairs.
 _FEWEST, _MOST = 8, 48
