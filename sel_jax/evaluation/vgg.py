@@ -5,11 +5,17 @@ give. Each 4 x 4 block of a result takes 36 products of channels where nine
 times sixteen are asked for: F(4 x 4, 3 x 3), Lavin and Gray, arXiv 1509.09308.
 """
 
+from collections.abc import Iterator
 from collections.abc import Sequence
+from concurrent import futures
+import contextlib
 import dataclasses
+import functools
+import threading
 
 from jaxtyping import Float
 import numpy as np
+import threadpoolctl
 
 # Side of a block of results, and of the block of inputs that it is made of.
 _OUT, _IN = 4, 6
@@ -55,6 +61,41 @@ COMPARED = (1, 3, 6, 9, 12)
 
 
 @dataclasses.dataclass(frozen=True)
+class Threads:
+  """Threads of which each has its own matrix products.
+
+  Attributes:
+    pool: the threads.
+    count: how many there are.
+  """
+
+  pool: futures.Executor
+  count: int
+
+
+# One at a time may say how many threads a matrix product has.
+_lock = threading.Lock()
+
+
+@functools.cache
+def _blas() -> threadpoolctl.ThreadpoolController:
+  return threadpoolctl.ThreadpoolController().select(user_api='blas')
+
+
+@contextlib.contextmanager
+def _threads() -> Iterator[Threads]:
+  """As many as a matrix product would have, which has one meanwhile.
+
+  Two threads of one small product wait for each other half of the time.
+  """
+  with _lock:
+    found = [library['num_threads'] for library in _blas().info()]
+    count = max(found, default=1)
+    with _blas().limit(limits=1), futures.ThreadPoolExecutor(count) as pool:
+      yield Threads(pool, count)
+
+
+@dataclasses.dataclass(frozen=True)
 class Convolution:
   """A 3 x 3 convolution, zeros beyond the border, with its kernel transformed.
 
@@ -77,9 +118,14 @@ class Convolution:
     return cls(found, np.asarray(bias, np.float32))
 
   def __call__(
-    self, x: Float[np.ndarray, 'H W C']
+    self, x: Float[np.ndarray, 'H W C'], *, threads: Threads | None = None
   ) -> Float[np.ndarray, 'H W K']:
-    """The convolution, and zero where it is negative."""
+    """The convolution, and zero where it is negative.
+
+    Args:
+      x: any size.
+      threads: share the rows of blocks; the caller's alone if left out.
+    """
     height, width, channels = x.shape
     features = len(self.bias)
     down, across = -(-height // _OUT), -(-width // _OUT)
@@ -89,8 +135,10 @@ class Convolution:
     blocks = blocks[::_OUT, ::_OUT].transpose(3, 4, 0, 1, 2)
     result = np.empty((down, _OUT, across, _OUT, features), np.float32)
     each = across * max(channels, features) * _IN**2
-    rows = max(1, _NUMBERS // each)
-    for start in range(0, down, rows):
+    shares = 1 if threads is None else threads.count
+    rows = max(1, min(_NUMBERS // each, -(-down // shares)))
+
+    def fill(start):
       some = blocks[:, :, start : start + rows]
       count = some.shape[2] * across
       inputs = _INPUTS @ some.reshape(_IN**2, -1)
@@ -100,6 +148,9 @@ class Convolution:
       found += self.bias
       np.maximum(found, 0, out=found)
       result[start : start + rows] = found.transpose(2, 0, 3, 1, 4)
+
+    run = map if threads is None else threads.pool.map
+    list(run(fill, range(0, down, rows)))
     whole = result.reshape(down * _OUT, across * _OUT, features)
     return whole[:height, :width]
 
@@ -122,8 +173,9 @@ def features(
     image: normalised as the network was trained, at least 16 pixels a side.
   """
   found, x = [], image
-  for number, layer in enumerate(layers):
-    x = layer(_halved(x) if number in _HALVED else x)
-    if number in COMPARED:
-      found.append(x)
+  with _threads() as threads:
+    for number, layer in enumerate(layers):
+      x = layer(_halved(x) if number in _HALVED else x, threads=threads)
+      if number in COMPARED:
+        found.append(x)
   return found

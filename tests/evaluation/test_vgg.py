@@ -1,9 +1,12 @@
 """Winograd's convolutions against XLA's, and LPIPS against its own package."""
 
+from concurrent import futures
+
 import jax
 import numpy as np
 import pytest
 import skimage.data
+import threadpoolctl
 
 from sel_jax.evaluation import lpips
 from sel_jax.evaluation import vgg
@@ -33,6 +36,38 @@ def test_a_convolution_of_any_size(size, channels, monkeypatch):
     expected = _direct(x, kernel, bias)
   assert found.shape == expected.shape and found.dtype == np.float32
   np.testing.assert_allclose(found, expected, atol=2e-5 * expected.max())
+
+
+class _Pool(futures.ThreadPoolExecutor):
+  """Counts what it is given."""
+
+  calls = 0
+
+  def map(self, fn, *iterables, **options):
+    shares = list(*iterables)
+    self.calls += len(shares)
+    return super().map(fn, shares, **options)
+
+
+def _blas_threads():
+  return [library['num_threads'] for library in threadpoolctl.threadpool_info()]
+
+
+@pytest.mark.parametrize('height', [3, 38, 70])
+def test_threads_share_the_rows_of_a_convolution(height):
+  """Each block once, and matrix products have their threads back."""
+  rng = np.random.default_rng(0)
+  x = rng.normal(size=(height, 9, 3)).astype(np.float32)
+  kernel = rng.normal(size=(3, 3, 3, 3)).astype(np.float32)
+  layer = vgg.Convolution.create(kernel, np.zeros(3, np.float32))
+  with _Pool(3) as pool:
+    found = layer(x, threads=vgg.Threads(pool, 3))
+  assert pool.calls == min(3, -(-height // 4))
+  np.testing.assert_allclose(found, layer(x), atol=1e-4)
+  before = _blas_threads()
+  (shared,) = vgg.features([layer, layer], x)
+  np.testing.assert_allclose(shared, layer(found), atol=1e-3)
+  assert _blas_threads() == before
 
 
 def _pair(height, width):
