@@ -28,8 +28,10 @@ from sel_jax.arrays import Images
 from sel_jax.arrays import Length
 from sel_jax.arrays import Mask
 from sel_jax.arrays import RandomKey
+from sel_jax.models import gradients
 
 Dtype = Any
+Modulation = Float[AnyArray, '#B 1 1 C']
 
 # PyTorch's default for linear and convolution weights: uniform +-1/sqrt(fan_in)
 kernel_init = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
@@ -105,10 +107,11 @@ def sinusoidal_embedding(
 
 def simple_gate(
   x: Float[AnyArray, '*B C'],
-) -> Float[Array, '*B half']:
+) -> Float[AnyArray, '*B half']:
   """Product of the two halves of the channels (arXiv 2204.04676)."""
-  first, second = jnp.split(x, 2, axis=-1)
-  return first * second
+  half = x.shape[-1] // 2
+  # Slices, for the gradient of a split is a concatenation, which is slow.
+  return x[..., :half] * x[..., half:]
 
 
 def pixel_shuffle(x: Images, *, size: int = 2) -> Float[AnyArray, 'B nH nW c']:
@@ -130,17 +133,26 @@ def pixel_unshuffle(
 
 
 class ChannelNorm(nn.Module):
-  """Layer norm over the channels with a gain and no bias, eps 1e-5."""
+  """Layer norm over the channels with a gain, eps 1e-5, and a modulation.
+
+  y = gain (1 + scale) (x - mean) / sqrt(variance + eps) + shift
+  """
 
   @nn.compact
-  def __call__(self, x: Images) -> Images:
-    """[B, H, W, C] -> the same shape."""
+  def __call__(
+    self,
+    x: Images,
+    *,
+    scale: Modulation | None = None,
+    shift: Modulation | None = None,
+  ) -> Images:
+    """[B, H, W, C] -> the same shape; no scale and no shift are zeros."""
     gain = param(self, 'gain', nn.initializers.ones, (x.shape[-1],))
-    wide = x.astype(jnp.float32)
-    mean = jnp.mean(wide, axis=-1, keepdims=True)
-    variance = jnp.mean(jnp.square(wide - mean), axis=-1, keepdims=True)
-    normal = (wide - mean) * jax.lax.rsqrt(variance + 1e-5)
-    return (normal * gain.reshape(1, 1, 1, -1)).astype(x.dtype)
+    gain = gain.reshape(1, 1, 1, -1)
+    bias = jnp.zeros_like(gain) if shift is None else shift.astype(gain.dtype)
+    if scale is not None:
+      gain = gain * (1 + scale.astype(gain.dtype))
+    return gradients.channel_norm(x, gain, bias)
 
 
 def _averaging(length: int, window: int) -> np.ndarray:
@@ -208,52 +220,6 @@ def local_mean(
   return mean(masked(x, mask)) / jnp.where(share > 0, share, 1.0)
 
 
-def _shifts(x: Array, *, apart: bool = False) -> list[Array]:
-  """The nine 3x3 neighbours of every pixel, zeros beyond the border.
-
-  `apart`: they are read from a padded copy, which XLA does not join with them.
-  """
-  height, width = x.shape[1:3]
-  padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-  if apart:
-    padded = jax.lax.optimization_barrier(padded)
-  return [
-    padded[:, row : row + height, column : column + width]
-    for row in range(3)
-    for column in range(3)
-  ]
-
-
-@jax.custom_vjp
-def _shifted_depthwise(x: Array, kernel: Array) -> Array:
-  """Depthwise correlation of [B, H, W, C] with [3, 3, C]."""
-  weights = kernel.reshape(9, 1, 1, 1, -1)
-  parts = [part * w for part, w in zip(_shifts(x), weights, strict=True)]
-  return sum(parts[1:], parts[0])
-
-
-def _depthwise_forward(x, kernel):
-  return _shifted_depthwise(x, kernel), (x, kernel)
-
-
-def _depthwise_backward(residuals, g):
-  # Left to itself, the transpose of a shift is a padded copy for each of nine.
-  x, kernel = residuals
-  wide = g.astype(jnp.float32)  # half precision cannot hold sums over pixels
-  # Nine sums would be nine copies and nine passes: one pass over the rows, then
-  # what is left of them.
-  parts = [part * wide for part in _shifts(x, apart=True)]
-  zeros = [jnp.zeros((), jnp.float32)] * len(parts)
-  add = lambda first, second: [a + b for a, b in zip(first, second)]
-  sums = jax.lax.optimization_barrier(jax.lax.reduce(parts, zeros, add, (1,)))
-  sums = [jnp.sum(part, axis=(0, 1)) for part in sums]
-  by_kernel = jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
-  return _shifted_depthwise(g, kernel[::-1, ::-1]), by_kernel
-
-
-_shifted_depthwise.defvjp(_depthwise_forward, _depthwise_backward)
-
-
 def _grouped(x: Array, kernel: Array) -> Array:
   """The same by a grouped convolution."""
   return jax.lax.conv_general_dilated(
@@ -268,7 +234,7 @@ def _grouped(x: Array, kernel: Array) -> Array:
 
 # Forms of the depthwise correlation of [B, H, W, C] with [3, 3, C].
 DEPTHWISE: dict[str, Callable[[Any, Any], Array]] = {
-  'shift': _shifted_depthwise,
+  'shift': gradients.shifted_depthwise,
   'conv': _grouped,
 }
 AUTO = 'auto'
@@ -349,7 +315,7 @@ class Dense(nn.Module):
   def __call__(self, x: Float[AnyArray, '*B C']) -> Float[Array, '*B features']:
     """[..., C] -> [..., features]."""
     kernel = param(self, 'kernel', kernel_init, (x.shape[-1], self.features))
-    y = jnp.dot(x.astype(self.dtype), kernel.astype(self.dtype))
+    y = gradients.product(x.astype(self.dtype), kernel.astype(self.dtype))
     if not self.bias:
       return y
     bias = param(self, 'bias', nn.initializers.zeros, (self.features,))

@@ -49,8 +49,8 @@ class NAFBlock(nn.Module):
     modulation = modulation[:, None, None, :]
     shift_a, scale_a, shift_f, scale_f = jnp.split(modulation, 4, axis=-1)
 
-    y = layers.ChannelNorm(name='norm_attention')(x)
-    y = y * (1 + scale_a) + shift_a
+    norm = layers.ChannelNorm(name='norm_attention')
+    y = norm(x, scale=scale_a, shift=shift_a)
     y = self._dense(2 * channels, 'expand')(y)
     y = layers.masked(y, mask)
     y = layers.DepthwiseConv(self.depthwise, name='depthwise')(y)
@@ -63,8 +63,8 @@ class NAFBlock(nn.Module):
     y = self._dense(channels, 'project')(y)
     x = x + y * self._gain('beta', channels).astype(y.dtype)
 
-    y = layers.ChannelNorm(name='norm_ffn')(x)
-    y = y * (1 + scale_f) + shift_f
+    norm = layers.ChannelNorm(name='norm_ffn')
+    y = norm(x, scale=scale_f, shift=shift_f)
     y = layers.simple_gate(self._dense(2 * channels, 'ffn_expand')(y))
     y = self._dense(channels, 'ffn_project')(y)
     return x + y * self._gain('gamma', channels).astype(y.dtype)
