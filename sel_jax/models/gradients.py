@@ -44,6 +44,25 @@ def _product_backward(residuals, g):
 product.defvjp(_product_forward, _product_backward)
 
 
+def patch_convolution(
+  x: Float[AnyArray, 'B nH nW C'], kernel: Float[AnyArray, 'n n C K']
+) -> Float[Array, 'B H W K']:
+  """Convolution whose stride is the kernel's side, as a matrix product.
+
+  Args:
+    x: [B, n H, n W, C].
+    kernel: [n, n, C, K].
+
+  Returns:
+    [B, H, W, K].
+  """
+  b, h, w, c = x.shape
+  n = kernel.shape[0]
+  x = x.reshape(b, h // n, n, w // n, n, c).transpose(0, 1, 3, 2, 4, 5)
+  x = x.reshape(b, h // n, w // n, n * n * c)
+  return product(x, kernel.reshape(n * n * c, -1))
+
+
 def _channel_mean(x: Array) -> Array:
   """[..., C] -> [..., 1]."""
   if jax.default_backend() != 'cpu':

@@ -269,6 +269,12 @@ class DepthwiseConv(nn.Module):
     return y + bias.astype(x.dtype).reshape(1, 1, 1, -1)
 
 
+def _patch_convolution(x, kernel, strides, padding, **options):
+  """`gradients.patch_convolution` in place of `conv_general_dilated`."""
+  del strides, padding, options
+  return gradients.patch_convolution(x, kernel)
+
+
 class Conv(nn.Module):
   """Square convolution, zero padding of half the kernel, PyTorch's layout.
 
@@ -292,6 +298,8 @@ class Conv(nn.Module):
   def __call__(self, x: Images) -> Float[Array, 'B h w features']:
     """[B, H, W, C] -> [B, H', W', features]."""
     pad = self.size // 2 if self.padding is None else self.padding
+    patches = pad == 0 and self.size == self.stride
+    form = _patch_convolution if patches else jax.lax.conv_general_dilated
     return nn.Conv(
       self.features,
       (self.size, self.size),
@@ -300,6 +308,7 @@ class Conv(nn.Module):
       use_bias=self.bias,
       kernel_init=kernel_init,
       dtype=self.dtype,
+      conv_general_dilated=form,
       name='conv',
     )(x)
 

@@ -28,7 +28,27 @@ def _plain_gate(x):
   return first * second
 
 
+def _plain_patches(x, kernel):
+  return jax.lax.conv_general_dilated(
+    x,
+    kernel,
+    kernel.shape[:2],
+    'VALID',
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+  )
+
+
 CASES = {
+  'patches of two': (
+    gradients.patch_convolution,
+    _plain_patches,
+    [(2, 4, 6, 3), (2, 2, 3, 5)],
+  ),
+  'patches of three': (
+    gradients.patch_convolution,
+    _plain_patches,
+    [(1, 6, 3, 2), (3, 3, 2, 4)],
+  ),
   'product': (gradients.product, jnp.dot, [(2, 3, 4, 6), (6, 5)]),
   'product of rows': (gradients.product, jnp.dot, [(3, 6), (6, 5)]),
   'norm with a gain of each image': (
