@@ -160,13 +160,16 @@ def _depthwise_backward(residuals, g):
   # Left to itself, the transpose of a shift is a padded copy for each of nine.
   x, kernel = residuals
   wide = _wide(g)
-  # Nine sums would be nine copies and nine passes: one pass over the rows, then
-  # what is left of them.
-  parts = [part * wide for part in _shifts(x, apart=True)]
+  # Nine sums would be nine copies and nine passes: one pass over short runs of
+  # the rows, which a core has at hand, then what is left of them.
+  batch, height, width, channels = g.shape
+  run = next(n for n in (8, 4, width) if width % n == 0)
+  runs = (batch, height, width // run, run, channels)
+  parts = [(part * wide).reshape(runs) for part in _shifts(x, apart=True)]
   zeros = [jnp.zeros((), wide.dtype)] * len(parts)
   add = lambda first, second: [a + b for a, b in zip(first, second)]
-  sums = jax.lax.optimization_barrier(jax.lax.reduce(parts, zeros, add, (1,)))
-  sums = [jnp.sum(part, axis=(0, 1)) for part in sums]
+  sums = jax.lax.optimization_barrier(jax.lax.reduce(parts, zeros, add, (3,)))
+  sums = [jnp.sum(part, axis=(0, 1, 2)) for part in sums]
   by_kernel = jnp.stack(sums).reshape(kernel.shape).astype(kernel.dtype)
   return shifted_depthwise(g, kernel[::-1, ::-1]), by_kernel
 

@@ -132,3 +132,14 @@ def test_modulation_scales_and_shifts_what_was_normalized():
   found = norm.apply(params, x, scale=scale, shift=shift)
   wanted = plain * (1 + scale) + shift
   np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('width', [1, 5, 6, 12, 16, 24])
+def test_depthwise_gradient_is_the_derived_one_whatever_the_width(width):
+  x, kernel = _normal(0, (2, 3, width, 4)), _normal(1, (3, 3, 4))
+  plain = layers.DEPTHWISE['conv']
+  value, pull = jax.vjp(gradients.shifted_depthwise, x, kernel)
+  wanted, wanted_pull = jax.vjp(plain, x, kernel)
+  np.testing.assert_allclose(value, wanted, rtol=1e-4, atol=1e-5)
+  for found, right in zip(pull(value), wanted_pull(value), strict=True):
+    np.testing.assert_allclose(found, right, rtol=1e-4, atol=1e-4)
