@@ -13,6 +13,9 @@ from sel_jax.arrays import AnyArray
 from sel_jax.arrays import Array
 from sel_jax.arrays import Images
 
+# Of each image, or one of all.
+Modulation = Float[AnyArray, '#B 1 1 C']
+
 _EPS = 1e-5
 
 
@@ -44,25 +47,6 @@ def _product_backward(residuals, g):
 product.defvjp(_product_forward, _product_backward)
 
 
-def patch_convolution(
-  x: Float[AnyArray, 'B nH nW C'], kernel: Float[AnyArray, 'n n C K']
-) -> Float[Array, 'B H W K']:
-  """Convolution whose stride is the kernel's side, as a matrix product.
-
-  Args:
-    x: [B, n H, n W, C].
-    kernel: [n, n, C, K].
-
-  Returns:
-    [B, H, W, K].
-  """
-  b, h, w, c = x.shape
-  n = kernel.shape[0]
-  x = x.reshape(b, h // n, n, w // n, n, c).transpose(0, 1, 3, 2, 4, 5)
-  x = x.reshape(b, h // n, w // n, n * n * c)
-  return product(x, kernel.reshape(n * n * c, -1))
-
-
 def _channel_mean(x: Array) -> Array:
   """[..., C] -> [..., 1]."""
   if jax.default_backend() != 'cpu':
@@ -73,11 +57,7 @@ def _channel_mean(x: Array) -> Array:
 
 
 @jax.custom_vjp
-def channel_norm(
-  x: Images,
-  gain: Float[AnyArray, '#B 1 1 C'],
-  bias: Float[AnyArray, '#B 1 1 C'],
-) -> Images:
+def channel_norm(x: Images, gain: Modulation, bias: Modulation) -> Images:
   """Layer norm over the channels (arXiv 1607.06450), eps 1e-5.
 
     y = gain n + bias,     n = (x - mean) / sqrt(variance + eps)

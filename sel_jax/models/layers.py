@@ -31,7 +31,6 @@ from sel_jax.arrays import RandomKey
 from sel_jax.models import gradients
 
 Dtype = Any
-Modulation = Float[AnyArray, '#B 1 1 C']
 
 # PyTorch's default for linear and convolution weights: uniform +-1/sqrt(fan_in)
 kernel_init = nn.initializers.variance_scaling(1 / 3, 'fan_in', 'uniform')
@@ -143,8 +142,8 @@ class ChannelNorm(nn.Module):
     self,
     x: Images,
     *,
-    scale: Modulation | None = None,
-    shift: Modulation | None = None,
+    scale: gradients.Modulation | None = None,
+    shift: gradients.Modulation | None = None,
   ) -> Images:
     """[B, H, W, C] -> the same shape; no scale and no shift are zeros."""
     gain = param(self, 'gain', nn.initializers.ones, (x.shape[-1],))
@@ -269,10 +268,20 @@ class DepthwiseConv(nn.Module):
     return y + bias.astype(x.dtype).reshape(1, 1, 1, -1)
 
 
-def _patch_convolution(x, kernel, strides, padding, **options):
-  """`gradients.patch_convolution` in place of `conv_general_dilated`."""
-  del strides, padding, options
-  return gradients.patch_convolution(x, kernel)
+def patch_convolution(
+  x: Float[AnyArray, 'B nH nW C'], kernel: Float[AnyArray, 'n n C K']
+) -> Float[Array, 'B H W K']:
+  """Convolution whose stride is the kernel's side, as a matrix product.
+
+  Args:
+    x: [B, n H, n W, C].
+    kernel: [n, n, C, K].
+
+  Returns:
+    [B, H, W, K].
+  """
+  weights = kernel.transpose(2, 0, 1, 3).reshape(-1, kernel.shape[-1])
+  return gradients.product(pixel_unshuffle(x, size=kernel.shape[0]), weights)
 
 
 class Conv(nn.Module):
@@ -299,7 +308,7 @@ class Conv(nn.Module):
     """[B, H, W, C] -> [B, H', W', features]."""
     pad = self.size // 2 if self.padding is None else self.padding
     patches = pad == 0 and self.size == self.stride
-    form = _patch_convolution if patches else jax.lax.conv_general_dilated
+    product = lambda x, kernel, *_, **__: patch_convolution(x, kernel)
     return nn.Conv(
       self.features,
       (self.size, self.size),
@@ -308,7 +317,7 @@ class Conv(nn.Module):
       use_bias=self.bias,
       kernel_init=kernel_init,
       dtype=self.dtype,
-      conv_general_dilated=form,
+      conv_general_dilated=product if patches else None,
       name='conv',
     )(x)
 

@@ -40,12 +40,12 @@ def _plain_patches(x, kernel):
 
 CASES = {
   'patches of two': (
-    gradients.patch_convolution,
+    layers.patch_convolution,
     _plain_patches,
     [(2, 4, 6, 3), (2, 2, 3, 5)],
   ),
   'patches of three': (
-    gradients.patch_convolution,
+    layers.patch_convolution,
     _plain_patches,
     [(1, 6, 3, 2), (3, 3, 2, 4)],
   ),
