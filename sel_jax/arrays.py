@@ -30,6 +30,8 @@ Same = Float[AnyArray, '*S']
 Times = Int[AnyArray, '...'] | np.integer | int
 # The same where it need not be whole, as networks take it.
 AnyTimes = Num[AnyArray, '...'] | np.number | float
+# Mean intensity of each clean photograph, in [0, 1]; NaN is not known.
+Exposures = Float[AnyArray, ' B']
 RandomKey = Key[Array, '']
 # Length of an axis: an int, or a symbol in an export of free sizes.
 Length = Any

@@ -16,6 +16,7 @@ from jaxtyping import Int
 
 from sel_jax import entropy
 from sel_jax.arrays import AnyArray
+from sel_jax.arrays import Exposures
 from sel_jax.arrays import Images
 from sel_jax.arrays import Mask
 from sel_jax.arrays import RandomKey
@@ -26,6 +27,7 @@ from sel_jax.entropy import EntropySpec
 from sel_jax.losses import detail_l1
 from sel_jax.losses import Loss
 from sel_jax.losses import LOSSES
+from sel_jax.models.exposure import takes_exposure
 
 # Name of the spatial entropy among the weights and in the logs.
 ENTROPY = 'entropy'
@@ -63,6 +65,11 @@ class Method:
     """Whether the network restores images on a canvas as it would alone."""
     return 'mask' in inspect.signature(type(self.model).__call__).parameters
 
+  @property
+  def takes_exposure(self) -> bool:
+    """Whether the network can be told how bright the result is to be."""
+    return takes_exposure(self.model)
+
   def estimate_noise(
     self,
     params: Any,
@@ -71,6 +78,7 @@ class Method:
     t: Times,
     *,
     mask: Mask | None = None,
+    exposure: Exposures | None = None,
   ) -> Images:
     """e_hat from the network; t is [B] or a scalar.
 
@@ -81,8 +89,12 @@ class Method:
       t: their times.
       mask: pixels of images on a larger canvas, for a network that takes it:
         see `takes_mask`.
+      exposure: [B] mean intensity of the clean images, for a network that
+        takes it, see `takes_exposure`; NaN is not told.
     """
     given: Any = {} if mask is None else {'mask': mask}
+    if exposure is not None and self.takes_exposure:
+      given['exposure'] = exposure
     output: Any = self.model.apply({'params': params}, x_t, mu, t, **given)
     return PREDICTIONS[self.predicts](self.sde, output, x_t, mu, t)
 

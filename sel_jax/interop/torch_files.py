@@ -144,6 +144,12 @@ def _counts(state: Mapping, pattern: str) -> list[int]:
   return [sum(int(p[0]) == level for p in pairs) for level in range(levels)]
 
 
+def _told(first: np.ndarray, last: np.ndarray) -> dict[str, bool]:
+  """Whether a network has two inputs more, for the exposure, than images."""
+  inputs, outputs = first.shape[1], last.shape[0]
+  return {'exposure': True} if 3 * inputs == 8 * outputs else {}
+
+
 def infer_model(state: Mapping) -> dict[str, Any]:
   """Section `model` of the network that tensors belong to, from their shapes.
 
@@ -161,12 +167,14 @@ def infer_model(state: Mapping) -> dict[str, Any]:
       'enc': tuple(_counts(state, r'encoders\.(\d+)\.(\d+)\.')),
       'middle': len(middle),
       'dec': tuple(_counts(state, r'decoders\.(\d+)\.(\d+)\.')),
+      **_told(state['intro.weight'], state['ending.weight']),
     }
   if 'init_conv.weight' in state:
     return {
       'name': 'unet',
       'width': int(state['init_conv.weight'].shape[0]),
       'depth': len(_counts(state, r'downs\.(\d+)\.(0)\.')),
+      **_told(state['init_conv.weight'], state['final_conv.weight']),
     }
   some = ', '.join(repr(name) for name in list(state)[:3])
   raise InputError(

@@ -14,10 +14,12 @@ from jaxtyping import Float
 
 from sel_jax.arrays import AnyArray
 from sel_jax.arrays import AnyTimes
+from sel_jax.arrays import Exposures
 from sel_jax.arrays import Images
 from sel_jax.arrays import Mask
 from sel_jax.fields import key
 from sel_jax.models import layers
+from sel_jax.models.exposure import with_exposure
 
 # Below half a level of 8 bits a tone curve would spread nothing but noise.
 _DARKEST = 0.5 / 255
@@ -188,6 +190,11 @@ class ConditionalNAFNet(nn.Module):
     gt=0,
     le=1,
   )
+  exposure: bool = key(
+    'the network is told how bright the result is to be: the mean intensity of '
+    'the clean photograph',
+    default=False,
+  )
   dtype: layers.Dtype = jnp.float32
   pool: int = 0
   scan: bool = True
@@ -224,7 +231,13 @@ class ConditionalNAFNet(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Images, mu: Images, t: AnyTimes, *, mask: Mask | None = None
+    self,
+    x: Images,
+    mu: Images,
+    t: AnyTimes,
+    *,
+    mask: Mask | None = None,
+    exposure: Exposures | None = None,
   ) -> Float[AnyArray, 'B H W C']:
     """(x_t, mu, t) -> e_hat, float32 [B, H, W, C].
 
@@ -234,6 +247,8 @@ class ConditionalNAFNet(nn.Module):
       t: times, [B] or one of all.
       mask: for images on a larger canvas, at its top left: their pixels, sides
         multiples of `multiple`. Their e_hat is what it would be alone.
+      exposure: [B] mean intensity of the clean images, for a network whose
+        `exposure` is on; NaN, or None for all, is not told.
     """
     batch, height, width, channels = x.shape
     t = layers.sinusoidal_embedding(layers.time_batch(t, batch), self.width)
@@ -243,6 +258,8 @@ class ConditionalNAFNet(nn.Module):
 
     seen = mu if self.gamma == 1 else jnp.maximum(mu, _DARKEST) ** self.gamma
     y = jnp.concatenate([x - mu, seen], axis=-1)
+    if self.exposure:
+      y = with_exposure(y, exposure)
     bottom, right = -height % self.multiple, -width % self.multiple
     y = jnp.pad(y, ((0, 0), (0, bottom), (0, right), (0, 0)))
     y = layers.pixel_unshuffle(y, size=self.patch)

@@ -13,10 +13,12 @@ from jaxtyping import Float
 from sel_jax.arrays import AnyArray
 from sel_jax.arrays import AnyTimes
 from sel_jax.arrays import Array
+from sel_jax.arrays import Exposures
 from sel_jax.arrays import Images
 from sel_jax.arrays import Mask
 from sel_jax.fields import key
 from sel_jax.models import layers
+from sel_jax.models.exposure import with_exposure
 
 
 class ResBlock(nn.Module):
@@ -90,6 +92,11 @@ class ConditionalUNet(nn.Module):
 
   width: int = key('channels at the finest stage, even', default=64, ge=4)
   depth: int = key('stages', default=4, ge=1)
+  exposure: bool = key(
+    'the network is told how bright the result is to be: the mean intensity of '
+    'the clean photograph',
+    default=False,
+  )
   dtype: layers.Dtype = jnp.float32
 
   @property
@@ -141,7 +148,13 @@ class ConditionalUNet(nn.Module):
 
   @nn.compact
   def __call__(
-    self, x: Images, mu: Images, t: AnyTimes, *, mask: Mask | None = None
+    self,
+    x: Images,
+    mu: Images,
+    t: AnyTimes,
+    *,
+    mask: Mask | None = None,
+    exposure: Exposures | None = None,
   ) -> Float[Array, 'B H W C']:
     """(x_t, mu, t) -> e_hat, float32 [B, H, W, C].
 
@@ -151,6 +164,8 @@ class ConditionalUNet(nn.Module):
       t: times, [B] or one of all.
       mask: for images on a larger canvas, at its top left: their pixels, sides
         multiples of `multiple`. Their e_hat is what it would be alone.
+      exposure: [B] mean intensity of the clean images, for a network whose
+        `exposure` is on; NaN, or None for all, is not told.
     """
     batch, height, width, channels = x.shape
     t = layers.sinusoidal_embedding(layers.time_batch(t, batch), self.width)
@@ -159,6 +174,8 @@ class ConditionalUNet(nn.Module):
     t = layers.Dense(4 * self.width, dtype=self.dtype, name='time_out')(t)
 
     y = jnp.concatenate([x - mu, mu], axis=-1)
+    if self.exposure:
+      y = with_exposure(y, exposure)
     bottom, right = -height % self.multiple, -width % self.multiple
     pads = ((0, 0), (0, bottom), (0, right), (0, 0))
     y = jnp.pad(y, pads, mode='reflect')

@@ -161,7 +161,8 @@ def train_step(
   Args:
     state: replicated, or sharded as `update.sharded` says.
     batch: this shard's 'low', 'clean' [B, H, W, 3] and 'index' [B], and maybe
-      'bandwidth' [B], that of the spatial entropy instead of its spec's.
+      'bandwidth' [B], that of the spatial entropy instead of its spec's, and
+      'exposure' [B], what a network that takes it is told; NaN is nothing.
     key: the run's key.
     method: network, diffusion and distances.
     update: what happens to the gradient.
@@ -181,7 +182,9 @@ def train_step(
       key, batch['index'], low.shape, sde.steps, at_prior=method.at_prior
     )
     x = sde.perturb(clean, low, t, noise)
-    noise_hat = method.estimate_noise(params, x, low, t)
+    noise_hat = method.estimate_noise(
+      params, x, low, t, exposure=batch.get('exposure')
+    )
     pair = objective_pair(
       method.objective, sde, noise_hat, x, clean, low, t, noise
     )
