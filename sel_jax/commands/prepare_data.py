@@ -1,15 +1,22 @@
-"""Checks a data set of pairs and writes it as TFDS records.
+"""Checks a data set of pairs, writes it as TFDS records, or darkens it anew.
 
 python -m experiments.prepare_data --list
 python -m experiments.prepare_data --dataset=lol_v1 --manual-dir=/data/LOL \
       --check
 python -m experiments.prepare_data --dataset=lol_v1 --manual-dir=/data/LOL \
       --data-dir=/data/tfds
+python -m experiments.prepare_data --manual-dir=/data/LOL --split=test \
+      --darken=/data/unseen
 
+The last one takes the clean photographs again, by cameras that training never
+draws, to validate on: the same files for the same --seed.
 Training reads folders as well as records; see docs/guides/data.md.
 """
 
+import argparse
 from pathlib import Path
+
+from tqdm import tqdm
 
 from sel_jax.commands import command_line
 from sel_jax.commands import dry_run
@@ -63,6 +70,30 @@ def _rehearse(manual_dir: str, name: str, data_dir: str | None) -> None:
   dry_run.report([f'would write {text} pairs to {builder.data_path}'])
 
 
+def _darken(args: argparse.Namespace) -> int:
+  """Writes, or would write, the pairs of --darken."""
+  from sel_jax.data import darkened
+  from sel_jax.data.pairs import open_pairs
+  from sel_jax.data.pairs import PairsSpec
+
+  if not Path(args.manual_dir).is_dir():
+    raise InputError(f'{args.manual_dir}: no such folder; check the path')
+  darkened.check(args.darken, args.split)
+  spec = PairsSpec.create(source='folder', root=args.manual_dir)
+  pairs = open_pairs(spec, args.split)
+  dry_run.ensure_directory(args.darken, dry_run=args.dry_run)
+  place = f'{dry_run.counted(len(pairs), "pair")} to {args.darken}'
+  if args.dry_run:
+    dry_run.report([f'would write {place}'])
+    return 0
+  with tqdm(total=len(pairs), unit='pair', dynamic_ncols=True) as bar:
+    darkened.write(
+      pairs, args.darken, args.split, seed=args.seed, on_done=bar.update
+    )
+  print(f'wrote {place}')
+  return 0
+
+
 def parser() -> command_line.Parser:
   """The command's flags."""
   made = command_line.parser(__doc__, command='prepare_data')
@@ -70,6 +101,14 @@ def parser() -> command_line.Parser:
   made.add_argument('--dataset', default='lol_v1', help='see --list')
   made.add_argument('--manual-dir', help='folder that was unpacked')
   made.add_argument('--data-dir', help='where to write records to')
+  made.add_argument(
+    '--darken',
+    metavar='FOLDER',
+    help='write pairs there whose low photographs are made of the clean ones '
+    'of --manual-dir, by cameras that training never draws',
+  )
+  made.add_argument('--split', default='val', help='of --darken')
+  made.add_argument('--seed', type=int, default=0, help='of --darken')
   made.switch('--check', help='look at every file, write nothing')
   return made
 
@@ -83,6 +122,8 @@ def main() -> int:
     return 0
   if not args.manual_dir:
     raise InputError(f'give --manual-dir. {public.instructions(args.dataset)}')
+  if args.darken:
+    return _darken(args)
   if args.check and args.dry_run:
     _rehearse(args.manual_dir, args.dataset, None)
     return 0

@@ -1,4 +1,4 @@
-"""Random crops, flips, quarter turns, mild reductions, mixtures of image pairs.
+"""Random crops, flips, turns, reductions, mixtures, cameras of image pairs.
 
 Contract: both images of a pair get the same geometry; images are [H, W, 3]
 uint8 or uint16 in, float32 in [0, 1] out; randomness comes from a NumPy
@@ -11,10 +11,12 @@ import cv2
 import numpy as np
 
 from sel_jax import fields
+from sel_jax.data import cameras
 from sel_jax.fields import key
 from sel_jax.images import codec
 
 _SHRINK = 0.8
+EXPOSURES = ('crop', 'photograph')
 
 
 @fields.spec
@@ -37,6 +39,46 @@ class AugmentSpec:
     ge=0,
     le=1,
   )
+  cameras: float = key(
+    'probability of a low image that is made of the clean one, as another '
+    'camera would have taken it, instead of the real one',
+    default=0.0,
+    ge=0,
+    le=1,
+  )
+  exposure: str = key(
+    'whose mean intensity a network with model.exposure is told: that of the '
+    'clean crop, or of the whole photograph',
+    default='photograph',
+    choices=EXPOSURES,
+  )
+  exposure_dropout: float = key(
+    'probability that it is not told, so that one network works without too',
+    default=0.1,
+    ge=0,
+    le=1,
+  )
+
+
+def draw_exposure(
+  rng: np.random.Generator,
+  spec: AugmentSpec,
+  *,
+  crop: np.ndarray,
+  photograph: np.ndarray,
+) -> np.ndarray:
+  """What the network is told of an example, float32 []; NaN is nothing.
+
+  Args:
+    rng: draws whether.
+    spec: names one of the two, and says how likely nothing is told.
+    crop: the clean one, float in [0, 1].
+    photograph: the clean one that it is of.
+  """
+  image = {'crop': crop, 'photograph': photograph}[spec.exposure]
+  untold = rng.random() < spec.exposure_dropout
+  told = np.nan if untold else codec.mean_intensity(image)
+  return np.asarray(told, np.float32)
 
 
 def augment_pair(
@@ -67,8 +109,10 @@ def augment_pair(
   turns = int(rng.integers(4)) if spec.rotate else 0
   mirror = bool(rng.integers(2)) if spec.flip else False
 
-  def transform(image):
-    crop = codec.to_float(image[y : y + side, x : x + side])
+  def cropped(image):
+    return codec.to_float(image[y : y + side, x : x + side])
+
+  def transform(crop):
     if shrink:
       crop = cv2.resize(
         crop, (spec.crop, spec.crop), interpolation=cv2.INTER_LINEAR
@@ -76,6 +120,9 @@ def augment_pair(
     crop = np.rot90(crop, turns)
     return np.ascontiguousarray(crop[:, ::-1] if mirror else crop)
 
+  low, clean = cropped(low), cropped(clean)
+  if spec.cameras and rng.random() < spec.cameras:
+    low = cameras.take(rng, clean, place=(y, x, height, width))
   low, clean = transform(low), transform(clean)
   if spec.relight and rng.random() < spec.relight:
     low += np.float32(rng.random()) * (clean - low)

@@ -14,6 +14,7 @@ from sel_jax import fields
 from sel_jax.data import cache
 from sel_jax.data.augment import augment_pair
 from sel_jax.data.augment import AugmentSpec
+from sel_jax.data.augment import draw_exposure
 from sel_jax.data.sequences import Pair
 from sel_jax.data.sequences import PairSource
 from sel_jax.errors import InputError
@@ -43,7 +44,8 @@ def _augmented(
   """A random crop of a pair, see `augment_pair`."""
   _check_size(pair, spec.crop)
   low, clean = augment_pair(rng, spec, low=pair.low, clean=pair.clean)
-  return {'low': low, 'clean': clean}
+  told = draw_exposure(rng, spec, crop=clean, photograph=pair.clean)
+  return {'low': low, 'clean': clean, 'exposure': told}
 
 
 def _check_size(pair: Pair, crop: int) -> None:
@@ -93,7 +95,7 @@ class TrainingData:
     if isinstance(pairs, list | cache.DiskPairs):  # decoded already
       for pair in pairs:
         _check_size(pair, augment.crop)
-    self._pairs = pairs
+    self.pairs = pairs
     self._loader = loader
     rank, count = process
     source: Any = pairs  # which Grain calls by a name of its own
@@ -111,12 +113,13 @@ class TrainingData:
 
   def __len__(self) -> int:
     """Number of pairs."""
-    return len(self._pairs)
+    return len(self.pairs)
 
   def batch(self, step: int) -> Batch:
     """The batch of a step: 'low', 'clean' [B, s, s, 3] float32 in [0, 1].
 
-    'index' [B] int32 numbers the examples within the global batch.
+    'index' [B] int32 numbers the examples within the global batch, 'exposure'
+    [B] float32 is what the network is told, NaN where nothing.
 
     Raises:
       InputError: if a photograph is broken, or smaller than the crop.
