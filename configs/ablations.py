@@ -14,6 +14,8 @@ ablations.py:kernel, :levels, :windows, :neighbors, :sigma, :range, :sample,
 ablations.py:fields     all of these and every mend, on validation photographs
 ablations.py:image_range, :objective
                         on lol.py:small, the loss standing alone
+ablations.py:exposure   not told how bright, told of the crop or the photograph,
+                        with other cameras or not, on lol.py:quick
 ablations.py:tiny       two variants of a toy, for tests
 
 Fields of the density are ablated beside L1 on detail layers, on 200 steps of
@@ -196,6 +198,17 @@ def _seconds(weight: float, share: int, steps: tuple[int, int, int]) -> dict:
   return variants
 
 
+def _exposure() -> dict:
+  told, other = {'model.exposure': True}, {'data.cameras': 0.5}
+  return {
+    'not told': {},
+    "photograph's mean": told,
+    "crop's mean": {**told, 'data.exposure': 'crop'},
+    'not told, other cameras': other,
+    "photograph's mean, other cameras": {**told, **other},
+  }
+
+
 def _tiny() -> dict:
   return {'entropy': {}, 'L1': {'loss.entropy': 0.0, 'loss.l1': 1.0}}
 
@@ -219,6 +232,7 @@ _PRESETS = {
     name: {'loss.objective': name}
     for name in ('clean', 'optimum', 'noise', 'score')
   },
+  'exposure': _exposure,
   'tiny': _tiny,
 }
 
@@ -227,6 +241,7 @@ _BASES = {
   'claim': 'quick',
   'detail': 'quick',
   'seconds': 'quick',
+  'exposure': 'quick',
   'tuning': 'light',
   'tuning_seconds': 'light',
 }
@@ -254,7 +269,8 @@ def get_config(preset: str = '') -> ml_collections.ConfigDict:
     steps = _SHORT[preset]
     config.base.train.update(steps=steps, eval_every=steps, save_every=steps)
   config.seeds = (0, 1) if preset == 'tiny' else (0, 1, 2)
-  config.split = 'val' if preset in _FIELDS or preset == 'fields' else 'test'
+  chosen = preset in (*_FIELDS, 'fields', 'exposure')
+  config.split = 'val' if chosen else 'test'
   config.metrics = ('psnr', 'ssim')
   if preset.startswith('tuning'):
     _tune(config.base)

@@ -153,6 +153,7 @@ class Checkpoints:
     config: Mapping[str, Any],
     *,
     metrics: Mapping[str, float] | None = None,
+    exposure: Mapping[str, Any] | None = None,
   ) -> None:
     """Starts writing a checkpoint; `close` or the next save waits for it.
 
@@ -164,6 +165,8 @@ class Checkpoints:
       config: the resolved configuration, JSON-like.
       metrics: validation results with 'score', higher is better, if there are
         any.
+      exposure: the numbers of the predictor of exposures, JSON-like, if the
+        model has one.
 
     Raises:
       InputError: if this or the previous checkpoint cannot be written.
@@ -173,6 +176,7 @@ class Checkpoints:
       'config': config,
       'version': sel_jax.__version__,
       'checksums': {name: _checksum(tree) for name, tree in items.items()},
+      'exposure': exposure,
     }
     saves = {n: ocp.args.StandardSave(tree) for n, tree in items.items()}
     with self._writing():
@@ -292,6 +296,13 @@ class Checkpoints:
       f'{self.directory}: no sound checkpoint among {self.steps()}; delete the '
       'folder to start again'
     )
+
+  def newest_exposure(self) -> dict[str, Any] | None:
+    """The predictor of the newest checkpoint that can be read, if any."""
+    for step in reversed(self.steps()):
+      with contextlib.suppress(DamagedCheckpointError):
+        return self.restore(step)[1].get('exposure')
+    return None
 
   def newest_config(self) -> tuple[int, dict[str, Any]]:
     """Updates and configuration of the newest checkpoint that can be read.

@@ -113,7 +113,8 @@ class TrainSpec:
   )
   best: str = key(
     'figure of validation whose best checkpoint is kept and used: a metric of '
-    'evaluate, or one with _gt_mean after it',
+    'evaluate, or one with _gt_mean after it; with the exposure given, _given, '
+    'where the network is told it',
     default='psnr',
   )
   loggers: tuple[str, ...] = key(

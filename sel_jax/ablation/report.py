@@ -29,8 +29,7 @@ def table(results: Sequence[dict], names: Sequence[str]) -> str:
   parts = [means(results, names)]
   if len({result['variant'] for result in results}) > 1:
     parts += [gains(results, names), p_values(results, names)]
-  if any(name.endswith(text_report.GT_MEAN) for name in names):
-    parts.append(text_report.NOTE)
+  parts += text_report.notes([dict.fromkeys(names)])
   return '\n\n'.join(parts)
 
 
@@ -133,7 +132,7 @@ def csv(results: Sequence[dict], names: Sequence[str]) -> str:
   writer.writerow(['variant', 'seed', 'image', *names])
   for result in results:
     for row in result['images']:
-      values = [row[name] for name in names]
+      values = [row.get(name, '') for name in names]
       writer.writerow([result['variant'], result['seed'], row['name'], *values])
   return lines.getvalue()
 

@@ -70,7 +70,7 @@ def _compact(run: dict[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
   """Figures by metric instead of by image."""
   short = {
     key: [
-      None if row[key] is None else round(row[key], _DIGITS)
+      None if row.get(key) is None else round(row[key], _DIGITS)
       for row in run['images']
     ]
     for key in metrics

@@ -26,6 +26,7 @@ from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import text_report
 from sel_jax.inference import Enhancer
 from sel_jax.settings import Settings
+from sel_jax.training import exposures
 from sel_jax.training import train
 
 RESULTS = 'results.json'
@@ -116,7 +117,9 @@ def _measured(
     return None
   seconds = time.perf_counter() - began
   rows = evaluator.evaluate(
-    Enhancer.create(settings, params=state.ema),
+    Enhancer.create(
+      settings, params=state.ema, predictor=exposures.stored(folder)
+    ),
     open_pairs(settings.data.pairs, split),
     names=names,
     matched=names[:1],
@@ -227,7 +230,9 @@ def _figures(
 ) -> dict[int, Float[np.ndarray, ' N']]:
   """Figures of a variant for each image, by seed, in the order of seeds."""
   return {
-    result['seed']: np.array([row[key] for row in result['images']], np.float64)
+    result['seed']: np.array(
+      [row.get(key, np.nan) for row in result['images']], np.float64
+    )
     for result in sorted(results, key=lambda result: result['seed'])
     if result['variant'] == variant
   }

@@ -117,7 +117,9 @@ def main() -> int:
   from sel_jax.ablation.plan import every_key
   from sel_jax.ablation.plan import Plan
   from sel_jax.ablation.summary import Summary
+  from sel_jax.evaluation.text_report import GIVEN
   from sel_jax.evaluation.text_report import GT_MEAN
+  from sel_jax.models.exposure import takes_exposure
 
   config_files.load_imports(config.get('base'), keys.get('base.imports'))
   config_files.override(config, keys, every_key())
@@ -128,7 +130,10 @@ def main() -> int:
     _rehearse(plan, workdir)
     return 0
   spec, results = plan.spec, []
-  shown = (*spec.metrics, spec.metrics[0] + GT_MEAN)
+  first = spec.metrics[0]
+  shown = (*spec.metrics, first + GT_MEAN)
+  if any(takes_exposure(trial.settings.model.network) for trial in plan.trials):
+    shown += (first + GIVEN,)
   for result in trials.run(
     plan.trials,
     workdir,

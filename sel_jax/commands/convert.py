@@ -76,8 +76,8 @@ def _note(text: str) -> tuple[str, str]:
 
 def _check_reference(network: Any) -> None:
   """Raises InputError for a network that the reference cannot express."""
-  for key in ('patch', 'gamma'):
-    if (value := getattr(network, key, 1)) != 1:
+  for key, usual in (('patch', 1), ('gamma', 1), ('exposure', False)):
+    if (value := getattr(network, key, usual)) != usual:
       raise InputError(
         f"config.model.{key}={value}: the reference's network has no such "
         'thing; write .safetensors, which any framework reads'
@@ -104,6 +104,8 @@ def _save_portable(
   config['init'] = Path(config['init']).name  # so may this be
   facts = {'config': config, 'step': read.step}
   facts |= {'source': Path(args.source).name, 'notes': args.note}
+  if read.exposure:
+    facts['exposure'] = read.exposure.to_json()
   portable.save(path, read.params, facts, dtype=args.dtype)
 
 
@@ -115,7 +117,8 @@ def _save_checkpoint(
   del args
   checkpoints = Checkpoints(folder)
   config = read.settings.to_dict()
-  checkpoints.save(read.step, None, read.params, config)
+  exposure = read.exposure.to_json() if read.exposure else None
+  checkpoints.save(read.step, None, read.params, config, exposure=exposure)
   checkpoints.close()
 
 

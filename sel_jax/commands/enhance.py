@@ -3,6 +3,9 @@
 python -m experiments.enhance photo.jpg
 python -m experiments.enhance folder/ --checkpoint=runs/lol --output=brighter
 python -m experiments.enhance photo.jpg --samples=4 --spread
+python -m experiments.enhance photo.jpg --checkpoint=runs/told --ev=+0.7
+python -m experiments.enhance timelapse/ --checkpoint=runs/told \
+      --exposure=shared
 
 Called again, it does what is left: results that are there are kept.
 """
@@ -10,6 +13,7 @@ Called again, it does what is left: results that are there are kept.
 import argparse
 from collections.abc import Sequence
 import glob
+import math
 import os
 from pathlib import Path
 import sys
@@ -27,6 +31,9 @@ from sel_jax.errors import InputError
 if TYPE_CHECKING:
   from sel_jax.inference import Enhancer
   from sel_jax.inference import listing
+  from sel_jax.inference.exposure import Plausible
+
+_AUTO, _SHARED = 'auto', 'shared'
 
 
 def parser() -> command_line.Parser:
@@ -41,6 +48,23 @@ def parser() -> command_line.Parser:
   )
   made.switch('--recursive', help='also folders within folders')
   made.add_argument(
+    '--exposure',
+    default=_AUTO,
+    help='mean intensity of the results, such as 0.45, of a model that is told '
+    'it; auto is the most plausible one of each photograph, shared one for all '
+    'of them',
+  )
+  made.add_argument(
+    '--ev', type=float, default=0.0, help='stops of light brighter than that'
+  )
+  made.add_argument(
+    '--bracket',
+    type=int,
+    default=1,
+    help='results of as many plausible exposures, dark to bright, numbered '
+    'from 1',
+  )
+  made.add_argument(
     '--strength', type=float, default=1.0, help='0 nothing to 1 everything'
   )
   made.switch('--preview', help='also write a low | restored strip')
@@ -54,6 +78,32 @@ def parser() -> command_line.Parser:
   made.switch('--trajectory', help="also write a strip of the sampler's states")
   made.switch('--overwrite', help='redo results that are there')
   return made
+
+
+def _check_exposure(args: argparse.Namespace) -> float | str:
+  """What --exposure asks for.
+
+  Raises:
+    InputError: unless it is one, and goes with the other flags.
+  """
+  if args.bracket > 1 and args.samples > 1:
+    raise InputError('--bracket and --samples: give one of both')
+  if args.exposure in (_AUTO, _SHARED):
+    return args.exposure
+  try:
+    exposure = float(args.exposure)
+  except ValueError:
+    exposure = math.nan
+  if not 0 < exposure < 1:
+    raise InputError(
+      f'--exposure={args.exposure}: give {_AUTO}, {_SHARED}, or a number '
+      'between 0 and 1'
+    )
+  if args.bracket > 1:
+    raise InputError(
+      f'--bracket: takes what is plausible; leave --exposure={exposure} out'
+    )
+  return exposure
 
 
 def _check_inputs(inputs: Sequence[str]) -> None:
@@ -114,8 +164,10 @@ def main() -> int:
   args = parser().parse_flags()
   if not 0 <= args.strength <= 1:
     raise InputError(f'--strength={args.strength}: give 0 to 1')
-  if args.samples < 1:
-    raise InputError(f'--samples={args.samples}: give 1 or more')
+  for name in ('samples', 'bracket'):
+    if (count := getattr(args, name)) < 1:
+      raise InputError(f'--{name}={count}: give 1 or more')
+  exposure = _check_exposure(args)
   if args.spread and args.samples < 2:
     raise InputError('--spread: compares samples; give --samples=2 or more')
   _check_inputs(args.inputs)
@@ -124,15 +176,23 @@ def main() -> int:
   from sel_jax.inference import listing  # not for --help or a wrong flag
 
   extras = listing.Extras(
-    args.samples, args.spread, args.trajectory, args.preview
+    samples=args.samples,
+    bracket=args.bracket,
+    spread=args.spread,
+    trajectory=args.trajectory,
+    preview=args.preview,
   )
   output = Path(args.output)
   jobs = listing.collect(args.inputs, output, recursive=args.recursive)
   enhancer = flags.load(args)
+  if exposure != _AUTO or args.ev or args.bracket > 1:
+    enhancer.require_exposure()
   _make_folder(output, jobs, only_look=args.dry_run)
   if args.dry_run:
     return _rehearse(args, jobs, extras, enhancer)
-  outcomes = _enhance(args, jobs, extras, enhancer)
+  if exposure == _SHARED:
+    exposure = _shared(enhancer, jobs)
+  outcomes = _enhance(args, jobs, extras, enhancer, exposure)
   return _report(outcomes, output)
 
 
@@ -209,11 +269,23 @@ class _Bar:
     self._bar.set_postfix_str(text, refresh=False)
 
 
+def _shared(enhancer: 'Enhancer', jobs: 'list[listing.Job]') -> 'Plausible':
+  """What is plausible of all photographs together, of which it tells."""
+  from sel_jax.inference import series
+
+  with tqdm(total=len(jobs), unit='photo', dynamic_ncols=True) as bar:
+    bar.set_description_str('one exposure for all')
+    found = series.plausible(enhancer, jobs, on_done=bar.update)
+  print(f'exposure {found.quantile(0.5):.2f} for all')
+  return found
+
+
 def _enhance(
   args: argparse.Namespace,
   jobs: 'list[listing.Job]',
   extras: 'listing.Extras',
   enhancer: 'Enhancer',
+  exposure: 'float | str | Plausible',
 ) -> 'list[listing.Outcome]':
   """What became of each; told while it happens."""
   from sel_jax import programs
@@ -224,6 +296,8 @@ def _enhance(
     for outcome in bulk.enhance_files(
       enhancer,
       jobs,
+      exposure=exposure,
+      ev=args.ev,
       strength=args.strength,
       extras=extras,
       overwrite=args.overwrite,

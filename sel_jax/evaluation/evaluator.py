@@ -1,7 +1,7 @@
 """Restores a split and measures every image.
 
-Contract: full images, rounded to 8 bits, plain and GT-mean rows side by side;
-the plain mean PSNR alone chooses checkpoints.
+Contract: full images, rounded to 8 bits; plain, GT-mean and exposure-given
+figures side by side.
 """
 
 from collections.abc import Hashable
@@ -19,6 +19,7 @@ import numpy as np
 from sel_jax.arrays import Rgb8
 from sel_jax.arrays import Rgbs
 from sel_jax.data import folders
+from sel_jax.data.sequences import Pair
 from sel_jax.data.sequences import Pairs
 from sel_jax.data.sequences import PairSource
 from sel_jax.errors import InputError
@@ -41,7 +42,13 @@ class Restores(Protocol):
   def plan(self, sizes: Iterable[tuple[int, int]]) -> list[Hashable]:
     """Is told the heights and widths of all; what each is restored with."""
 
-  def many(self, images: Rgbs) -> Rgbs:
+  @property
+  def takes_exposure(self) -> bool:
+    """Whether it can be told how bright the result is to be."""
+
+  def many(
+    self, images: Rgbs, *, exposures: Sequence[float] | None = None
+  ) -> Rgbs:
     """Low images [H, W, 3], float32 in [0, 1] -> restored, in order."""
 
 
@@ -107,6 +114,16 @@ def _tell(sizes: int, programs: int) -> None:
     )
 
 
+def _given(
+  restorer: Restores, group: Sequence[Pair], lows: Rgbs
+) -> Sequence[Rgb8 | None]:
+  """Restored with the exposure given: told the mean of the clean image."""
+  if not restorer.takes_exposure:
+    return [None] * len(group)
+  means = [codec.mean_intensity(pair.clean) for pair in group]
+  return [codec.to_uint8(x) for x in restorer.many(lows, exposures=means)]
+
+
 def evaluate(
   restorer: Restores,
   pairs: PairSource,
@@ -130,7 +147,9 @@ def evaluate(
     on_image: called after each photograph.
 
   Returns:
-    A row per image of this process: 'name', the metrics, 'seconds'.
+    A row per image of this process: 'name', the metrics, 'seconds'. Where the
+    restorer takes the exposure also metrics that end in '_given': it was told
+    the mean of the clean photograph.
   """
   mine = chosen(len(pairs), limit)[share[0] :: share[1]]
   sizes = [_size(pairs, index) for index in mine]
@@ -142,12 +161,18 @@ def evaluate(
     begin = time.perf_counter()
     results = restorer.many(lows)
     seconds = (time.perf_counter() - begin) / len(group)
-    for pair, low, result in zip(group, lows, results, strict=True):
+    given = _given(restorer, group, lows)
+    for pair, low, result, told in zip(
+      group, lows, results, given, strict=True
+    ):
       restored = codec.to_uint8(result)
       clean = codec.to_uint8(codec.to_float(pair.clean))
       values = measure(
         restored=restored, clean=clean, names=names, matched=matched
       )
+      if told is not None:
+        told = measure(restored=told, clean=clean, names=names, matched=())
+        values |= {f'{name}_given': value for name, value in told.items()}
       rows.append({'name': pair.name, **values, 'seconds': seconds})
       if on_image:
         low = codec.to_uint8(low)

@@ -164,7 +164,7 @@ def _histogram(shots: dict[str, np.ndarray]) -> str:
 def _better(key: str, values: Sequence[float]) -> float | None:
   """The best of some figures; None where there is none, or of one entry."""
   finite = [value for value in values if math.isfinite(value)]
-  name = key.removesuffix(text_report.GT_MEAN)
+  name = text_report.plain(key)
   if len(values) < 2 or not finite or name not in METRICS:
     return None
   return max(finite) if METRICS[name].higher else min(finite)
@@ -264,10 +264,10 @@ def write_html(
     InputError: if the file cannot be written.
   """
   parts = ['<h1>Evaluation</h1>', _summary_table(entries)]
+  marks = ''.join(f' {text}.' for text in text_report.notes(entries[0].rows))
   parts.append(
     '<p class="note">Mean over images, below it the 95 % bootstrap interval of '
-    'the mean. * GT-mean: rescaled by the ground truth, not comparable to '
-    'plain.</p>'
+    f'the mean.{marks}</p>'
   )
   for entry in entries:
     parts.append(

@@ -18,6 +18,9 @@ from sel_jax import files
 from sel_jax.evaluation.metrics import METRICS
 
 GT_MEAN = '_gt_mean'
+GIVEN = '_given'
+# What marks the title of such a figure.
+_MARKS = {'': '', GT_MEAN: '*', GIVEN: '+'}
 _RESAMPLES = 10_000
 
 
@@ -46,20 +49,25 @@ class Entry:
     return ', '.join(f'{name} {value}' for name, value in facts.items())
 
 
+def plain(key: str) -> str:
+  """The metric that a figure is of: the key without its suffix."""
+  return key.removesuffix(GT_MEAN).removesuffix(GIVEN)
+
+
 def column(key: str) -> tuple[str, str]:
-  """(title, form) of a figure; GT-mean ones end in '*'."""
-  metric = METRICS[key.removesuffix(GT_MEAN)]
-  return metric.title + '*' * key.endswith(GT_MEAN), metric.form
+  """(title, form) of a figure; GT-mean ones end in '*', given ones in '+'."""
+  metric = METRICS[plain(key)]
+  return metric.title + _MARKS[key.removeprefix(plain(key))], metric.form
 
 
 def columns(rows: Sequence[dict]) -> dict[str, tuple[str, str]]:
   """Key -> (title, form) of the figures that rows have, plain ones first.
 
-  GT-mean columns end in '*'.
+  GT-mean columns end in '*', those with exposure given in '+'.
   """
   keys = set(rows[0]) if rows else set()
   found = {}
-  for suffix in ('', GT_MEAN):
+  for suffix in _MARKS:
     for name in METRICS:
       if name + suffix in keys:
         found[name + suffix] = column(name + suffix)
@@ -121,7 +129,17 @@ def summarize(rows: Sequence[dict]) -> dict[str, dict[str, float]]:
   return summary
 
 
-NOTE = '* GT-mean: rescaled by the ground truth, not comparable to plain'
+_NOTES = {
+  GT_MEAN: '* GT-mean: rescaled by the ground truth, not comparable to plain',
+  GIVEN: '+ exposure given: told the mean of the ground truth',
+}
+
+
+def notes(rows: Sequence[dict]) -> list[str]:
+  """What the marks of `columns` mean, a sentence each."""
+  ends = tuple(key.removeprefix(plain(key)) for key in columns(rows)
+               if key != 'seconds')  # fmt: skip
+  return [text for suffix, text in _NOTES.items() if suffix in ends]
 
 
 def _lines(names: Sequence[str], cells: Sequence[Sequence[str]], titles):
@@ -158,7 +176,7 @@ def format_table(rows: Sequence[dict], heading: str) -> str:
   titles = [title for title, _ in shown.values()]
   lines = _lines([*names, *parts], cells, titles)
   lines.insert(1 + len(rows), '-' * len(lines[0]))
-  return '\n'.join([heading, *lines, NOTE])
+  return '\n'.join([heading, *lines, *notes(rows)])
 
 
 def compare_table(entries: Sequence[Entry]) -> str:
@@ -179,7 +197,7 @@ def compare_table(entries: Sequence[Entry]) -> str:
       ]
     )
   titles = [title for title, _ in shown.values()]
-  return '\n'.join([*_lines(names, cells, titles), NOTE])
+  return '\n'.join([*_lines(names, cells, titles), *notes(entries[0].rows)])
 
 
 def content(entries: Sequence[Entry]) -> list[dict[str, Any]]:

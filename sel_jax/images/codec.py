@@ -28,6 +28,8 @@ EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
 # Runs alone: of photographs 1 % smaller than zlib's default, 5 times as fast.
 PNG = {'compress_level': 1, 'compress_type': zlib.Z_RLE}
 
+# Rows and columns that a mean is taken of.
+_ENOUGH = 1024
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS = 258
 _TIFF_SIZE = (256, 257)  # width, height
@@ -175,6 +177,20 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
 def to_float(image: np.ndarray) -> np.ndarray:
   """uint8 or uint16 samples to float32 in [0, 1]."""
   return image.astype(np.float32) / np.iinfo(image.dtype).max
+
+
+def mean_intensity(image: np.ndarray) -> float:
+  """Mean of the samples of a photograph, in [0, 1].
+
+  Args:
+    image: [H, W, 3], uint8 or uint16, or float in [0, 1]; of a large one, a
+      part of the rows and columns, evenly spread, is enough.
+  """
+  thin = tuple(
+    slice(None, None, max(1, side // _ENOUGH)) for side in image.shape[:2]
+  )
+  scale = 1.0 if image.dtype.kind == 'f' else np.iinfo(image.dtype).max
+  return float(image[thin].mean(dtype=np.float64) / scale)
 
 
 def to_uint16(image: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from collections.abc import Hashable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor
 import contextvars
@@ -32,6 +33,8 @@ from sel_jax.images import codec
 from sel_jax.images import metadata
 from sel_jax.inference import drawings
 from sel_jax.inference import listing
+from sel_jax.inference.exposure import AUTO
+from sel_jax.inference.exposure import Plausible
 from sel_jax.inference.listing import Extras
 from sel_jax.inference.listing import Job
 from sel_jax.inference.listing import Outcome
@@ -52,25 +55,30 @@ class Brightens(Protocol):
   @property
   def at_once(self) -> int:
     """Photographs that are best given together."""
-    ...
 
   def plan(self, sizes: Iterable[tuple[int, int]]) -> list[Hashable]:
     """Heights and widths of what is coming: which may be given together."""
-    ...
 
   def __call__(
     self,
     image: Rgb,
     *,
+    exposure: float | str,
+    ev: float,
     strength: float,
     on_progress: Callable[[float], None] | None,
   ) -> Rgb:
     """[H, W, 3] float32 in [0, 1], to the same; tells shares of the work."""
-    ...
 
-  def many(self, images: Rgbs, *, strength: float) -> Rgbs:
+  def many(
+    self,
+    images: Rgbs,
+    *,
+    exposures: Sequence[float | str],
+    ev: float,
+    strength: float,
+  ) -> Rgbs:
     """Photographs as if one by one."""
-    ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +88,7 @@ class _Found:
   Attributes:
     job: the job.
     picture: its file's content.
-    results: one, or as many as there are samples.
+    results: one, or as many as there are samples or exposures.
     states: those of the sampler, or nothing.
   """
 
@@ -99,6 +107,8 @@ def enhance_files(
   enhancer: Brightens,
   jobs: Iterable[Job],
   *,
+  exposure: float | str | Plausible = AUTO,
+  ev: float = 0.0,
   strength: float = 1.0,
   extras: Extras = Extras(),
   overwrite: bool = False,
@@ -109,6 +119,9 @@ def enhance_files(
   Args:
     enhancer: the model.
     jobs: from `collect`.
+    exposure: mean intensity of the results, see `Enhancer`; or what is
+      plausible of all of them, see `series.plausible`.
+    ev: stops brighter than that.
     strength: 0 changes nothing, 1 is the whole result; see `Enhancer`.
     extras: what else is written.
     overwrite: replace results that are there.
@@ -129,7 +142,7 @@ def enhance_files(
       yield Outcome(job, 'kept')
     else:
       left.append(job)
-  work = _Work(enhancer, strength, extras, overwrite, on_progress)
+  work = _Work(enhancer, exposure, ev, strength, extras, overwrite, on_progress)
   with _Pools() as pools:
     yield from work.run(left, pools)
 
@@ -157,6 +170,8 @@ class _Work:
   """How jobs are done; attributes as `enhance_files` takes them."""
 
   enhancer: Any
+  exposure: float | str | Plausible
+  ev: float
   strength: float
   extras: Extras
   overwrite: bool
@@ -213,7 +228,7 @@ class _Work:
     """Those that are restored together; one each but for several devices."""
     sizes = [listing.size(job) for job in jobs]
     kinds = self.enhancer.plan(sizes)
-    if self.enhancer.at_once == 1 or self.extras.samples > 1:
+    if self.enhancer.at_once == 1 or self.extras.count > 1:
       return [[job] for job in jobs]
     by_kind: dict[Hashable, list[Job]] = {}
     for job, kind, (height, width) in zip(jobs, kinds, sizes, strict=True):
@@ -240,7 +255,12 @@ class _Work:
     try:
       lows = [codec.to_float(picture.pixels) for _, picture in pictures]
       if len(pictures) > 1:
-        together = self.enhancer.many(lows, strength=self.strength)
+        together = self.enhancer.many(
+          lows,
+          exposures=[self._asked] * len(lows),
+          ev=self.ev,
+          strength=self.strength,
+        )
         results = [[result] for result in together]
         for job, _ in pictures:
           self._tell(job, 1.0)
@@ -251,21 +271,36 @@ class _Work:
       for (job, picture), low, found in zip(pictures, lows, results):
         states = None
         if listing.strip_path(job.destination) in self._missing(job):
-          states = self.enhancer.trajectory(low)
+          states = self.enhancer.trajectory(
+            low, exposure=self._asked, ev=self.ev
+          )
         made.append(_Found(job, picture, found, states))
     except InputError as error:
       return [Outcome(job, 'failed', str(error)) for job, _ in pictures]
     return made
 
   def _alone(self, job: Job, low: np.ndarray) -> list[np.ndarray]:
-    done = lambda share: self._tell(job, share)
-    count = self.extras.samples
+    count = self.extras.count
+    options: dict[str, Any] = {'ev': self.ev, 'strength': self.strength}
+    options['on_progress'] = lambda share: self._tell(job, share)
     if count == 1:
-      return [self.enhancer(low, strength=self.strength, on_progress=done)]
-    samples = self.enhancer.samples(
-      low, count, strength=self.strength, on_progress=done
-    )
-    return list(samples)
+      return [self.enhancer(low, exposure=self._asked, **options)]
+    if self.extras.samples > 1:
+      found = self.enhancer.samples(low, count, exposure=self._asked, **options)
+      return list(found)
+    options['on_progress'] = lambda share: self._tell(job, share / count)
+    plausible = self.exposure
+    if not isinstance(plausible, Plausible):
+      plausible = self.enhancer.plausible(low)
+    return [
+      self.enhancer(low, exposure=e, **options) for e in plausible.spread(count)
+    ]
+
+  @property
+  def _asked(self) -> float | str:
+    """The exposure of one result."""
+    wanted = self.exposure
+    return wanted.quantile(0.5) if isinstance(wanted, Plausible) else wanted
 
   def _tell(self, job: Job, share: float) -> None:
     if self.on_progress:

@@ -11,7 +11,6 @@ import numpy as np
 
 from sel_jax.arrays import Rgb8
 from sel_jax.images import codec
-from sel_jax.inference.enhancer import spread
 
 # Longest side of each half of a preview.
 _PREVIEW = 1024
@@ -19,6 +18,16 @@ _PREVIEW = 1024
 _SHOWN, _FRAME = 8, 320
 # Standard deviation that is drawn brightest.
 _WIDEST = 0.1
+
+
+def spread(samples: Float[np.ndarray, 'N H W 3']) -> Float[np.ndarray, 'H W']:
+  """Standard deviation over samples, the root mean square of the channels.
+
+  Args:
+    samples: at least two, in [0, 1].
+  """
+  variance = np.var(np.asarray(samples, np.float64), axis=0, ddof=1)
+  return np.sqrt(variance.mean(axis=-1)).astype(np.float32)
 
 
 def spread_map(

@@ -6,8 +6,10 @@ sampler's may be overridden.
 
 from collections.abc import Hashable
 from collections.abc import Iterable
+from collections.abc import Sequence
 import dataclasses
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,11 @@ from sel_jax.errors import InputError
 from sel_jax.eval_section import EvalSpec
 from sel_jax.images import codec
 from sel_jax.inference import stored
+from sel_jax.inference.exposure import AUTO
+from sel_jax.inference.exposure import brighter
+from sel_jax.inference.exposure import check
+from sel_jax.inference.exposure import Plausible
+from sel_jax.inference.exposure import Predictor
 from sel_jax.inference.restorer import local_mesh
 from sel_jax.inference.restorer import Progress
 from sel_jax.inference.restorer import Restorer
@@ -85,6 +92,8 @@ class Enhancer:
     method: network and diffusion.
     params: the averaged parameters.
     restorer: runs the sampler on photographs.
+    predictor: says which exposures are plausible; None if the network takes
+      none, or nothing is known of them.
   """
 
   settings: Settings
@@ -92,10 +101,16 @@ class Enhancer:
   method: Method
   params: Any
   restorer: Restorer
+  predictor: Predictor | None = None
 
   @classmethod
   def create(
-    cls, settings: Settings, *, params: Any = None, step: int = 0
+    cls,
+    settings: Settings,
+    *,
+    params: Any = None,
+    step: int = 0,
+    predictor: Predictor | None = None,
   ) -> 'Enhancer':
     """A model from its settings and parameters; compiles nothing yet.
 
@@ -103,12 +118,13 @@ class Enhancer:
       settings: those of the run that trained it.
       params: the averaged parameters; None if `with_params` brings them.
       step: updates it was trained for; 0 if that is not known.
+      predictor: says which exposures are plausible.
     """
     # A seed is no part of the programs.
     spec = dataclasses.replace(settings.eval, seed=0)
     restorer = _restorer(settings.model, settings.sde, spec)
     params = jax.device_put(params)
-    return cls(settings, step, restorer.method, params, restorer)
+    return cls(settings, step, restorer.method, params, restorer, predictor)
 
   @classmethod
   def from_checkpoint(
@@ -129,7 +145,9 @@ class Enhancer:
     programs.keep()
     found = stored.load(path)
     own = _overridden(found.settings, overrides)
-    return cls.create(own, params=found.params, step=found.step)
+    return cls.create(
+      own, params=found.params, step=found.step, predictor=found.exposure
+    )
 
   def with_settings(self, **overrides: Any) -> 'Enhancer':
     """The same model with other settings of the sampler.
@@ -141,7 +159,9 @@ class Enhancer:
       InputError: if a setting does not fit.
     """
     settings = _overridden(self.settings, overrides)
-    return self.create(settings, params=self.params, step=self.step)
+    return self.create(
+      settings, params=self.params, step=self.step, predictor=self.predictor
+    )
 
   def with_params(self, params: Any) -> 'Enhancer':
     """The same model with other parameters and the same compiled programs."""
@@ -157,10 +177,71 @@ class Enhancer:
     """Photographs that `many` restores together at best: one per device."""
     return self.restorer.at_once
 
+  @property
+  def takes_exposure(self) -> bool:
+    """Whether it can be told how bright the result is to be."""
+    return self.method.takes_exposure
+
+  def plausible(self, image: Shaped[np.ndarray, '...']) -> Plausible:
+    """Which exposures are plausible of a photograph.
+
+    Args:
+      image: as `__call__` takes it.
+
+    Raises:
+      InputError: if the model has no predictor of them.
+    """
+    self.require_exposure()
+    if self.predictor is None:
+      raise InputError(
+        'the model does not know which exposures are plausible; give a number'
+      )
+    return self.predictor(_as_float(image))
+
+  def exposure(
+    self,
+    image: Shaped[np.ndarray, '...'],
+    *,
+    exposure: float | str = AUTO,
+    ev: float = 0.0,
+  ) -> float:
+    """The mean intensity that `__call__` would ask for.
+
+    Args:
+      image: as `__call__` takes it.
+      exposure: as `__call__` takes it.
+      ev: as `__call__` takes it.
+
+    Returns:
+      In [0, 1]; NaN if the network is not told any.
+
+    Raises:
+      InputError: as `__call__`.
+    """
+    check(exposure, ev)
+    if exposure == AUTO:
+      if not ev and not self.predictor:
+        return math.nan
+      exposure = self.plausible(image).quantile(0.5)
+    asked = float(exposure)
+    if not math.isnan(asked):
+      self.require_exposure()
+    return brighter(asked, ev) if ev else asked
+
+  def require_exposure(self) -> None:
+    """Raises InputError for a model that cannot be told how bright."""
+    if not self.takes_exposure:
+      raise InputError(
+        'this model cannot be told how bright: it was trained without '
+        'config.model.exposure; ask for none, or choose another model'
+      )
+
   def __call__(
     self,
     image: Shaped[np.ndarray, '...'],
     *,
+    exposure: float | str = AUTO,
+    ev: float = 0.0,
     strength: float = 1.0,
     seed: int | None = None,
     on_progress: Progress | None = None,
@@ -169,6 +250,10 @@ class Enhancer:
 
     Args:
       image: [H, W, 3], float in [0, 1], or uint8 or uint16 samples.
+      exposure: mean intensity of the result, of a model that `takes_exposure`;
+        'auto' is the most plausible one, never darker than the photograph. NaN
+        leaves it to the network.
+      ev: stops of light brighter than that, or darker below 0.
       strength: how much of the correction, from 0, the photograph itself, to
         1, the model's result.
       seed: draws the sampler's noise; that of the settings if left out.
@@ -178,12 +263,17 @@ class Enhancer:
       [H, W, 3] float32 in [0, 1].
 
     Raises:
-      InputError: for any other shape or type, or a strength out of range.
+      InputError: for any other shape or type, a strength, exposure or ev out of
+        range, or an exposure for a model that cannot be told.
     """
     _check_strength(strength)
     image = _as_float(image)
     restored = self.restorer(
-      self.params, image, seed=self._seed(seed), on_progress=on_progress
+      self.params,
+      image,
+      seed=self._seed(seed),
+      exposure=self.exposure(image, exposure=exposure, ev=ev),
+      on_progress=on_progress,
     )
     return _mixed(image, restored, strength)
 
@@ -202,24 +292,38 @@ class Enhancer:
     return list(self.restorer.plan(sizes))
 
   def many(
-    self, images: list[Shaped[np.ndarray, '...']], *, strength: float = 1.0
+    self,
+    images: list[Shaped[np.ndarray, '...']],
+    *,
+    exposures: Sequence[float | str] | None = None,
+    ev: float = 0.0,
+    strength: float = 1.0,
   ) -> Rgbs:
     """Restores photographs as if one by one, together on all devices.
 
     Args:
       images: as `__call__` takes them; sizes may differ.
+      exposures: one of each photograph, as `__call__` takes it; 'auto' if left
+        out.
+      ev: as `__call__` takes it.
       strength: how much of the correction, as `__call__` takes it.
 
     Returns:
       Each restored, in order, [H, W, 3] float32 in [0, 1].
 
     Raises:
-      InputError: for an image of any other shape or type, or a strength out of
-        range.
+      InputError: as `__call__`.
     """
     _check_strength(strength)
     floats = [_as_float(image) for image in images]
-    results = self.restorer.many(self.params, floats, seed=self._seed(None))
+    wanted = [AUTO] * len(floats) if exposures is None else exposures
+    told = [
+      self.exposure(image, exposure=one, ev=ev)
+      for image, one in zip(floats, wanted, strict=True)
+    ]
+    results = self.restorer.many(
+      self.params, floats, seed=self._seed(None), exposures=told
+    )
     pairs = zip(floats, results, strict=True)
     return [_mixed(low, restored, strength) for low, restored in pairs]
 
@@ -231,6 +335,8 @@ class Enhancer:
     image: Shaped[np.ndarray, '...'],
     count: int,
     *,
+    exposure: float | str = AUTO,
+    ev: float = 0.0,
     strength: float = 1.0,
     seed: int | None = None,
     on_progress: Progress | None = None,
@@ -240,6 +346,8 @@ class Enhancer:
     Args:
       image: as `__call__` takes it.
       count: N, how many.
+      exposure: as `__call__` takes it.
+      ev: as `__call__` takes it.
       strength: how much of the change is kept, as `__call__` takes it.
       seed: that of the first; the others have the next ones. The seed of the
         settings if left out.
@@ -255,21 +363,25 @@ class Enhancer:
     if count < 1:
       raise InputError(f'samples={count}: give 1 or more')
     share = (lambda part: on_progress(part / count)) if on_progress else None
-    first = self._seed(seed)
-    return np.stack(
-      [
-        self(image, strength=strength, seed=first + n, on_progress=share)
-        for n in range(count)
-      ]
-    )
+    told = self.exposure(image, exposure=exposure, ev=ev)
+    run = functools.partial(self, image, exposure=told, strength=strength)
+    seeds = range(self._seed(seed), self._seed(seed) + count)
+    return np.stack([run(seed=one, on_progress=share) for one in seeds])
 
   def trajectory(
-    self, image: Shaped[np.ndarray, '...'], *, seed: int | None = None
+    self,
+    image: Shaped[np.ndarray, '...'],
+    *,
+    exposure: float | str = AUTO,
+    ev: float = 0.0,
+    seed: int | None = None,
   ) -> Float[np.ndarray, 'T h w 3']:
     """The states of the sampler, from x_T to x_0.
 
     Args:
       image: as `__call__` takes it; larger than a tile it is reduced to one.
+      exposure: as `__call__` takes it.
+      ev: as `__call__` takes it.
       seed: draws the sampler's noise; that of the settings if left out.
 
     Returns:
@@ -279,14 +391,7 @@ class Enhancer:
       InputError: for another image.
     """
     image = _as_float(image)
-    return self.restorer.trajectory(self.params, image, seed=self._seed(seed))
-
-
-def spread(samples: Float[np.ndarray, 'N H W 3']) -> Float[np.ndarray, 'H W']:
-  """Standard deviation over samples, the root mean square of the channels.
-
-  Args:
-    samples: at least two, in [0, 1].
-  """
-  variance = np.var(np.asarray(samples, np.float64), axis=0, ddof=1)
-  return np.sqrt(variance.mean(axis=-1)).astype(np.float32)
+    told = self.exposure(image, exposure=exposure, ev=ev)
+    return self.restorer.trajectory(
+      self.params, image, seed=self._seed(seed), exposure=told
+    )

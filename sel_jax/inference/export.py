@@ -15,15 +15,17 @@ import numpy as np
 
 from sel_jax import files
 from sel_jax.errors import InputError
+from sel_jax.inference.denoising import denoiser
+from sel_jax.inference.denoising import whole_sampler
 from sel_jax.inference.enhancer import Enhancer
-from sel_jax.inference.restorer import denoiser
-from sel_jax.inference.restorer import whole_sampler
 from sel_jax.inference.tiling import side_multiple
 from sel_jax.models import ConditionalNAFNet
 from sel_jax.models import unrolled_params
 
 PLATFORMS = ('cpu', 'cuda', 'tpu')
 _ENOUGH = 1e-4
+# Asked for in what is compared.
+_EXPOSURE = np.array([0.4], np.float32)
 
 
 def _check_size(enhancer: Enhancer, size: tuple[int, int] | None) -> None:
@@ -80,7 +82,8 @@ def stablehlo(
 
   `jax.export.deserialize(bytes).call(low, seed)` takes [B, H, W, 3] float32 in
   [0, 1], H and W multiples of `tiling.side_multiple`, and a uint32, and returns
-  the restored images in [0, 1].
+  the restored images in [0, 1]. A model that takes the exposure has a third
+  argument, [B] float32: the mean intensity asked for, NaN for none.
 
   Args:
     enhancer: the model with the sampler's settings in force.
@@ -99,23 +102,28 @@ def stablehlo(
   multiple, spec = side_multiple(enhancer.method.model), enhancer.spec
   run = whole_sampler(_portable(enhancer), spec)
 
-  def restore(low, seed):
-    image = run(enhancer.params, jax.random.key(seed), low)
+  def restore(low, seed, exposure=None):
+    key = jax.random.key(seed)
+    image = run(enhancer.params, key, low, exposure=exposure)
     return jnp.clip(image, 0, 1)
 
   shape = f'b, {multiple}*h, {multiple}*w, 3'
   dims = (1, *size, 3) if size else jax.export.symbolic_shape(shape)
-  arguments = (
+  arguments = [
     jax.ShapeDtypeStruct(dims, jnp.float32),
     jax.ShapeDtypeStruct((), jnp.uint32),
-  )
+  ]
+  if enhancer.takes_exposure:
+    arguments.append(jax.ShapeDtypeStruct(dims[:1], jnp.float32))
   export = jax.export.export(jax.jit(restore), platforms=platforms)
   content = export(*arguments).serialize()
   height, width = size or (2 * multiple, 3 * multiple)
-  example, seed = _example(height, width), np.uint32(0)
+  values = [_example(height, width), np.uint32(0)]
+  if enhancer.takes_exposure:
+    values.append(_EXPOSURE)
   again = jax.export.deserialize(content)
-  found = jax.jit(again.call)(example, seed)
-  difference = _compare(str(path), found, jax.jit(restore)(example, seed))
+  found = jax.jit(again.call)(*values)
+  difference = _compare(str(path), found, jax.jit(restore)(*values))
   with files.replacing(path) as part:
     part.write_bytes(content)
   return difference
@@ -152,7 +160,8 @@ def onnx(
 ) -> float:
   """Writes one call of the network, (x_t, mu, t) -> e_hat, as ONNX.
 
-  Inputs 'x' and 'mu' are [1, H, W, 3] float32, 't' is [1] float32.
+  Inputs 'x' and 'mu' are [1, H, W, 3] float32, 't' is [1] float32, and of a
+  model that takes it 'exposure' is [1] float32, NaN for none.
 
   Args:
     enhancer: the model.
@@ -172,20 +181,23 @@ def onnx(
   params = unrolled_params(enhancer.params)
   estimate = denoiser(method, enhancer.spec)
 
-  def network(x, mu, t):
-    return estimate(params, x, mu, t.astype(jnp.int32))
+  def network(x, mu, t, exposure=None):
+    return estimate(params, x, mu, t.astype(jnp.int32), exposure=exposure)
 
-  shapes = [(1, *size, 3), (1, *size, 3), (1,)]
+  inputs = {'x': (1, *size, 3), 'mu': (1, *size, 3), 't': (1,)}
   low = _example(*size)
   state = low + 0.1 * np.random.default_rng(1).normal(size=low.shape)
-  values = (state.astype(np.float32), low, np.full(1, 7, np.float32))
+  values = [state.astype(np.float32), low, np.full(1, 7, np.float32)]
+  if enhancer.takes_exposure:
+    inputs['exposure'] = (1,)
+    values.append(_EXPOSURE)
   with files.replacing(path) as part:
     jax2onnx.to_onnx(
       network,
-      inputs=shapes,
+      inputs=list(inputs.values()),
       return_mode='file',
       output_path=str(part),
-      input_names=['x', 'mu', 't'],
+      input_names=list(inputs),
     )
     session = onnxruntime.InferenceSession(
       str(part), providers=['CPUExecutionProvider']

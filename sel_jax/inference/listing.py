@@ -47,27 +47,38 @@ class Extras:
 
   Attributes:
     samples: results of as many seeds, numbered from 1, instead of one.
+    bracket: results of as many exposures, dark to bright, numbered from 1,
+      instead of one.
     spread: a map of where the samples differ.
     trajectory: a strip of the sampler's states.
     preview: a low | result strip.
   """
 
   samples: int = 1
+  bracket: int = 1
   spread: bool = False
   trajectory: bool = False
   preview: bool = False
 
   def __post_init__(self):
-    if self.samples < 1:
-      raise InputError(f'samples={self.samples}: give 1 or more')
+    for name in ('samples', 'bracket'):
+      if (count := getattr(self, name)) < 1:
+        raise InputError(f'{name}={count}: give 1 or more')
+    if self.samples > 1 and self.bracket > 1:
+      raise InputError('samples and bracket: give one of both')
     if self.spread and self.samples < 2:
       raise InputError('spread: compares samples; give samples=2 or more')
 
+  @property
+  def count(self) -> int:
+    """Results of each photograph."""
+    return max(self.samples, self.bracket)
+
   def results(self, destination: Path) -> list[Path]:
     """Where the results of a photograph go."""
-    if self.samples == 1:
+    if self.count == 1:
       return [destination]
-    numbers = range(1, self.samples + 1)
+    numbers = range(1, self.count + 1)
     name = '{0.stem}-{1}{0.suffix}'
     return [destination.with_name(name.format(destination, n)) for n in numbers]
 

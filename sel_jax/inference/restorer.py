@@ -9,8 +9,9 @@ larger ones in tiles, and few programs serve all of them.
 import collections
 from collections.abc import Callable
 from collections.abc import Iterable
-import dataclasses
+from collections.abc import Sequence
 import functools
+import math
 from typing import Any
 
 import jax
@@ -30,7 +31,6 @@ from sel_jax.arrays import Rgb
 from sel_jax.arrays import Rgbs
 from sel_jax.build import Method
 from sel_jax.diffusion import GRIDS
-from sel_jax.diffusion import sample
 from sel_jax.diffusion.samplers import coefficients_of
 from sel_jax.eval_section import EvalSpec
 from sel_jax.inference import canvases
@@ -38,6 +38,8 @@ from sel_jax.inference import tone
 from sel_jax.inference.canvases import Need
 from sel_jax.inference.canvases import Programs
 from sel_jax.inference.canvases import Shape
+from sel_jax.inference.denoising import denoiser
+from sel_jax.inference.denoising import whole_sampler
 from sel_jax.inference.tiling import round_up
 from sel_jax.inference.tiling import side_multiple
 from sel_jax.inference.tiling import TiledSampler
@@ -55,48 +57,6 @@ def local_mesh() -> Mesh | None:
   if len(local) == 1:
     return None
   return Mesh(np.array(local), ('images',), axis_types=(AxisType.Auto,))
-
-
-def denoiser(method: Method, spec: EvalSpec) -> Callable[..., Images]:
-  """(params, x_t, mu, t, mask=) -> e_hat, as the sampler's settings want it."""
-  if spec.pool:
-    local = method.model.clone(pool=spec.pool)
-    method = dataclasses.replace(method, model=local)
-
-  def run(params, x, mu, t, *, mask=None):
-    noise = method.estimate_noise(params, x, mu, t, mask=mask)
-    if spec.unbias:
-      noise = method.sde.noise_from_euler(x, noise, mu, t)
-    return noise
-
-  return run
-
-
-def whole_sampler(
-  method: Method, spec: EvalSpec, *, trajectory: bool = False
-) -> Callable[..., Any]:
-  """(params, key, mu [B, H, W, 3], mask=) -> restored images, not clamped.
-
-  With `trajectory` also the states, [steps + 1, B, H, W, 3].
-  """
-  denoise = denoiser(method, spec)
-  times = GRIDS[spec.grid](method.sde, spec.steps)
-
-  def run(params, key, mu, *, mask=None):
-    return sample(
-      functools.partial(denoise, params, mask=mask),
-      method.sde,
-      key,
-      mu,
-      sampler=spec.sampler,
-      times=times,
-      clip=spec.clip,
-      dynamic=spec.dynamic,
-      trajectory=trajectory,
-      mask=mask,
-    )
-
-  return run
 
 
 def _mask(
@@ -153,14 +113,17 @@ class Restorer:
     def mask_of(mu, extents):
       return _mask(mu, extents) if method.takes_mask else None
 
-    def whole(params, key, mu, extents):
-      return run(params, key, mu, mask=mask_of(mu, extents))
+    def whole(params, key, mu, extents, exposure):
+      mask = mask_of(mu, extents)
+      return run(params, key, mu, mask=mask, exposure=exposure)
 
-    def states(params, key, mu, extents):
-      return follow(params, key, mu, mask=mask_of(mu, extents))
+    def states(params, key, mu, extents, exposure):
+      mask = mask_of(mu, extents)
+      return follow(params, key, mu, mask=mask, exposure=exposure)
 
-    def estimate(params, x, mu, t, extents):
-      noise = denoise(params, x, mu, t, mask=mask_of(mu, extents))
+    def estimate(params, x, mu, t, extents, exposure):
+      mask = mask_of(mu, extents)
+      noise = denoise(params, x, mu, t, mask=mask, exposure=exposure)
       return sde.clean_from_noise(x, noise, mu, t)
 
     if mesh:
@@ -168,8 +131,8 @@ class Restorer:
       spread = functools.partial(
         jax.shard_map, mesh=mesh, out_specs=axis, check_vma=False
       )
-      whole = spread(whole, in_specs=(P(), P(), axis, axis))
-      estimate = spread(estimate, in_specs=(P(), axis, axis, P(), axis))
+      whole = spread(whole, in_specs=(P(), P(), axis, axis, axis))
+      estimate = spread(estimate, in_specs=(P(), axis, axis, P(), axis, axis))
     held = functools.partial(
       Programs,
       masked=method.takes_mask,
@@ -249,6 +212,7 @@ class Restorer:
     image: Rgb,
     *,
     seed: int = 0,
+    exposure: float = math.nan,
     on_progress: Progress | None = None,
   ) -> Rgb:
     """Restores one photograph.
@@ -257,6 +221,8 @@ class Restorer:
       params: the network's parameters.
       image: [H, W, 3] low light, float32 in [0, 1].
       seed: draws the sampler's noise; no seed compiles anything anew.
+      exposure: the mean intensity asked for, of a network that takes it, see
+        `Method.takes_exposure`; NaN is not told.
       on_progress: called with the share of the work just done.
 
     Returns:
@@ -264,15 +230,20 @@ class Restorer:
     """
     key = jax.random.key(seed)
     if self._is_large(image.shape):
-      return self._in_tiles(params, key, image, on_progress)
+      return self._in_tiles(params, key, image, exposure, on_progress)
     canvas = self._wholes.canvas(self._rounded(image.shape))
-    restored = self._whole(params, key, [image], canvas)[0]
+    restored = self._whole(params, key, [image], [exposure], canvas)[0]
     if on_progress:
       on_progress(1.0)
     return restored
 
   def trajectory(
-    self, params: Any, image: Rgb, *, seed: int = 0
+    self,
+    params: Any,
+    image: Rgb,
+    *,
+    seed: int = 0,
+    exposure: float = math.nan,
   ) -> Float[np.ndarray, 'T h w 3']:
     """The states from x_T to x_0; of a large photograph's thumbnail.
 
@@ -280,6 +251,7 @@ class Restorer:
       params: the network's parameters.
       image: [H, W, 3] low light, float32 in [0, 1].
       seed: draws the sampler's noise.
+      exposure: as `__call__` takes it.
 
     Returns:
       [steps + 1, h, w, 3] float32, not clamped.
@@ -289,34 +261,46 @@ class Restorer:
     canvas = self._follows.canvas(self._rounded(image.shape))
     low, extents = self._batch([image], canvas)
     key = jax.random.key(seed)
-    _, states = self._follows(canvas, params, key, low, extents)
+    told = np.array([exposure], np.float32)
+    _, states = self._follows(canvas, params, key, low, extents, told)
     height, width = image.shape[:2]
     return np.asarray(states)[:, 0, :height, :width]
 
-  def many(self, params: Any, images: Rgbs, *, seed: int = 0) -> Rgbs:
+  def many(
+    self,
+    params: Any,
+    images: Rgbs,
+    *,
+    seed: int = 0,
+    exposures: Sequence[float] | None = None,
+  ) -> Rgbs:
     """Restores photographs, as if one by one, on all devices.
 
     Args:
       params: the network's parameters.
       images: each [H, W, 3] low light, float32 in [0, 1]; sizes may differ.
       seed: draws the sampler's noise, the same for every photograph.
+      exposures: one of each photograph, as `__call__` takes it; None is not
+        told.
 
     Returns:
       Each restored, in order, float32, clamped to [0, 1].
     """
     key = jax.random.key(seed)
+    told = exposures or [math.nan] * len(images)
     results: dict[int, np.ndarray] = {}
     by_canvas: dict[Shape, list[int]] = {}
     for index, image in enumerate(images):
       if self._is_large(image.shape):
-        results[index] = self._in_tiles(params, key, image, None)
+        results[index] = self._in_tiles(params, key, image, told[index], None)
       else:
         canvas = self._wholes.canvas(self._rounded(image.shape))
         by_canvas.setdefault(canvas, []).append(index)
     for canvas, indices in by_canvas.items():
       for start in range(0, len(indices), self.at_once):
         group = indices[start : start + self.at_once]
-        restored = self._whole(params, key, [images[n] for n in group], canvas)
+        parts = [images[n] for n in group], [told[n] for n in group]
+        restored = self._whole(params, key, *parts, canvas)
         for index, result in zip(group, restored, strict=True):
           results[index] = result
     return [results[index] for index in range(len(images))]
@@ -355,23 +339,29 @@ class Restorer:
       place[:height, :width] = np.pad(image, pads, mode='symmetric')
     return batch, extents.astype(np.int32)
 
-  def _estimate(self, params, x, mu, t):
-    """x_0_hat of tiles of one shape, on a canvas; what is beside is no use."""
+  def _estimate(self, told, x, mu, t):
+    """x_0_hat of tiles of one shape, on a canvas; what is beside is no use.
+
+    `told` are the parameters, and the exposure of the photograph.
+    """
+    params, exposure = told
     count, height, width, _ = x.shape
     canvas = self._estimates.canvas((height, width))
     beside = (0, canvas[0] - height), (0, canvas[1] - width)
     x, mu = (np.pad(part, ((0, 0), *beside, (0, 0))) for part in (x, mu))
     extents = np.full((count, 2), (height, width), np.int32)
-    return self._estimates(canvas, params, x, mu, t, extents)
+    exposures = np.full(count, exposure, np.float32)
+    return self._estimates(canvas, params, x, mu, t, extents, exposures)
 
-  def _in_tiles(self, params, key, image, on_progress) -> np.ndarray:
-    restored = self._tiled(params, key, image, on_tile=on_progress)
+  def _in_tiles(self, params, key, image, exposure, on_progress) -> np.ndarray:
+    told = params, exposure
+    restored = self._tiled(told, key, image, on_tile=on_progress)
     np.clip(restored, 0, 1, out=restored)
     if self._spec.anchor:
-      self._anchor(params, key, image, restored)
+      self._anchor(told, key, image, restored)
     return restored
 
-  def _anchor(self, params, key, image, restored) -> None:
+  def _anchor(self, told, key, image, restored) -> None:
     """Gives tiles that do not agree the tones of the restored thumbnail."""
     tile = self._tile
     small = tone.thumbnail(image, tile)
@@ -379,19 +369,22 @@ class Restorer:
     # A whole tile, so that one compilation serves every photograph.
     pads = ((0, tile - height), (0, tile - width), (0, 0))
     square = np.pad(small, pads, mode='symmetric')
-    wanted = self._tiled(params, key, square)[:height, :width]
+    wanted = self._tiled(told, key, square)[:height, :width]
     spread = self._spec.overlap / 4 * tile / max(image.shape)
     tone.match_tone(restored, np.clip(wanted, 0, 1), max(spread, 2.0))
     np.clip(restored, 0, 1, out=restored)
 
-  def _whole(self, params, key, images, canvas: Shape) -> list[np.ndarray]:
+  def _whole(
+    self, params, key, images, exposures, canvas: Shape
+  ) -> list[np.ndarray]:
     """At most `at_once` images on one canvas."""
-    filled = images + images[-1:] * (self.at_once - len(images))
-    batch, extents = self._batch(filled, canvas)
-    restored = np.asarray(self._wholes(canvas, params, key, batch, extents))
+    spare = self.at_once - len(images)
+    batch, extents = self._batch(images + images[-1:] * spare, canvas)
+    told = np.array([*exposures, *exposures[-1:] * spare], np.float32)
+    restored = self._wholes(canvas, params, key, batch, extents, told)
     return [
       np.clip(row[: image.shape[0], : image.shape[1]], 0, 1)
-      for row, image in zip(restored, images)
+      for row, image in zip(np.asarray(restored), images)
     ]
 
   def bind(self, params: Any) -> Callable[..., Rgb]:

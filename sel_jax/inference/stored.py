@@ -18,6 +18,7 @@ from sel_jax import interop
 from sel_jax import places
 from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
+from sel_jax.inference.exposure import Predictor
 from sel_jax.interop import portable
 from sel_jax.models import param_shapes
 from sel_jax.settings import Settings
@@ -33,11 +34,13 @@ class Stored:
     settings: those it was trained with.
     step: updates it was trained for; 0 if that is not known.
     params: the averaged parameters.
+    exposure: says which exposures are plausible, if the network is told one.
   """
 
   settings: Settings
   step: int
   params: Any
+  exposure: Predictor | None = None
 
 
 def load(
@@ -80,14 +83,21 @@ def _from_file(path: Path) -> Stored:
   """A file of weights."""
   params, facts = portable.load(path)
   settings = Settings.parse_stored(facts['config'])
+  exposure = _predictor(facts)
   if path == places.find(places.SHIPPED):  # half a second; a test looks at it
-    return Stored(settings, facts['step'], params)
+    return Stored(settings, facts['step'], params, exposure)
   like = param_shapes(settings.model.network)
   if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
     raise InputError(
       f'{path}: its weights do not fit its configuration; get it anew'
     )
-  return Stored(settings, facts.get('step', 0), params)
+  return Stored(settings, facts.get('step', 0), params, exposure)
+
+
+def _predictor(stored: Mapping[str, Any]) -> Predictor | None:
+  """From what is noted beside the weights, if that has one."""
+  found = stored.get('exposure')
+  return Predictor.from_json(found) if found else None
 
 
 def _from_run(workdir: Path) -> Stored:
@@ -104,8 +114,8 @@ def _from_run(workdir: Path) -> Stored:
       try:
         settings = Settings.parse_stored(checkpoints.config(step))
         like = param_shapes(settings.model.network)
-        items, _ = checkpoints.restore(step, ema=like)
-        return Stored(settings, step, items['ema'])
+        items, meta = checkpoints.restore(step, ema=like)
+        return Stored(settings, step, items['ema'], _predictor(meta))
       except DamagedCheckpointError as error:
         failures.append(error)
         _log.warning('%s; trying another one', error)

@@ -23,7 +23,10 @@ from sel_jax.checkpoints import SCORE
 from sel_jax.data.pipeline import Batch
 from sel_jax.data.pipeline import TrainingData
 from sel_jax.entropy import EntropySpec
+from sel_jax.inference.exposure import Predictor
+from sel_jax.models.exposure import takes_exposure
 from sel_jax.settings import Settings
+from sel_jax.training import exposures
 from sel_jax.training import initial
 from sel_jax.training import writers
 from sel_jax.training.cluster import Watchdog
@@ -84,6 +87,7 @@ def train(
     store = stack.enter_context(Store(settings, workdir))
     first, layout, state, step = _begin(settings, devices, store, allow_change)
     _announce(settings, workdir, layout, len(data), first)
+    predictor = _predictor(settings, store, data)
     progress = stack.enter_context(Progress(settings, workdir, first, on_log))
     trace = stack.enter_context(Trace(workdir / 'profile', profile))
     guard, key = Guard(settings, stop), _keys(settings)[1]
@@ -98,7 +102,9 @@ def train(
         progress.update(done, scalars, log=now.log)
         if now.save:
           with watchdog.patient(f'saving at step {done}'):
-            _keep(layout.fetch(state), now, validate, progress, store)
+            _keep(
+              layout.fetch(state), now, validate, progress, store, predictor
+            )
         if now.leave:
           progress.left(done)
           break
@@ -228,11 +234,24 @@ def _keep(
   validate: Validation,
   progress: Progress,
   store: Store,
+  predictor: Predictor | None,
 ) -> None:
   """Saves a whole state, with its validation if that is due."""
   metrics = None
   if now.validate:
-    metrics, picture = validate(state.ema)
+    metrics, picture = validate(state.ema, predictor=predictor)
     progress.validated(int(state.step), metrics, picture)
     metrics = {**metrics, SCORE: validate.score(metrics)}
-  store.save(state, metrics=metrics)
+  exposure = predictor.to_json() if predictor else None
+  store.save(state, metrics=metrics, exposure=exposure)
+
+
+def _predictor(
+  settings: Settings, store: Store, data: TrainingData
+) -> Predictor | None:
+  """Says which exposures are plausible: as stored, or from the pairs."""
+  if not takes_exposure(settings.model.network):
+    return None
+  if stored := store.exposure():
+    return Predictor.from_json(stored)
+  return exposures.fit(data.pairs, settings.data.augment)

@@ -63,7 +63,10 @@ class Progress:
       on_log: called at each line of the log.
     """
     self._workdir, self._on_log = workdir, on_log
-    self._last, self._best = settings.train.steps, settings.train.best
+    self._last, self._best = (
+      settings.train.steps,
+      validation.best_figure(settings),
+    )
     self._rate = optimizers.learning_rate(settings.optim, self._last)
     self._recent: list[Scalars] = []
     self._writers = Writers(settings, workdir, first, active=cluster.is_first())

@@ -95,7 +95,7 @@ def check_state(
       settings, or a batch that does not divide over the devices.
   """
   writers.check(settings.train.loggers)
-  validation.check(settings.train.best)
+  validation.check(settings)
   devices = Parallel.of(settings)
   shapes = _first_state(
     settings.model.network,

@@ -92,14 +92,23 @@ class Store:
         changes.told(differing),
       )
 
+  def exposure(self) -> Mapping[str, Any] | None:
+    """The predictor's numbers in the newest checkpoint, if it has any."""
+    return None if self.is_empty() else self._checkpoints.newest_exposure()
+
   def save(
-    self, state: TrainState, *, metrics: Mapping[str, float] | None = None
+    self,
+    state: TrainState,
+    *,
+    metrics: Mapping[str, float] | None = None,
+    exposure: Mapping[str, Any] | None = None,
   ) -> None:
     """Starts to save a state; the next one, or the block's end, waits for it.
 
     Args:
       state: whole, on the host, the same in every process.
       metrics: what a validation measured, if there was one.
+      exposure: the predictor's numbers, if there is one.
 
     Raises:
       InputError: if it cannot be written.
@@ -110,6 +119,7 @@ class Store:
       state.ema,
       self._settings.to_dict(),
       metrics=metrics,
+      exposure=exposure,
     )
 
   def __enter__(self) -> 'Store':

@@ -5,6 +5,7 @@ means over all of them, the same in every process.
 """
 
 from collections.abc import Mapping
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -13,28 +14,45 @@ from sel_jax import build
 from sel_jax import evaluation
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
+from sel_jax.evaluation import text_report
+from sel_jax.evaluation.text_report import GIVEN
 from sel_jax.evaluation.text_report import GT_MEAN
 from sel_jax.inference import Enhancer
+from sel_jax.inference.exposure import Predictor
+from sel_jax.models.exposure import takes_exposure
 from sel_jax.settings import Settings
 from sel_jax.training import parallel
 
 METRICS = ('psnr', 'ssim', 'psnr_gt_mean')
 
 
-def check(best: str) -> None:
-  """Checks that a figure can be measured.
+def best_figure(settings: Settings) -> str:
+  """The figure that chooses checkpoints; plain ones with exposure given.
+
+  What a network that is told the exposure has without it is luck.
+  """
+  best = settings.train.best
+  told = takes_exposure(settings.model.network)
+  return best + GIVEN if told and best in evaluation.METRICS else best
+
+
+def check(settings: Settings) -> None:
+  """Checks that what `train.best` names can be measured.
 
   Args:
-    best: row of `evaluation.METRICS`, or one with '_gt_mean' after it.
+    settings: the run's settings.
 
   Raises:
     InputError: if there is no such figure, or its weights are missing.
   """
-  name = best.removesuffix(GT_MEAN)
-  if name not in evaluation.METRICS:
+  best = settings.train.best
+  name = text_report.plain(best)
+  told = takes_exposure(settings.model.network)
+  if name not in evaluation.METRICS or (best.endswith(GIVEN) and not told):
     raise InputError(
       f'config.train.best={best!r}: no such figure; choose one of '
-      f'{list(evaluation.METRICS)}, or one with {GT_MEAN} after it'
+      f'{list(evaluation.METRICS)}, or one with {GT_MEAN} after it, or with '
+      f'{GIVEN} where config.model.exposure is on'
     )
   if available := evaluation.METRICS[name].available:
     available()
@@ -54,19 +72,23 @@ class Validation:
       InputError: if there are no pairs, a file is broken, or what `best` means
         cannot be measured.
     """
-    self._best = settings.train.best
-    check(self._best)
-    self._names = tuple(dict.fromkeys((*METRICS, self._best)))
+    self._best = best_figure(settings)
+    check(settings)
+    told = ['psnr_given'] if takes_exposure(settings.model.network) else []
+    self._names = tuple(dict.fromkeys((*METRICS, *told, self._best)))
     self._pairs = build.validation_pairs(settings)
     self._enhancer = Enhancer.create(settings)
     self._limit = settings.eval.images
     self._share = share
 
-  def __call__(self, params: Any) -> tuple[dict[str, float], np.ndarray | None]:
+  def __call__(
+    self, params: Any, *, predictor: Predictor | None = None
+  ) -> tuple[dict[str, float], np.ndarray | None]:
     """Restores and measures; every process must call it.
 
     Args:
       params: whole, on the host.
+      predictor: says which exposures are plausible.
 
     Returns:
       The means of `METRICS` and of what `best` means, and a low | restored |
@@ -80,10 +102,11 @@ class Validation:
       if picture is None:
         picture = np.concatenate([low, restored, clean], axis=1)
 
-    plain = {name.removesuffix(GT_MEAN): None for name in self._names}
+    plain = {text_report.plain(name): None for name in self._names}
     matched = [n.removesuffix(GT_MEAN) for n in self._names if GT_MEAN in n]
+    enhancer = self._enhancer.with_params(params)
     rows = evaluator.evaluate(
-      self._enhancer.with_params(params),
+      dataclasses.replace(enhancer, predictor=predictor),
       self._pairs,
       names=tuple(plain),
       matched=matched,
@@ -100,7 +123,7 @@ class Validation:
     Args:
       means: figures that a call gave.
     """
-    metric = evaluation.METRICS[self._best.removesuffix(GT_MEAN)]
+    metric = evaluation.METRICS[text_report.plain(self._best)]
     return means[self._best] * (1 if metric.higher else -1)
 
   def _means(self, values: np.ndarray) -> dict[str, float]:

@@ -19,6 +19,8 @@ from sel_jax.evaluation import text_report
 class Unchanged:
   """Restores nothing; notes how many photographs came together."""
 
+  takes_exposure = False
+
   def __init__(self, at_once=1):
     self.at_once, self.groups = at_once, []
 
@@ -26,7 +28,8 @@ class Unchanged:
     self.sizes = list(sizes)
     return self.sizes
 
-  def many(self, images):
+  def many(self, images, *, exposures=None):
+    assert exposures is None
     self.groups.append(len(images))
     return images
 

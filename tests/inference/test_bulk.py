@@ -1,4 +1,6 @@
+import math
 import os
+import statistics
 import time
 
 import numpy as np
@@ -9,6 +11,7 @@ from sel_jax.images import codec
 from sel_jax.images import metadata
 from sel_jax.inference import bulk
 from sel_jax.inference import listing
+from sel_jax.inference.exposure import Plausible
 
 
 def _write(path, value=20, size=(8, 12)):
@@ -21,16 +24,19 @@ class Doubler:
 
   def __init__(self, at_once=1):
     self.calls, self.at_once, self.together = 0, at_once, []
+    self.asked = []
 
   def plan(self, sizes):
     return [size[0] for size in sizes]
 
-  def many(self, images, *, strength):
+  def many(self, images, *, exposures, ev, strength):
+    assert exposures == ['auto'] * len(images) and not ev
     self.together.append(len(images))
     return [np.clip(image * (1 + strength), 0, 1) for image in images]
 
-  def __call__(self, image, *, strength, on_progress):
+  def __call__(self, image, *, exposure, ev, strength, on_progress):
     self.calls += 1
+    self.asked.append((exposure, ev))
     on_progress(1.0)
     return np.clip(image * (1 + strength), 0, 1)
 
@@ -152,12 +158,12 @@ def test_previews_show_both(photos, tmp_path):
 class Sampler(Doubler):
   """Stands in for a model whose samples differ."""
 
-  def samples(self, image, count, *, strength, on_progress):
+  def samples(self, image, count, *, exposure, ev, strength, on_progress):
     results = [(1 + n / 10) * image for n in range(count)]
     on_progress(1.0)
     return np.clip(results, 0, 1) * strength
 
-  def trajectory(self, image):
+  def trajectory(self, image, *, exposure, ev):
     return np.stack([image + n / 30 for n in range(20)])
 
 
@@ -179,6 +185,46 @@ def test_samples_are_numbered_and_maps_lie_beside_them(tmp_path):
   (out / 'a-2.jpg').unlink()
   (outcome,) = bulk.check_files(jobs, extras=extras)
   assert outcome.state == 'written'
+
+
+class Bracketing(Doubler):
+  """Stands in for a model that is told how bright."""
+
+  def plausible(self, image):
+    return Plausible(0.0, 1.0, float(image.mean()))
+
+  def __call__(self, image, *, exposure, **options):
+    super().__call__(image, exposure=exposure, **options)
+    return np.full_like(image, exposure)
+
+
+def test_a_bracket_goes_from_dark_to_bright(tmp_path):
+  _write(tmp_path / 'a.png', 20)
+  jobs = listing.collect([str(tmp_path / 'a.png')], tmp_path / 'out')
+  model, shares = Bracketing(), []
+  (outcome,) = bulk.enhance_files(
+    model,
+    jobs,
+    ev=0.5,
+    extras=listing.Extras(bracket=3),
+    on_progress=lambda job, share: shares.append(share),
+  )
+  assert outcome.state == 'written' and sum(shares) == pytest.approx(1)
+  found = [codec.read_image(tmp_path / 'out' / f'a-{n}.png') for n in (1, 2, 3)]
+  z = statistics.NormalDist().inv_cdf(5 / 6)
+  expected = [1 / (1 + math.exp(-x)) for x in (-z, 0, z)]
+  means = [image.mean() / 255 for image in found]
+  assert means == pytest.approx(expected, abs=0.5 / 255)
+  assert [ev for _, ev in model.asked] == [0.5] * 3
+
+
+def test_a_series_shares_what_is_plausible(tmp_path):
+  for n in range(3):
+    _write(tmp_path / f'{n}.png', 20)
+  jobs = listing.collect([str(tmp_path)], tmp_path / 'out')
+  model, wanted = Bracketing(), Plausible(0.0, 1.0, 0.6)
+  list(bulk.enhance_files(model, jobs, exposure=wanted))
+  assert model.asked == [(0.6, 0.0)] * 3
 
 
 def test_what_is_asked_for_later_is_added_and_the_rest_stays(tmp_path):
@@ -215,7 +261,12 @@ def _enhance(jobs, **options):
 
 @pytest.mark.parametrize(
   ('extras', 'words'),
-  [({'samples': 0}, 'samples=0: give 1'), ({'spread': True}, 'give samples=2')],
+  [
+    ({'samples': 0}, 'samples=0: give 1'),
+    ({'spread': True}, 'give samples=2'),
+    ({'bracket': 0}, 'bracket=0: give 1'),
+    ({'bracket': 3, 'samples': 2}, 'give one of both'),
+  ],
 )
 def test_extras_that_make_no_sense_are_refused(extras, words):
   with pytest.raises(InputError, match=words):
@@ -250,11 +301,11 @@ class _Slow(Doubler):
     super().__init__()
     self._read, self._out, self.seen = read, out, []
 
-  def __call__(self, image, *, strength, on_progress):
+  def __call__(self, image, **options):
     time.sleep(0.1)
     written = len(list(self._out.iterdir())) if self._out.exists() else 0
     self.seen.append((len(self._read), written))
-    return super().__call__(image, strength=strength, on_progress=on_progress)
+    return super().__call__(image, **options)
 
 
 def test_files_are_read_ahead_and_written_behind(tmp_path, monkeypatch):

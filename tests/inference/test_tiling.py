@@ -21,7 +21,7 @@ from sel_jax.diffusion.samplers import sample
 from sel_jax.inference import Restorer
 from sel_jax.inference import tiling
 from sel_jax.inference import tone
-from sel_jax.inference.restorer import whole_sampler
+from sel_jax.inference.denoising import whole_sampler
 from sel_jax.models import ConditionalNAFNet
 from sel_jax.models import init_params
 from sel_jax.models import layers
