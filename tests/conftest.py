@@ -102,6 +102,35 @@ def pairs(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def told(trained, tmp_path_factory):
+  """The tiny run as that of a network that is told the exposure."""
+  from sel_jax.checkpoints import Checkpoints
+  from sel_jax.data.pairs import open_pairs
+  from sel_jax.data.pairs import PairsSpec
+  from sel_jax.inference import stored
+  from sel_jax.models import param_shapes
+  from sel_jax.models.exposure import widened
+  from sel_jax.training import exposures
+
+  found = stored.load(trained)
+  settings = found.settings.changed({'model.exposure': True})
+  params = widened(found.params, param_shapes(settings.model.network))
+  # What it is told matters.
+  kernel = params['intro']['conv']['kernel'].copy()
+  kernel[:, :, -2:] = np.random.default_rng(0).normal(0, 0.3, (3, 3, 2, 4))
+  params['intro']['conv']['kernel'] = kernel
+  pairs = open_pairs(PairsSpec.create(source='sample'), 'train')
+  predictor = exposures.fit(pairs, settings.data.augment)
+  workdir = tmp_path_factory.mktemp('runs') / 'told'
+  checkpoints = Checkpoints(workdir)
+  checkpoints.save(
+    4, None, params, settings.to_dict(), exposure=predictor.to_json()
+  )
+  checkpoints.close()
+  return workdir
+
+
+@pytest.fixture(scope='session')
 def trained(pairs, tmp_path_factory):
   """A finished tiny run."""
   workdir = tmp_path_factory.mktemp('runs') / 'tiny'

@@ -24,6 +24,8 @@ from sel_jax.inference.restorer import Progress
 # Longest side of what the page shows; the download is whole.
 _SHOWN = 1600
 _WAITING = 8
+# Stops brighter or darker that the page offers.
+_STOPS = 2.0
 _TEXT = """# Brighten a dark photograph
 Drop a photograph, press *Brighten*, move the slider. Nothing leaves this
 machine. The download keeps size, depth, EXIF data and colour profile."""
@@ -48,6 +50,11 @@ class Studio:
   megapixels: float
   folder: Path
 
+  @property
+  def takes_exposure(self) -> bool:
+    """Whether a person may ask for another brightness."""
+    return self.enhancer.predictor is not None
+
   @functools.lru_cache(maxsize=2)  # noqa: B019 (lives as long as the page)
   def with_settings(self, sampler: str, steps: int) -> Enhancer:
     """The model with another sampler; kept, so that it compiles once."""
@@ -57,13 +64,14 @@ class Studio:
   def restore(
     self,
     path: str,
+    ev: float,
     sampler: str,
     steps: int,
     strength: float,
     seed: int,
     on_progress: Progress,
   ) -> tuple[np.ndarray, np.ndarray, str]:
-    """Restores an uploaded file.
+    """Restores an uploaded file, `ev` stops brighter than is most plausible.
 
     Returns:
       Before and after, as the page shows them, and the file to download.
@@ -84,7 +92,7 @@ class Studio:
       low = codec.to_float(picture.pixels)
       enhancer = self.with_settings(sampler, int(steps))
       result = enhancer(
-        low, strength=strength, seed=int(seed), on_progress=on_progress
+        low, ev=ev, strength=strength, seed=int(seed), on_progress=on_progress
       )
       ending = source.suffix.lower()
       ending = ending if ending in codec.EXTENSIONS else '.png'
@@ -98,7 +106,7 @@ class Studio:
 
 
 def _inputs(studio: Studio, gr: Any) -> list[Any]:
-  """Photograph, sampler, steps, strength and seed."""
+  """Photograph, stops, sampler, steps, strength and seed."""
   spec, total = studio.enhancer.spec, studio.enhancer.method.sde.steps
   most = min(total, 100)
   return [
@@ -107,6 +115,16 @@ def _inputs(studio: Studio, gr: Any) -> list[Any]:
       file_types=list(codec.EXTENSIONS),
       elem_id='photo',
       height=160,
+    ),
+    gr.Slider(
+      -_STOPS,
+      _STOPS,
+      value=0,
+      step=0.1,
+      label='Brightness',
+      info='Stops of light; acts when it is let go.',
+      elem_id='ev',
+      visible=studio.takes_exposure,
     ),
     gr.Dropdown(list(SAMPLERS), value=spec.sampler, label='Sampler'),
     gr.Slider(
@@ -157,6 +175,7 @@ def build_page(studio: Studio, gr: Any) -> Any:
 
   def handle(
     path: str | None,
+    ev: float,
     sampler: str,
     steps: int,
     strength: float,
@@ -169,7 +188,7 @@ def build_page(studio: Studio, gr: Any) -> Any:
     try:
       with programs.announced(on_compile):
         before, after, file = studio.restore(
-          path, sampler, steps, strength, seed, on_progress
+          path, ev, sampler, steps, strength, seed, on_progress
         )
     except InputError as error:
       raise gr.Error(str(error), print_exception=False) from None
@@ -192,11 +211,13 @@ def build_page(studio: Studio, gr: Any) -> Any:
           elem_id='slider',
           format='png',
         )
-    button.click(
+    gr.on(
+      [button.click, inputs[1].release],
       handle,
       inputs,
       [slider, download],
       concurrency_limit=1,
+      trigger_mode='always_last',
       api_visibility='private',
     )
   return page.queue(max_size=_WAITING, api_open=False)

@@ -3,6 +3,7 @@
 Run: make test-browser
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -35,13 +36,18 @@ SETTINGS = ('--sampler=posterior', '--steps=2')
 
 @pytest.fixture(scope='module')
 def address(trained, tmp_path_factory):
-  """A page of its own process; where it is."""
+  """Where a page is, of its own process."""
+  with _serving(trained, tmp_path_factory.mktemp('page') / 'log') as url:
+    yield url
+
+
+@contextlib.contextmanager
+def _serving(checkpoint, log):
   with socket.socket() as probe:
     probe.bind(('127.0.0.1', 0))
     port = probe.getsockname()[1]
-  log = tmp_path_factory.mktemp('page') / 'log'
   command = [sys.executable, '-m', 'experiments.demo', *SETTINGS]
-  command += [f'--checkpoint={trained}', f'--port={port}', '--megapixels=1']
+  command += [f'--checkpoint={checkpoint}', f'--port={port}', '--megapixels=1']
   with open(log, 'w') as file:
     process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
   url = f'http://127.0.0.1:{port}'
@@ -61,6 +67,12 @@ def address(trained, tmp_path_factory):
 @pytest.fixture
 def page(address):
   """The page in a browser, and every host that it asked."""
+  with _browsing(address) as page:
+    yield page
+
+
+@contextlib.contextmanager
+def _browsing(address):
   found = [path for name in BROWSERS if (path := shutil.which(name))]
   if not found:
     pytest.fail('no browser: tests/browser/install_chromium.sh installs one')
@@ -79,6 +91,7 @@ def test_every_sampler_is_offered(page):
   page.get_by_label('Sampler').click()
   for name in SAMPLERS:
     page.get_by_role('option', name=name, exact=True).wait_for()
+  assert not page.locator('#ev').is_visible()  # this model is not told
 
 
 def _upload(page, path):
@@ -99,6 +112,14 @@ def _result(page, path):
     page.locator('#download').click()
   waiting.value.save_as(path)
   return waiting.value.suggested_filename, codec.read_image(path)
+
+
+# Where the page's second picture is from.
+_SOURCE = '[...document.querySelectorAll("#slider img")].at(-1)?.src'
+
+
+def _source(page):
+  return page.evaluate(f'() => {_SOURCE}')
 
 
 def _photo(path):
@@ -149,6 +170,30 @@ def test_another_seed_draws_another_result(page, trained, tmp_path):
   expected = codec.to_uint8(enhancer(photo, seed=5))
   np.testing.assert_array_equal(result, expected)
   assert (expected != codec.to_uint8(enhancer(photo))).any()
+
+
+def test_brightness_moves_without_another_upload(told, tmp_path):
+  source = tmp_path / 'holiday.png'
+  photo = _photo(source)
+  enhancer = Enhancer.from_checkpoint(told, sampler='posterior', steps=2)
+  with _serving(told, tmp_path / 'log') as url, _browsing(url) as other:
+    _upload(other, source)
+    _brighten(other)
+    _, plain = _result(other, tmp_path / 'plain.png')
+    np.testing.assert_array_equal(plain, codec.to_uint8(enhancer(photo)))
+    before = _source(other)
+    knob = other.locator('#ev input[type=range]')
+    knob.fill('1.5')
+    knob.dispatch_event('pointerup')
+    other.wait_for_function(
+      f'() => {_SOURCE} && {_SOURCE} !== {before!r}', timeout=60_000
+    )
+    _, brighter = _result(other, tmp_path / 'brighter.png')
+    if keep := os.environ.get('SEL_SCREENSHOT'):
+      other.screenshot(path=keep)
+  expected = codec.to_uint8(enhancer(photo, ev=1.5))
+  np.testing.assert_array_equal(brighter, expected)
+  assert (brighter != plain).any()
 
 
 def test_bad_files_are_explained_and_the_page_lives(page, tmp_path):

@@ -20,7 +20,7 @@ def test_a_result_is_what_the_command_gives(studio, tmp_path):
   codec.write_image(path, photo)
   shares = []
   before, after, file = studio.restore(
-    str(path), 'ddim', 3, 0.5, 0, shares.append
+    str(path), 0.0, 'ddim', 3, 0.5, 0, shares.append
   )
   enhancer = studio.enhancer.with_settings(sampler='ddim', steps=3)
   expected = codec.to_uint8(enhancer(photo, strength=0.5))
@@ -29,6 +29,24 @@ def test_a_result_is_what_the_command_gives(studio, tmp_path):
   np.testing.assert_array_equal(after, expected)
   assert sum(shares) == pytest.approx(1)
   assert studio.with_settings('ddim', 3) is studio.with_settings('ddim', 3)
+
+
+def test_stops_are_asked_for_and_offered_where_the_model_takes_them(
+  studio, told, tmp_path
+):
+  photo = np.random.default_rng(0).integers(0, 60, (30, 40, 3), dtype=np.uint8)
+  path = tmp_path / 'a.png'
+  codec.write_image(path, photo)
+  other = page.Studio(Enhancer.from_checkpoint(told), 0.01, tmp_path)
+  assert other.takes_exposure and not studio.takes_exposure
+  results = []
+  for ev in (0.0, 1.5):
+    asked = str(path), ev, 'ddim', 2, 1.0, 0, lambda share: None
+    results.append(codec.read_image(other.restore(*asked)[2]))
+    enhancer = other.with_settings('ddim', 2)
+    expected = codec.to_uint8(enhancer(photo, ev=ev))
+    np.testing.assert_array_equal(results[-1], expected)
+  assert (results[0] != results[1]).any()
 
 
 def test_what_cannot_be_taken_is_named_without_its_folder(studio, tmp_path):
@@ -43,7 +61,7 @@ def test_what_cannot_be_taken_is_named_without_its_folder(studio, tmp_path):
     if photo is not None:
       codec.write_image(path, photo)
     with pytest.raises(InputError, match=sentence) as info:
-      studio.restore(str(path), 'ddim', 2, 1.0, 0, lambda share: None)
+      studio.restore(str(path), 0.0, 'ddim', 2, 1.0, 0, lambda share: None)
     assert str(info.value).startswith('a.png: ')
     assert 'secret' not in str(info.value)
 

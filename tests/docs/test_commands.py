@@ -23,17 +23,10 @@ import numpy as np
 import pytest
 
 from sel_jax import interop
-from sel_jax.checkpoints import Checkpoints
 from sel_jax.commands import __main__
 from sel_jax.data import tfds
-from sel_jax.data.pairs import open_pairs
-from sel_jax.data.pairs import PairsSpec
 from sel_jax.images import codec
 from sel_jax.inference import Enhancer
-from sel_jax.inference import stored
-from sel_jax.models import param_shapes
-from sel_jax.models.exposure import widened
-from sel_jax.training import exposures
 
 # Command lines that are not run here, and why.
 OTHERS = {
@@ -324,22 +317,8 @@ def _write_torch(path, checkpoint):
   interop.write_state(path, interop.to_state(name, enhancer.params))
 
 
-def _write_told(folder, checkpoint):
-  """The run as that of a network that is told the exposure."""
-  found = stored.load(checkpoint)
-  settings = found.settings.changed({'model.exposure': True})
-  params = widened(found.params, param_shapes(settings.model.network))
-  pairs = open_pairs(PairsSpec.create(source='sample'), 'train')
-  predictor = exposures.fit(pairs, settings.data.augment)
-  checkpoints = Checkpoints(folder)
-  checkpoints.save(
-    4, None, params, settings.to_dict(), exposure=predictor.to_json()
-  )
-  checkpoints.close()
-
-
 @pytest.fixture(scope='module')
-def layout(trained, tmp_path_factory):
+def layout(trained, told, tmp_path_factory):
   """A folder where every name of `NAMES` is there."""
   root = tmp_path_factory.mktemp('layout')
   _write_pairs(root / 'data' / 'LOL')
@@ -348,7 +327,7 @@ def layout(trained, tmp_path_factory):
   shutil.copytree(root / 'data' / 'LOL' / 'eval15' / 'high', outputs)
   for name in ('lol', 'sample'):
     shutil.copytree(trained, root / 'trained' / name)
-  _write_told(root / 'trained' / 'told', trained)
+  shutil.copytree(told, root / 'trained' / 'told')
   (root / 'data' / 'lol_v1').symlink_to('LOL')
   (root / 'runs').mkdir()  # where benchmarks.tiling looks by itself
   (root / 'runs' / 'sample').symlink_to('../trained/sample')
