@@ -132,7 +132,7 @@ def csv(results: Sequence[dict], names: Sequence[str]) -> str:
   writer.writerow(['variant', 'seed', 'image', *names])
   for result in results:
     for row in result['images']:
-      values = [row.get(name, '') for name in names]
+      values = [trials.figure(row, name) for name in names]
       writer.writerow([result['variant'], result['seed'], row['name'], *values])
   return lines.getvalue()
 

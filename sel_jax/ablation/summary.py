@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sel_jax import files
+from sel_jax.ablation.trials import figure
 from sel_jax.errors import InputError
 
 _DIGITS = 5
@@ -70,7 +71,7 @@ def _compact(run: dict[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
   """Figures by metric instead of by image."""
   short = {
     key: [
-      None if row.get(key) is None else round(row[key], _DIGITS)
+      None if (value := figure(row, key)) is None else round(value, _DIGITS)
       for row in run['images']
     ]
     for key in metrics

@@ -225,13 +225,28 @@ def run(
     yield result
 
 
+def figure(row: Mapping[str, Any], key: str) -> Any:
+  """A figure of an image; None if it is missing, or not finite.
+
+  A network that is told no exposure does what it does without when it is given:
+  its figure is the plain one.
+
+  Args:
+    row: the image's figures.
+    key: of one of them.
+  """
+  if key.endswith(text_report.GIVEN) and key not in row:
+    key = text_report.plain(key)
+  return row.get(key)
+
+
 def _figures(
   results: Sequence[dict], variant: str, key: str
 ) -> dict[int, Float[np.ndarray, ' N']]:
   """Figures of a variant for each image, by seed, in the order of seeds."""
   return {
     result['seed']: np.array(
-      [row.get(key, np.nan) for row in result['images']], np.float64
+      [figure(row, key) for row in result['images']], np.float64
     )
     for result in sorted(results, key=lambda result: result['seed'])
     if result['variant'] == variant

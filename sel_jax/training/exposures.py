@@ -4,8 +4,10 @@ Contract: from the training pairs alone, and the same numbers whenever it is
 asked; `inference.exposure` uses what comes out.
 """
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +15,12 @@ import numpy as np
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.data import cameras
 from sel_jax.data.augment import AugmentSpec
+from sel_jax.data.sequences import Pair
 from sel_jax.data.sequences import PairSource
 from sel_jax.errors import InputError
 from sel_jax.images import codec
 from sel_jax.inference import exposure
+from sel_jax.inference.exposure import Plausible
 from sel_jax.inference.exposure import Predictor
 
 # Pairs that are looked at, evenly spread: more of them tell no more.
@@ -135,17 +139,28 @@ def calibration(predictor: Predictor, pairs: PairSource) -> Calibration:
     predictor: made from pairs of other scenes.
     pairs: those to measure on.
   """
+  every = [pairs[n] for n in range(len(pairs))]
+  return measured([predictor(pair.low) for pair in every], every)
+
+
+def measured(found: Sequence[Plausible], pairs: Sequence[Pair]) -> Calibration:
+  """Measures what was predicted.
+
+  Args:
+    found: what is plausible of each low photograph.
+    pairs: the pairs that they are of.
+  """
   e = np.array([codec.mean_intensity(pair.clean) for pair in pairs])
-  found = [predictor(pair.low) for pair in pairs]
   medians = np.array([one.quantile(0.5) for one in found])
 
   def within(share: float) -> float:
-    ends = [(one.quantile(0.5 - share / 2), one.quantile(0.5 + share / 2))
-            for one in found]  # fmt: skip
-    return float(np.mean([a <= v <= b for v, (a, b) in zip(e, ends)]))
+    tail = (1 - share) / 2
+    ends = np.array([[p.quantile(q) for q in (tail, 1 - tail)] for p in found])
+    return float(np.mean((ends[:, 0] <= e) & (e <= ends[:, 1])))
 
+  spread = ((e - e.mean()) ** 2).sum()
   return Calibration(
-    r2=float(1 - ((medians - e) ** 2).sum() / ((e - e.mean()) ** 2).sum()),
+    r2=float(1 - ((medians - e) ** 2).sum() / spread) if spread else math.nan,
     error=float(np.abs(medians - e).mean()),
     coverage=(within(0.5), within(0.8), within(0.95)),
   )

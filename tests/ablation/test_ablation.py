@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sel_jax.ablation import report
+from sel_jax.ablation import trials
 from sel_jax.ablation.plan import Plan
 from sel_jax.ablation.summary import Summary
 from sel_jax.ablation.trials import every_trial
@@ -296,3 +297,17 @@ def test_every_run_starts_from_the_weights_that_are_named(trained, tmp_path):
   drawn = every_trial(base, {'still': {**changes, 'init': ''}}, (0,))
   with pytest.raises(InputError, match='was run with other settings'):
     list(run_trials(drawn, workdir, **options))
+
+
+def test_what_cannot_be_told_has_its_plain_figure_where_exposure_is_given():
+  row = {'name': 'a', 'psnr': 20.0, 'psnr_gt_mean': 22.0}
+  assert trials.figure(row, 'psnr_given') == 20.0
+  assert trials.figure({**row, 'psnr_given': 23.0}, 'psnr_given') == 23.0
+  assert trials.figure({**row, 'psnr': None}, 'psnr') is None
+  results = [
+    {'variant': name, 'seed': 0, 'images': [{**row, **more}]}
+    for name, more in (('not told', {}), ('told', {'psnr_given': 23.0}))
+  ]
+  found = trials.summarize(results, 'psnr_given')
+  assert [one['mean'] for one in found] == [20.0, 23.0]
+  assert found[1]['gain'] == 3.0

@@ -52,6 +52,15 @@ SMALLEST = {
       for form in ('dense', 'tiles')
     ],
   ),
+  'exposure': (
+    '--checkpoint={told} --requests=0.2,0.6 --folds=3 --limit=1',
+    [
+      {'request': 0.2},
+      {'request': 0.6},
+      {'guess': 'stored', 'photographs': 1},
+      {'guess': 'folds', 'photographs': 30},
+    ],
+  ),
   'faults': ('--kills=1 --steps=60 --early=0 --pause=0', [{'kill': 1}]),
   'few_steps': (
     '--checkpoint={model} --steps=1,2 --limit=1 --metrics=psnr,ssim',
@@ -140,12 +149,13 @@ def start(monkeypatch, capsys):
 
 
 @pytest.fixture
-def smallest(model, pairs, tmp_path):
+def smallest(model, told, pairs, tmp_path):
   """Of a benchmark: its smallest flags, and the rows they give."""
 
   def flags(name):
     text, expected = SMALLEST[name]
-    text = text.format(model=model, pairs=pairs, folder=tmp_path)
+    names = {'model': model, 'told': told, 'pairs': pairs, 'folder': tmp_path}
+    text = text.format(**names)
     return text.split(), expected
 
   return flags
