@@ -22,7 +22,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from sel_jax.ablation import report
 from sel_jax.ablation import Summary
-from sel_jax.evaluation.text_report import NOTE
+from sel_jax.evaluation import text_report
 
 
 class Ablation(SphinxDirective):
@@ -49,8 +49,9 @@ def tables(found: Summary, over: list[str]) -> str:
   first = rows[0]['variant']
   head = f'```bash\n{found.command}\n```'
   gains = [report.gains(_beside(rows, name), names) for name in over or [first]]
-  note = NOTE.replace('*', r'\*', 1)
-  return '\n\n'.join([head, report.means(rows, names), *gains, note])
+  # A mark at the beginning of a line would make a list of it.
+  notes = [f'\\{text}' for text in text_report.notes([dict.fromkeys(names)])]
+  return '\n\n'.join([head, report.means(rows, names), *gains, *notes])
 
 
 def _beside(rows: list[dict[str, Any]], base: str) -> list[dict[str, Any]]:
