@@ -13,6 +13,7 @@ from sel_jax.commands import __main__
 from sel_jax.commands import config_files
 from sel_jax.images import codec
 from sel_jax.inference import Enhancer
+from sel_jax.inference import exposure
 
 
 def test_enhance_keeps_names_and_sizes_and_repeats_itself(
@@ -63,6 +64,63 @@ def test_enhance_goes_on_after_a_broken_photograph(run, trained, tmp_path):
   assert done.returncode == 2
   assert 'error: ' in done.stderr and 'bad.png' in done.stderr
   assert [p.name for p in output.iterdir()] == ['good.png']
+
+
+def test_enhance_is_told_how_bright(run, told, trained, tmp_path):
+  """Stops, a bracket, and one exposure for photographs of other tones."""
+  rng, folder = np.random.default_rng(0), tmp_path / 'photos'
+  folder.mkdir()
+  photos = [
+    rng.integers(0, top, (24, 32, 3), dtype=np.uint8) for top in (9, 90)
+  ]
+  for n, photo in enumerate(photos):
+    codec.write_image(folder / f'{n}.png', photo)
+  enhancer, here = Enhancer.from_checkpoint(told), f'--checkpoint={told}'
+  guess = [enhancer.plausible(codec.to_float(photo)) for photo in photos]
+  middle = exposure.shared(guess).quantile(0.5)
+  for flag, asked in (
+    ('--ev=-1', [{'ev': -1.0}] * 2),
+    ('--exposure=0.3', [{'exposure': 0.3}] * 2),
+    ('--exposure=shared', [{'exposure': middle}] * 2),
+  ):
+    output = tmp_path / flag
+    done = run('enhance', folder, here, flag, f'--output={output}')
+    assert done.returncode == 0, done.stderr
+    assert ('for all' in done.stdout) == (flag == '--exposure=shared')
+    for n, (photo, options) in enumerate(zip(photos, asked, strict=True)):
+      expected = codec.to_uint8(enhancer(photo, **options))
+      found = codec.read_image(output / f'{n}.png')
+      np.testing.assert_array_equal(found, expected)
+  output = tmp_path / 'bracket'
+  done = run('enhance', folder / '1.png', here, '--bracket=3',
+             f'--output={output}')  # fmt: skip
+  assert done.returncode == 0, done.stderr
+  for n, e in enumerate(guess[1].spread(3), 1):
+    found = codec.read_image(output / f'1-{n}.png')
+    expected = codec.to_uint8(enhancer(photos[1], exposure=e))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+  ('flags', 'words'),
+  [
+    ('--exposure=bright', '--exposure=bright: give auto, shared, or a number'),
+    ('--exposure=0.4 --bracket=3', 'leave --exposure=0.4 out'),
+    ('--samples=2 --bracket=3', '--bracket and --samples: give one of both'),
+    ('--ev=1', 'this model cannot be told how bright: it was trained without'),
+    ('--exposure=shared', 'this model cannot be told how bright'),
+    ('--bracket=3', 'this model cannot be told how bright'),
+  ],
+)
+def test_what_cannot_be_asked_of_a_model_is_one_sentence(
+  run, trained, tmp_path, flags, words
+):
+  photo, output = tmp_path / 'a.png', tmp_path / 'out'
+  codec.write_image(photo, np.full((9, 9, 3), 20, np.uint8))
+  done = run('enhance', photo, f'--checkpoint={trained}', *flags.split(),
+             f'--output={output}')  # fmt: skip
+  assert done.returncode == 2 and words in done.stderr, done.stderr
+  assert 'Traceback' not in done.stderr and not output.exists()
 
 
 @pytest.mark.fence

@@ -177,3 +177,21 @@ def test_onnx_gives_the_network_in_onnxruntime(trained, tmp_path):
     enhancer.params, inputs['x'], low, np.full(1, 3)
   )
   np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_onnx_has_an_input_for_the_exposure(told, tmp_path):
+  """Needs the converter: `make test-onnx`."""
+  pytest.importorskip('jax2onnx', reason='make test-onnx installs it')
+  path, low = tmp_path / 'model.onnx', _photos(1, 64, 32)
+  enhancer, t = Enhancer.from_checkpoint(told), np.full(1, 3, np.float32)
+  export.onnx(enhancer, path, size=(64, 32))
+  for e in (0.3, np.nan):
+    asked = np.full(1, e, np.float32)
+    inputs = {'x': low[:, ::-1].copy(), 'mu': low, 't': t, 'exposure': asked}
+    np.savez(tmp_path / 'in.npz', **inputs)
+    found = _foreign(ONNX_FOREIGN, path, tmp_path)
+    expected = enhancer.method.estimate_noise(
+      enhancer.params, inputs['x'], low, np.full(1, 3), exposure=asked
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-4)

@@ -98,6 +98,22 @@ def test_a_run_enhances_the_same_from_its_portable_weights(
   assert done.returncode == 2 and 'only eval.* can be' in done.stderr
 
 
+def test_what_is_plausible_goes_along(run, told, tmp_path):
+  """To a file, and from it to a checkpoint; PyTorch's form has no place."""
+  path, folder = tmp_path / 'w.safetensors', tmp_path / 'run'
+  for source, destination in ((told, path), (path, folder)):
+    done = run('convert', source, destination)
+    assert done.returncode == 0, done.stderr
+  image = np.random.default_rng(0).uniform(0, 0.2, (20, 30, 3))
+  image = image.astype(np.float32)
+  one, *others = (Enhancer.from_checkpoint(p) for p in (told, path, folder))
+  for other in others:
+    assert other.plausible(image) == one.plausible(image)
+    np.testing.assert_array_equal(other(image, ev=0.5), one(image, ev=0.5))
+  done = run('convert', told, tmp_path / 'w.pth')
+  assert done.returncode == 2 and 'config.model.exposure=True' in done.stderr
+
+
 def test_what_pytorch_cannot_express_is_refused(run, tmp_path):
   destination = tmp_path / 'shipped.pth'
   done = run('convert', SHIPPED, destination)

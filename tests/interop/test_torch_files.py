@@ -91,6 +91,8 @@ MODELS = [
   ConditionalNAFNet(4, (1, 2, 1), 2, (2, 1, 1)),
   ConditionalNAFNet(6, (1,), 0, (3,)),
   ConditionalUNet(4, 3),
+  ConditionalNAFNet(6, (1,), 0, (3,), exposure=True),
+  ConditionalUNet(4, 3, exposure=True),
 ]
 
 
