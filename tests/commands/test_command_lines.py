@@ -323,6 +323,20 @@ def test_prepare_data_lists_checks_and_writes(run, tmp_path):
   assert '3 train, 3 test' in done.stdout
 
 
+def test_prepare_data_darkens_pairs_anew(run, pairs, tmp_path):
+  folder = tmp_path / 'unseen'
+  flags = (f'--manual-dir={pairs}', '--split=test', f'--darken={folder}')
+  done = run('prepare_data', *flags, '--dry-run')
+  assert done.returncode == 0 and not folder.exists()
+  assert f'would write 3 pairs to {folder}' in done.stdout
+  done = run('prepare_data', *flags)
+  assert done.returncode == 0, done.stderr
+  assert f'wrote 3 pairs to {folder}' in done.stdout
+  assert len(list((folder / 'test' / 'low').iterdir())) == 3
+  done = run('prepare_data', *flags)
+  assert done.returncode == 2 and 'is there already; remove it' in done.stderr
+
+
 def test_a_reader_that_stops_listening_is_no_error(tmp_path):
   with open(tmp_path / 'stderr', 'w') as stderr:
     process = subprocess.Popen(
