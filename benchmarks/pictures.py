@@ -1,7 +1,9 @@
 """Makes the pictures of the model card from photographs it has never seen.
 
 They come with scikit-image, darkened by the physical model of
-`sel_jax/data/degrade.py`: what the model is good at, and where it fails.
+`sel_jax/data/degrade.py`: what the model is good at, and where it fails. Of a
+model that is told how bright, also a sheet of photographs, one against the
+light, at several exposures.
 
   python -m benchmarks.pictures --folder=docs
 """
@@ -27,13 +29,29 @@ from sel_jax.inference import SHIPPED
 
 # Width and height of a photograph in a picture.
 _SIZE = (450, 300)
-COLUMNS = {'file': 's', 'photograph': 's', 'exposure': 'g', 'psnr': '.2f'}
+COLUMNS = {
+  'file': 's',
+  'photograph': 's',
+  'exposure': 'g',
+  'psnr': '.2f',
+  'off by': '.3f',
+}
 # File -> photographs and the share of light that is left; 1 is as it is.
 _PICTURES = {
   'before_after.jpg': [('chelsea', 0.05), ('coffee', 0.03)],
   'not_dark.jpg': [('rocket', 1.0), ('astronaut', 1.0)],
   'failures.jpg': [('coffee', 0.002), ('astronaut', 0.004)],
 }
+# The same of the sheet, and the means that are asked for.
+_SHEET = 'exposures.jpg'
+_PICTURES[_SHEET] = [
+  ('chelsea', 0.05),
+  ('coffee', 0.03),
+  ('rocket', 0.1),
+  ('astronaut', 0.05),
+  ('camera', 0.3),
+]
+_REQUESTS = 0.2, 0.3, 0.4, 0.5, 0.6
 
 
 def _pair(
@@ -41,6 +59,8 @@ def _pair(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Low and true photograph, float32; of a smaller width, if there is one."""
   clean = codec.to_float(getattr(skimage.data, name)())
+  if clean.ndim == 2:  # gray
+    clean = np.repeat(clean[..., None], 3, axis=-1)
   if width:
     size = (width, round(width * clean.shape[0] / clean.shape[1]))
     clean = cv2.resize(clean, size, interpolation=cv2.INTER_AREA)
@@ -71,6 +91,11 @@ def _write(
 
   def restore(photograph: str, exposure: float) -> rows.Row:
     low, clean = _pair(photograph, exposure, args.width)
+    if file == _SHEET:
+      every = [enhancer(low, exposure=e) for e in _REQUESTS]
+      strips.append(_strip(low, *every))
+      means = np.array([codec.mean_intensity(one) for one in every])
+      return {'off by': float(np.abs(means - _REQUESTS).mean())}
     restored = enhancer(low)
     strips.append(_strip(low, restored, clean))
     figure = metrics.psnr(
@@ -100,7 +125,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
   add = parser.add_argument
   add('--checkpoint', default=SHIPPED, help='run, or weights in .safetensors')
   add('--folder', default='docs', help='where the pictures go')
-  add('--pictures', type=front.names(_PICTURES), default=','.join(_PICTURES))
+  add(
+    '--pictures',
+    type=front.names(_PICTURES),
+    help='all that the model can make if left out',
+  )
   width = front.number(0)
   add('--width', type=width, default=0, help="pixels; 0 is a photograph's own")
   args = front.parse(parser, arguments)
@@ -114,6 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
   args = _parse(arguments)
   allocator.keep_memory()
   enhancer = Enhancer.from_checkpoint(args.checkpoint)
+  if not args.pictures:
+    args.pictures = [
+      name for name in _PICTURES if name != _SHEET or enhancer.takes_exposure
+    ]
   if args.dry_run:
     return rows.preview([case for n in args.pictures for case in _cases(n)])
   found = [row for n in args.pictures for row in _write(args, enhancer, n)]

@@ -81,7 +81,7 @@ def _tune(config: ml_collections.ConfigDict) -> None:
 def _told(config: ml_collections.ConfigDict) -> None:
   _tune(config)
   config.model.exposure = True
-  config.data.cameras = 0.5
+  config.data.update(cameras=0.5, reexpose=0.5)
   config.train.update(steps=12_000, eval_every=2_000)
 
 

@@ -233,7 +233,7 @@ def figure(row: Mapping[str, Any], key: str) -> Any:
 
   Args:
     row: the image's figures.
-    key: of one of them.
+    key: names one of them.
   """
   if key.endswith(text_report.GIVEN) and key not in row:
     key = text_report.plain(key)

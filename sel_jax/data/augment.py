@@ -17,6 +17,10 @@ from sel_jax.images import codec
 
 _SHRINK = 0.8
 EXPOSURES = ('crop', 'photograph')
+# Gains of a clean image at another exposure, drawn log-uniformly.
+_GAINS = 1 / 3, 3.0
+# Rows and columns of it that a mean is taken of.
+_ENOUGH = 128
 
 
 @fields.spec
@@ -52,6 +56,13 @@ class AugmentSpec:
     default='photograph',
     choices=EXPOSURES,
   )
+  reexpose: float = key(
+    'probability of a clean image at another exposure, of which the network is '
+    'told, so that it obeys requests that its pairs do not have',
+    default=0.0,
+    ge=0,
+    le=1,
+  )
   exposure_dropout: float = key(
     'probability that it is not told, so that one network works without too',
     default=0.1,
@@ -60,25 +71,50 @@ class AugmentSpec:
   )
 
 
-def draw_exposure(
+def tell_exposure(
   rng: np.random.Generator,
   spec: AugmentSpec,
   *,
   crop: np.ndarray,
   photograph: np.ndarray,
-) -> np.ndarray:
-  """What the network is told of an example, float32 []; NaN is nothing.
+) -> tuple[np.ndarray, np.ndarray]:
+  """The clean crop, and what the network is told of how bright it is.
 
   Args:
-    rng: draws whether.
-    spec: names one of the two, and says how likely nothing is told.
-    crop: the clean one, float in [0, 1].
-    photograph: the clean one that it is of.
+    rng: draws whether anything is told, and at which exposure.
+    spec: names crop or photograph, and says how likely what is.
+    crop: the clean one, float32 in [0, 1].
+    photograph: the clean one that it is of, uint8 or uint16.
+
+  Returns:
+    The crop, at another exposure if that is drawn, and the mean intensity of
+    it, or of the photograph at that exposure: float32 []; NaN is nothing.
   """
-  image = {'crop': crop, 'photograph': photograph}[spec.exposure]
-  untold = rng.random() < spec.exposure_dropout
-  told = np.nan if untold else codec.mean_intensity(image)
-  return np.asarray(told, np.float32)
+  if rng.random() < spec.exposure_dropout:
+    return crop, np.asarray(np.nan, np.float32)
+  whole = {'crop': crop, 'photograph': photograph}[spec.exposure]
+  if spec.reexpose and rng.random() < spec.reexpose:
+    gain = float(np.exp(rng.uniform(*np.log(_GAINS))))
+    step = max(1, max(whole.shape[:2]) // _ENOUGH)
+    whole = np.ascontiguousarray(whole[::step, ::step])
+    whole = whole if whole.dtype.kind == 'f' else codec.to_float(whole)
+    crop, whole = exposed(crop, gain), exposed(whole, gain)
+  return crop, np.asarray(codec.mean_intensity(whole), np.float32)
+
+
+def exposed(image: np.ndarray, gain: float) -> np.ndarray:
+  """A photograph at another exposure.
+
+    g x for g <= 1, and g x / (1 + (g - 1) x) above: white stays white.
+
+  Args:
+    image: encoded samples x, float32 in [0, 1].
+    gain: g, of the darkest tones.
+  """
+  lifted = np.float32(gain) * image
+  if gain > 1:
+    lifted /= 1 + np.float32(gain - 1) * image
+  return lifted
 
 
 def augment_pair(

@@ -14,7 +14,7 @@ from sel_jax import fields
 from sel_jax.data import cache
 from sel_jax.data.augment import augment_pair
 from sel_jax.data.augment import AugmentSpec
-from sel_jax.data.augment import draw_exposure
+from sel_jax.data.augment import tell_exposure
 from sel_jax.data.sequences import Pair
 from sel_jax.data.sequences import PairSource
 from sel_jax.errors import InputError
@@ -44,7 +44,7 @@ def _augmented(
   """A random crop of a pair, see `augment_pair`."""
   _check_size(pair, spec.crop)
   low, clean = augment_pair(rng, spec, low=pair.low, clean=pair.clean)
-  told = draw_exposure(rng, spec, crop=clean, photograph=pair.clean)
+  clean, told = tell_exposure(rng, spec, crop=clean, photograph=pair.clean)
   return {'low': low, 'clean': clean, 'exposure': told}
 
 

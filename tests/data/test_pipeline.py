@@ -5,6 +5,8 @@ from sel_jax.data import degrade
 from sel_jax.data import pipeline
 from sel_jax.data.augment import augment_pair
 from sel_jax.data.augment import AugmentSpec
+from sel_jax.data.augment import exposed
+from sel_jax.data.augment import tell_exposure
 from sel_jax.data.pairs import Pair
 from sel_jax.errors import InputError
 
@@ -185,3 +187,61 @@ def test_darkening_has_the_statistics_of_its_model():
   again = degrade.darken(np.random.default_rng(0), image, model=model)
   np.testing.assert_array_equal(dark, again)
   assert dark.dtype == np.float32
+
+
+@pytest.mark.parametrize('whose', ['photograph', 'crop'])
+def test_a_batch_tells_the_mean_of_the_clean_photograph_or_crop(whose):
+  data = _data(exposure=whose, exposure_dropout=0.0, relight=0.5, shrink=0.5)
+  photographs = {np.float32(p.clean.mean() / 255) for p in _pairs()}
+  for step in range(5):
+    batch = data.batch(step)
+    told = batch['exposure']
+    assert told.dtype == np.float32 and told.shape == (3,)
+    if whose == 'crop':
+      means = batch['clean'].mean((1, 2, 3))
+      np.testing.assert_allclose(told, means, atol=1e-6)
+    else:
+      assert all(np.isclose(list(photographs), e).any() for e in told)
+
+
+def test_a_tenth_is_told_nothing_and_sees_the_same_crop():
+  always, sometimes = (_data(exposure_dropout=share) for share in (0.0, 0.1))
+  untold = 0
+  for step in range(200):
+    one, two = always.batch(step), sometimes.batch(step)
+    np.testing.assert_array_equal(one['clean'], two['clean'])
+    untold += int(np.isnan(two['exposure']).sum())
+    assert np.isfinite(one['exposure']).all()
+  assert untold == pytest.approx(60, abs=25)
+
+
+@pytest.mark.parametrize('whose', ['photograph', 'crop'])
+def test_another_exposure_of_the_clean_image_is_told_as_it_is(whose):
+  """The whole photograph is cropped, so that both means are the same."""
+  pair = _pairs(1)[0]
+  square = pair.clean[:20, :20]
+  spec = AugmentSpec(20, reexpose=0.5, exposure_dropout=0.2, exposure=whose)
+  crop, changed, means = square.astype(np.float32) / 255, 0, []
+  for seed in range(300):
+    clean, told = tell_exposure(
+      np.random.default_rng(seed), spec, crop=crop, photograph=square
+    )
+    assert clean.min() >= 0 and clean.max() <= 1
+    if np.isnan(told):
+      np.testing.assert_array_equal(clean, crop)
+      continue
+    assert told == pytest.approx(clean.mean(), abs=1e-5)
+    changed += not np.array_equal(clean, crop)
+    means.append(told)
+  assert changed == pytest.approx(120, abs=35)
+  assert min(means) < 0.7 * crop.mean() and max(means) > 1.3 * crop.mean()
+
+
+@pytest.mark.parametrize('gain', [0.4, 1.0, 2.5])
+def test_at_another_exposure_dark_tones_gain_and_white_stays_in_range(gain):
+  x = np.linspace(0, 1, 101, dtype=np.float32)
+  found = exposed(x, gain)
+  assert found.dtype == np.float32 and found[0] == 0
+  assert found[1] / x[1] == pytest.approx(gain, rel=0.02)
+  assert found[-1] == pytest.approx(min(gain, 1))
+  assert (np.diff(found) > 0).all()
