@@ -203,6 +203,7 @@ def _exposure() -> dict:
   return {
     'not told': {},
     "photograph's mean": told,
+    "photograph's mean, other exposures": {**told, 'data.reexpose': 0.5},
     "crop's mean": {**told, 'data.exposure': 'crop'},
     'not told, other cameras': other,
     "photograph's mean, other cameras": {**told, **other},

@@ -24,6 +24,7 @@ from sel_jax.errors import InputError
 from sel_jax.errors import SettingError
 from sel_jax.eval_section import EvalSpec
 from sel_jax.fields import key
+from sel_jax.models.exposure import takes_exposure
 from sel_jax.optimizers import OptimSpec
 from sel_jax.sections import DataSpec
 from sel_jax.sections import DiffusionSpec
@@ -288,6 +289,15 @@ def _check_pool(spec: EvalSpec, model: ModelSpec) -> None:
     _refuse_eval(spec, 'pool', f'{model.name} has no channel attention; give 0')
 
 
+def _check_exposure(data: DataSpec, model: ModelSpec) -> None:
+  if data.augment.reexpose and not takes_exposure(model.network):
+    raise fields.refuse(
+      data.augment,
+      'reexpose',
+      'config.model.exposure is off, so the network would not know; give 0',
+    ).of('config.data')
+
+
 def _check_bias(spec: EvalSpec, loss: LossSpec) -> None:
   if spec.unbias and loss.objective != 'optimum':
     _refuse_eval(
@@ -330,6 +340,7 @@ def _check_bandwidth(loss: LossSpec, density: EntropySpec) -> None:
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., None]], ...] = (
   (('eval', 'sde'), _check_steps),
   (('eval', 'model'), _check_pool),
+  (('data', 'model'), _check_exposure),
   (('eval', 'loss'), _check_bias),
   (('loss', 'entropy'), _check_bandwidth),
   (('loss',), _check_weights),

@@ -138,6 +138,7 @@ WRONG = [
   ('eval.tile', 100, r'config.eval.tile=100: give a multiple of 32, or 0'),
   ('eval.overlap', 400, r'config.eval.overlap=400: give 0 to half of tile'),
   ('eval.unbias', True, r'config.eval.unbias=True: only config.loss.objective'),
+  ('data.reexpose', 0.5, r'config.data.reexpose=0.5: config.model.exposure is'),
   ('sde.eps', 2.0, r'config.sde.eps=2.0: must be below 1'),
   ('entropy.kernel', 'box', r"config.entropy.kernel='box': choose one of"),
   ('entropy.bandwidth', 'wide', r"config.entropy.bandwidth='wide': choose one"),

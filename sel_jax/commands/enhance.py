@@ -94,10 +94,10 @@ def _check_exposure(args: argparse.Namespace) -> float | str:
     exposure = float(args.exposure)
   except ValueError:
     exposure = math.nan
-  if not 0 < exposure < 1:
+  if not 0 <= exposure <= 1:  # its range is checked beside the model
     raise InputError(
       f'--exposure={args.exposure}: give {_AUTO}, {_SHARED}, or a number '
-      'between 0 and 1'
+      'in 0 to 1'
     )
   if args.bracket > 1:
     raise InputError(
@@ -173,20 +173,18 @@ def main() -> int:
   _check_inputs(args.inputs)
   places.find(args.checkpoint)
 
-  from sel_jax.inference import listing  # not for --help or a wrong flag
+  from sel_jax.inference import exposure as request  # not for --help
+  from sel_jax.inference import listing
 
   extras = listing.Extras(
-    samples=args.samples,
-    bracket=args.bracket,
-    spread=args.spread,
-    trajectory=args.trajectory,
-    preview=args.preview,
+    args.samples, args.spread, args.trajectory, args.preview, args.bracket
   )
   output = Path(args.output)
   jobs = listing.collect(args.inputs, output, recursive=args.recursive)
   enhancer = flags.load(args)
   if exposure != _AUTO or args.ev or args.bracket > 1:
     enhancer.require_exposure()
+    request.check(request.AUTO if exposure == _SHARED else exposure, args.ev)
   _make_folder(output, jobs, only_look=args.dry_run)
   if args.dry_run:
     return _rehearse(args, jobs, extras, enhancer)

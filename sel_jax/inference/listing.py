@@ -47,18 +47,18 @@ class Extras:
 
   Attributes:
     samples: results of as many seeds, numbered from 1, instead of one.
-    bracket: results of as many exposures, dark to bright, numbered from 1,
-      instead of one.
     spread: a map of where the samples differ.
     trajectory: a strip of the sampler's states.
     preview: a low | result strip.
+    bracket: results of as many exposures, dark to bright, numbered from 1,
+      instead of one.
   """
 
   samples: int = 1
-  bracket: int = 1
   spread: bool = False
   trajectory: bool = False
   preview: bool = False
+  bracket: int = 1
 
   def __post_init__(self):
     for name in ('samples', 'bracket'):
