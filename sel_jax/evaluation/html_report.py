@@ -171,15 +171,19 @@ def _better(key: str, values: Sequence[float]) -> float | None:
 
 
 def _summary_table(entries: Sequence[text_report.Entry]) -> str:
-  shown = text_report.columns(entries[0].rows)
+  shown = text_report.columns(text_report.merged(entries))
   summaries = [text_report.summarize(entry.rows) for entry in entries]
   head = ''.join(f'<th>{title}</th>' for title, _ in shown.values())
   rows = []
   for entry, summary in zip(entries, summaries, strict=True):
     cells = []
     for key, (_, form) in shown.items():
+      if key not in summary:
+        cells.append('<td></td>')
+        continue
       part = summary[key]
-      best = _better(key, [other[key]['mean'] for other in summaries])
+      means = [other[key]['mean'] for other in summaries if key in other]
+      best = _better(key, means)
       mark = ' class="best"' if part['mean'] == best else ''
       cells.append(
         f'<td{mark}>{format(part["mean"], form)}<small>'
@@ -264,7 +268,9 @@ def write_html(
     InputError: if the file cannot be written.
   """
   parts = ['<h1>Evaluation</h1>', _summary_table(entries)]
-  marks = ''.join(f' {text}.' for text in text_report.notes(entries[0].rows))
+  marks = ''.join(
+    f' {text}.' for text in text_report.notes(text_report.merged(entries))
+  )
   parts.append(
     '<p class="note">Mean over images, below it the 95 % bootstrap interval of '
     f'the mean.{marks}</p>'

@@ -76,6 +76,14 @@ def columns(rows: Sequence[dict]) -> dict[str, tuple[str, str]]:
   return found
 
 
+def merged(entries: Sequence[Entry]) -> list[dict]:
+  """A row with every figure that an entry has, for `columns` and `notes`."""
+  keys: dict[str, None] = {}
+  for entry in entries:
+    keys |= dict.fromkeys(entry.rows[0] if entry.rows else ())
+  return [keys]
+
+
 def bootstrap(
   values: np.ndarray, *, share: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
@@ -181,23 +189,22 @@ def format_table(rows: Sequence[dict], heading: str) -> str:
 
 def compare_table(entries: Sequence[Entry]) -> str:
   """A plain-text table: a line an entry, means and their intervals' ends."""
-  shown = columns(entries[0].rows)
+  shown = columns(merged(entries))
   names, cells = [], []
   for entry in entries:
     summary = summarize(entry.rows)
     names += [entry.name, '  95 % interval']
-    cells.append(
-      [format(summary[key]['mean'], form) for key, (_, form) in shown.items()]
-    )
-    cells.append(
-      [
-        f'{format(summary[key]["low"], form)} - '
-        f'{format(summary[key]["high"], form)}'
-        for key, (_, form) in shown.items()
-      ]
-    )
+    means, intervals = [], []
+    for key, (_, form) in shown.items():
+      part = summary.get(key)  # None: it has no such figure
+      means.append(format(part['mean'], form) if part else '')
+      ends = (
+        [format(part[end], form) for end in ('low', 'high')] if part else []
+      )
+      intervals.append(' - '.join(ends))
+    cells += [means, intervals]
   titles = [title for title, _ in shown.values()]
-  return '\n'.join([*_lines(names, cells, titles), *notes(entries[0].rows)])
+  return '\n'.join([*_lines(names, cells, titles), *notes(merged(entries))])
 
 
 def content(entries: Sequence[Entry]) -> list[dict[str, Any]]:
@@ -240,10 +247,11 @@ def write_csv(path: str | Path, entries: Sequence[Entry]) -> None:
   Raises:
     InputError: if the file cannot be written.
   """
-  keys = list(columns(entries[0].rows))
+  keys = list(columns(merged(entries)))
   with files.replacing(path) as part, open(part, 'w', newline='') as file:
     writer = csv.writer(file)
     writer.writerow(['entry', 'image', *keys])
     for entry in entries:
       for row in entry.rows:
-        writer.writerow([entry.name, row['name'], *(row[k] for k in keys)])
+        values = [row.get(key, '') for key in keys]
+        writer.writerow([entry.name, row['name'], *values])

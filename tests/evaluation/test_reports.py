@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 import math
 import re
@@ -43,6 +44,33 @@ def test_tables_keep_order_and_say_what_is_better():
   summary = text_report.summarize(entries[0].rows)
   assert summary['psnr']['count'] == 7 and summary['ssim_gt_mean']['count'] == 0
   assert summary['psnr']['low'] < 23 < summary['psnr']['high']
+
+
+@pytest.mark.parametrize('first', [0, 1])
+def test_an_entry_that_cannot_be_told_the_exposure_leaves_it_blank(
+  first, tmp_path
+):
+  told = _entry('told')
+  rows = [{**row, 'psnr_given': 25.0} for row in told.rows]
+  entries = [_entry('plain'), dataclasses.replace(told, rows=rows)]
+  entries = entries[first:] + entries[:first]
+  table = text_report.compare_table(entries)
+  head, *lines = table.splitlines()
+  assert head.split()[-3:] == ['DeltaE*', 'PSNR+', 'seconds']
+  assert '25.00' in table and lines[-1].startswith('+ exposure given')
+  assert len({len(line) for line in table.splitlines()[:5]}) == 1
+  path = tmp_path / 'a.csv'
+  text_report.write_csv(path, entries)
+  with open(path, newline='') as file:
+    found = {row['entry']: row['psnr_given'] for row in csv.DictReader(file)}
+  assert found == {'plain': '', 'told': '25.0'}
+  page = tmp_path / 'a.html'
+  html_report.write_html(page, entries, {})
+  text = page.read_text()
+  assert text.count('<td></td>') == 1 and '+ exposure given' in text
+  assert '* GT-mean' in text
+  one = text_report.format_table(rows, 'a heading')
+  assert 'PSNR+' in one and one.splitlines()[-1].startswith('+ exposure given')
 
 
 def test_csv_has_a_line_an_image(tmp_path):
