@@ -12,17 +12,15 @@ and measured on the others.
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.lib import front
+from benchmarks.lib import pairs
 from benchmarks.lib import rows
 from sel_jax import allocator
-from sel_jax.data import folders
 from sel_jax.data import splits
 from sel_jax.data.pairs import open_pairs
-from sel_jax.data.pairs import PairsSpec
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
 from sel_jax.images import codec
@@ -97,11 +95,9 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
   parser = front.parser(__spec__.name, __doc__)
   add = parser.add_argument
   add('--checkpoint', required=True, help='run, or weights in .safetensors')
-  add('--data', default='', help='folder of pairs; empty is the sample set')
-  add('--split', choices=folders.SPLITS, default='val')
+  pairs.add(parser, split='val')
   add('--requests', default='0.15,0.25,0.35,0.45,0.55,0.65,0.75')
   add('--folds', type=front.number(0), default=10, help='of train; 0 is none')
-  add('--limit', type=front.number(0), default=0, help='images; 0 is all')
   args = front.parse(parser, arguments)
   args.requests = [float(text) for text in args.requests.split(',')]
   return args
@@ -111,32 +107,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Prints a table of requests, and one of guesses."""
   args = _parse(arguments)
   allocator.keep_memory()
-  if args.data:
-    spec = PairsSpec.create(root=str(Path(args.data).resolve()))
-  else:
-    spec = PairsSpec.create(source='sample')
-  pairs = open_pairs(spec, args.split)
-  pairs = [pairs[n] for n in evaluator.chosen(len(pairs), args.limit)]
+  spec = pairs.spec(args)
+  every = open_pairs(spec, args.split)
+  measured = [every[n] for n in evaluator.chosen(len(every), args.limit)]
   enhancer = Enhancer.from_checkpoint(args.checkpoint)
   enhancer.require_exposure()
   cases = [{'request': request} for request in args.requests]
   guesses = [{'guess': 'stored'}] + [{'guess': 'folds'}] * bool(args.folds)
   if args.dry_run:
     return rows.preview(cases + guesses)
-  lows = [codec.to_float(pair.low) for pair in pairs]
+  lows = [codec.to_float(pair.low) for pair in measured]
   met = [
     rows.attempt(
       case, lambda case=case: _asked(enhancer, lows, case['request'])
     )
     for case in cases
   ]
-  made = [rows.attempt(guesses[0], lambda: _stored(enhancer, pairs))]
+  made = [rows.attempt(guesses[0], lambda: _stored(enhancer, measured))]
   if args.folds:
     train = list(open_pairs(spec, 'train'))
     made.append(
       rows.attempt(guesses[1], lambda: _folds(enhancer, train, args.folds))
     )
-  heading = f'{args.checkpoint}, {len(pairs)} photographs'
+  heading = f'{args.checkpoint}, {len(measured)} photographs'
   return rows.report(args, (met, REQUESTS), (made, GUESSES), heading=heading)
 
 

@@ -9,17 +9,15 @@ leaves compilation out.
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 from benchmarks.lib import front
+from benchmarks.lib import pairs
 from benchmarks.lib import rows
 from sel_jax import allocator
 from sel_jax.commands import flags
-from sel_jax.data import folders
 from sel_jax.data.pairs import open_pairs
-from sel_jax.data.pairs import PairsSpec
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import SAMPLERS
 from sel_jax.evaluation import evaluator
@@ -60,13 +58,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
   parser = front.parser(__spec__.name, __doc__)
   add = parser.add_argument
   add('--checkpoint', default=SHIPPED, help='run, or weights in .safetensors')
-  add('--data', default='', help='folder of pairs; empty is the sample set')
-  add('--split', choices=folders.SPLITS, default='test')
+  pairs.add(parser, split='test')
   add('--samplers', type=front.names(SAMPLERS), default='posterior')
   add('--grids', type=front.names(GRIDS), default='time')
   add('--steps', type=front.numbers(), default='1,2,5,10', help='calls')
   add('--metrics', default='psnr,ssim,lpips_alex')
-  add('--limit', type=front.number(0), default=0, help='images; 0 is all')
   args = front.parse(parser, arguments)
   args.metrics = flags.metrics(args.metrics)
   return args
@@ -76,11 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Prints a table of samplers, grids and steps."""
   args = _parse(arguments)
   allocator.keep_memory()
-  if args.data:
-    spec = PairsSpec.create(root=str(Path(args.data).resolve()))
-  else:
-    spec = PairsSpec.create(source='sample')
-  pairs = open_pairs(spec, args.split)
+  found_pairs = open_pairs(pairs.spec(args), args.split)
   enhancer = Enhancer.from_checkpoint(args.checkpoint)
   cases = [
     {'sampler': sampler, 'grid': grid, 'steps': steps}
@@ -95,12 +87,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
   found = [
     rows.attempt(
       case,
-      lambda case=case: _measured(enhancer.with_settings(**case), pairs, args),
+      lambda case=case: _measured(
+        enhancer.with_settings(**case), found_pairs, args
+      ),
     )
     for case in cases
   ]
   columns = COLUMNS | {n: METRICS[n].form for n in args.metrics}
-  images = len(evaluator.chosen(len(pairs), args.limit))
+  images = len(evaluator.chosen(len(found_pairs), args.limit))
   return rows.report(
     args, (found, columns), heading=f'{args.checkpoint}, {images} images'
   )

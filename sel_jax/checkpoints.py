@@ -297,12 +297,19 @@ class Checkpoints:
       'folder to start again'
     )
 
-  def newest_exposure(self) -> dict[str, Any] | None:
-    """The predictor of the newest checkpoint that can be read, if any."""
+  def _newest_meta(self) -> tuple[int, dict[str, Any]]:
     for step in reversed(self.steps()):
       with contextlib.suppress(DamagedCheckpointError):
-        return self.restore(step)[1].get('exposure')
-    return None
+        return step, self.restore(step)[1]
+    raise self._none_sound()
+
+  def newest_exposure(self) -> dict[str, Any] | None:
+    """The predictor of the newest checkpoint that can be read, if it has one.
+
+    Raises:
+      InputError: if there is no such checkpoint.
+    """
+    return self._newest_meta()[1].get('exposure')
 
   def newest_config(self) -> tuple[int, dict[str, Any]]:
     """Updates and configuration of the newest checkpoint that can be read.
@@ -310,10 +317,8 @@ class Checkpoints:
     Raises:
       InputError: if there is none.
     """
-    for step in reversed(self.steps()):
-      with contextlib.suppress(DamagedCheckpointError):
-        return step, self.config(step)
-    raise self._none_sound()
+    step, meta = self._newest_meta()
+    return step, meta['config']
 
   def config(self, step: int) -> dict[str, Any]:
     """The configuration that a checkpoint was trained with.

@@ -229,6 +229,16 @@ class ConditionalNAFNet(nn.Module):
       name=name,
     )
 
+  def _seen(self, x, mu, exposure):
+    """What the first convolution sees: padded, squares of pixels as one."""
+    seen = mu if self.gamma == 1 else jnp.maximum(mu, _DARKEST) ** self.gamma
+    y = jnp.concatenate([x - mu, seen], axis=-1)
+    if self.exposure:
+      y = with_exposure(y, exposure)
+    bottom, right = (-side % self.multiple for side in x.shape[1:3])
+    y = jnp.pad(y, ((0, 0), (0, bottom), (0, right), (0, 0)))
+    return layers.pixel_unshuffle(y, size=self.patch)
+
   @nn.compact
   def __call__(
     self,
@@ -247,8 +257,8 @@ class ConditionalNAFNet(nn.Module):
       t: times, [B] or one of all.
       mask: for images on a larger canvas, at its top left: their pixels, sides
         multiples of `multiple`. Their e_hat is what it would be alone.
-      exposure: [B] mean intensity of the clean images, for a network whose
-        `exposure` is on; NaN, or None for all, is not told.
+      exposure: [B] mean intensity of the clean images, where `exposure` is on;
+        NaN, or None for all, is not told.
     """
     batch, height, width, channels = x.shape
     t = layers.sinusoidal_embedding(layers.time_batch(t, batch), self.width)
@@ -256,20 +266,13 @@ class ConditionalNAFNet(nn.Module):
     t = layers.simple_gate(t)
     t = layers.Dense(4 * self.width, dtype=self.dtype, name='time_out')(t)
 
-    seen = mu if self.gamma == 1 else jnp.maximum(mu, _DARKEST) ** self.gamma
-    y = jnp.concatenate([x - mu, seen], axis=-1)
-    if self.exposure:
-      y = with_exposure(y, exposure)
-    bottom, right = -height % self.multiple, -width % self.multiple
-    y = jnp.pad(y, ((0, 0), (0, bottom), (0, right), (0, 0)))
-    y = layers.pixel_unshuffle(y, size=self.patch)
+    y = self._seen(x, mu, exposure)
     masks = [
       layers.thinned(mask, self.patch * 2**stage)
       for stage in range(len(self.enc) + 1)
     ]
     y = layers.masked(y, masks[0])
     y = layers.Conv(self.width, dtype=self.dtype, name='intro')(y)
-
     skips = []
     for stage, blocks in enumerate(self.enc):
       y = self._stage(blocks, f'encoder_{stage}', stage)(

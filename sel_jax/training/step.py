@@ -147,6 +147,15 @@ def _bandwidths(
   return jnp.broadcast_to(jnp.exp(learned), batch['index'].shape)
 
 
+def _if_finite(
+  figures: tuple[Array, Array], after: TrainState, before: TrainState
+) -> TrainState:
+  """The state after an update if both are, or that before it, one step on."""
+  sound = jnp.isfinite(figures[0]) & jnp.isfinite(figures[1])
+  kept = dataclasses.replace(before, step=before.step + 1)
+  return jax.tree.map(lambda x, y: jnp.where(sound, x, y), after, kept)
+
+
 def train_step(
   state: TrainState,
   batch: dict[str, Array],
@@ -182,9 +191,8 @@ def train_step(
       key, batch['index'], low.shape, sde.steps, at_prior=method.at_prior
     )
     x = sde.perturb(clean, low, t, noise)
-    noise_hat = method.estimate_noise(
-      params, x, low, t, exposure=batch.get('exposure')
-    )
+    told = batch.get('exposure')
+    noise_hat = method.estimate_noise(params, x, low, t, exposure=told)
     pair = objective_pair(
       method.objective, sde, noise_hat, x, clean, low, t, noise
     )
@@ -206,7 +214,5 @@ def train_step(
   norm = optax.tree.norm(grads)
   after = update.apply(state, clip(grads, norm, update.clip_norm), slope, axis)
   if update.skip_nonfinite:
-    sound = jnp.isfinite(loss) & jnp.isfinite(norm)
-    kept = dataclasses.replace(state, step=state.step + 1)
-    after = jax.tree.map(lambda x, y: jnp.where(sound, x, y), after, kept)
+    after = _if_finite((loss, norm), after, state)
   return after, {'loss': loss, 'grad_norm': norm, **terms}
