@@ -124,10 +124,8 @@ def _in_torch(
 
   from benchmarks.lib import torch_baseline
 
-  pred, target = (
-    torch.tensor(np.moveaxis(x, -1, 1).copy())
-    for x in measure.images(args.input, size, args.batch)
-  )
+  found = measure.images(args.input, size, args.batch)
+  pred, target = torch_baseline.images(*found)
   pred.requires_grad_()
   loss = functools.partial(
     torch_baseline.hellinger_loss,
@@ -140,13 +138,14 @@ def _in_torch(
   def both():
     pred.grad = None
     loss(pred).backward()
+    torch_baseline.wait()
 
   def forward():
     with torch.no_grad():
       return float(loss(pred))
 
   repeats = _repeats(args, 'torch')
-  memory = measure.peak_extra_megabytes(both)
+  memory = torch_baseline.peak_extra_megabytes(both)
   time = measure.seconds(both, repeats)
   ahead = measure.seconds(forward, repeats)
   return {

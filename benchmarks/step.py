@@ -171,10 +171,8 @@ def _in_torch(args: argparse.Namespace, loss: str) -> rows.Row:
   settings = _settings(args, loss)
   torch.manual_seed(0)
   step = torch_baseline.TrainingStep.create(settings)
-  low, clean = (
-    torch.tensor(np.moveaxis(_batch(settings)[k], -1, 1).copy())
-    for k in ('low', 'clean')
-  )
+  batch = _batch(settings)
+  low, clean = torch_baseline.images(batch['low'], batch['clean'])
   repeats = min(args.repeats, 3) if loss != 'l1' else args.repeats
   timing = measure.seconds(lambda: step(low, clean), repeats)
   return {'seconds': timing['median'], 'best': timing['best']}

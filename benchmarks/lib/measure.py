@@ -1,6 +1,7 @@
 """Shared by the benchmarks: clocks, memory, inputs.
 
-Contract: what is timed waits for its own result; memory is what Linux counts.
+Contract: what is timed waits for its own result; memory is what Linux counts,
+and on an accelerator what its allocator counts.
 """
 
 from collections.abc import Callable
@@ -73,8 +74,21 @@ def peak_megabytes() -> float:
     return float('nan')
 
 
+def _device_bytes(device: jax.Device, key: str) -> float:
+  return (device.memory_stats() or {}).get(key, float('nan'))
+
+
 def peak_extra_megabytes(function: Callable[[], Any]) -> float:
-  """Growth of the resident memory during a call, at its peak; NaN elsewhere."""
+  """Growth of the memory during a call, at its peak; NaN if none tells.
+
+  On an accelerator that of its arrays, and at the highest peak of the process
+  so far; else that of the process, where Linux tells.
+  """
+  device = jax.devices()[0]
+  if device.platform != 'cpu':
+    before = _device_bytes(device, 'bytes_in_use')
+    function()
+    return (_device_bytes(device, 'peak_bytes_in_use') - before) / 2**20
   try:
     Path('/proc/self/clear_refs').write_text('5')  # forget the peak so far
     before = _status('VmRSS')

@@ -1,9 +1,11 @@
 """What is compared against: the same loss and network in plain PyTorch.
 
 Contract: written anew, in the dense way of the published release; images are
-[B, C, H, W]. PyTorch is needed here and nowhere else (`pip install torch`).
+[B, C, H, W], on a GPU if there is one. PyTorch is needed here and nowhere else
+(`pip install torch`).
 """
 
+from collections.abc import Callable
 import math
 
 import numpy as np
@@ -11,15 +13,45 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from benchmarks.lib import measure
 from sel_jax import build
 from sel_jax.errors import InputError
 from sel_jax.settings import Settings
 
 Tensor = torch.Tensor
 
+DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+# As XLA multiplies on GPUs: 10 bits of mantissa.
+torch.backends.cuda.matmul.allow_tf32 = True
+
 _TINY = 1e-30
 # The least that the network's gamma is applied to.
 _DARKEST = 0.5 / 255
+
+
+def images(*arrays: np.ndarray) -> list[Tensor]:
+  """Images [B, H, W, C] as [B, C, H, W] on the device."""
+  return [
+    torch.tensor(np.moveaxis(x, -1, 1).copy(), device=DEVICE) for x in arrays
+  ]
+
+
+def wait() -> None:
+  """Until the device has done what it was given."""
+  if DEVICE == 'cuda':
+    torch.cuda.synchronize()
+
+
+def peak_extra_megabytes(function: Callable[[], object]) -> float:
+  """Growth of the memory that tensors take during a call, at its peak."""
+  if DEVICE == 'cpu':
+    return measure.peak_extra_megabytes(function)
+  wait()
+  torch.cuda.reset_peak_memory_stats()
+  before = torch.cuda.memory_allocated()
+  function()
+  wait()
+  return (torch.cuda.max_memory_allocated() - before) / 2**20
 
 
 def density(image: Tensor, levels: int, bandwidth: float) -> Tensor:
@@ -37,12 +69,12 @@ def density(image: Tensor, levels: int, bandwidth: float) -> Tensor:
   """
   batch, channels, *shape = image.shape
   own = (levels - 1) * image
-  ring = torch.full((1, 1, 3, 3), 1 / 8)
+  ring = torch.full((1, 1, 3, 3), 1 / 8, device=image.device)
   ring[0, 0, 1, 1] = 0
   flat = own.reshape(batch * channels, 1, *shape)
   # The published sum of the weights runs over all channels.
   mean = F.conv2d(flat, ring, padding=1).reshape(image.shape) / channels
-  bins = torch.arange(levels, dtype=image.dtype)
+  bins = torch.arange(levels, dtype=image.dtype, device=image.device)
   i = bins.repeat_interleave(levels).reshape(1, -1, 1, 1, 1)
   j = bins.repeat(levels).reshape(1, -1, 1, 1, 1)
 
@@ -55,10 +87,11 @@ def density(image: Tensor, levels: int, bandwidth: float) -> Tensor:
 
 
 def _windowed(joint: Tensor, window: int) -> Tensor:
-  batch, bins, channels, *shape = joint.shape
-  x = joint.transpose(1, 2).reshape(batch * channels, bins, *shape)
+  batch, bins, channels, *sides = joint.shape
+  x = joint.transpose(1, 2).reshape(batch * channels, bins, *sides)
   if window > 1:
-    box = torch.full((bins, 1, window, window), 1 / window**2)
+    shape = bins, 1, window, window
+    box = torch.full(shape, 1 / window**2, device=joint.device)
     x = F.conv2d(x, box, padding=window // 2, groups=bins)
   return x
 
@@ -237,9 +270,10 @@ class TrainingStep:
       lr: learning rate.
       clip_norm: largest global norm of the gradient; 0 is off.
     """
-    self.net, self.loss, self.clip_norm = net, loss, clip_norm or math.inf
-    self.a = torch.tensor(np.asarray(sde.decay))
-    self.s = torch.tensor(np.asarray(sde.marginal_std))
+    self.net, self.loss = net.to(DEVICE), loss
+    self.clip_norm = clip_norm or math.inf
+    self.a = torch.tensor(np.asarray(sde.decay), device=DEVICE)
+    self.s = torch.tensor(np.asarray(sde.marginal_std), device=DEVICE)
     self.parameters = list(net.parameters())
     self.average = [p.detach().clone() for p in self.parameters]
     self.optimizer = torch.optim.AdamW(
@@ -288,7 +322,7 @@ class TrainingStep:
 
   def __call__(self, low: Tensor, clean: Tensor) -> float:
     """One update on [B, 3, H, W] images at drawn times; the loss."""
-    t = torch.randint(1, len(self.a), (len(low),))
+    t = torch.randint(1, len(self.a), (len(low),), device=low.device)
     return self.update(low, clean, t, torch.randn_like(low))[0]
 
   def update(

@@ -41,9 +41,11 @@ def ssim(pred: Images, target: Images) -> Float[Array, ' B']:
   """
   rows, columns = (_blurring(side) for side in pred.shape[1:3])
 
-  def blur(x):  # products of matrices: quicker than 22 shifted sums
-    x = jnp.einsum('ih,bhwc->biwc', rows, x)
-    return jnp.einsum('jw,biwc->bijc', columns, x)
+  # Products of matrices are quicker than 22 shifted sums; variances are small
+  # differences of them, so accelerators may not round to fewer digits.
+  def blur(x):
+    x = jnp.einsum('ih,bhwc->biwc', rows, x, precision='highest')
+    return jnp.einsum('jw,biwc->bijc', columns, x, precision='highest')
 
   mean_p, mean_q = blur(pred), blur(target)
   power = blur(jnp.square(pred) + jnp.square(target))

@@ -54,10 +54,6 @@ def _params(net):
   return torch_weights.nafnet_params(weights)
 
 
-def _theirs(*images):
-  return [torch.tensor(np.moveaxis(x, -1, 1).copy()) for x in images]
-
-
 def test_the_baseline_is_the_same_network_and_loss(settings):
   model = settings.model.network
   sizes = (model.width, model.enc, model.middle, model.dec, 2, 0.4)
@@ -68,7 +64,7 @@ def test_the_baseline_is_the_same_network_and_loss(settings):
   ours = models.ConditionalNAFNet(*sizes[:4], patch=2, gamma=0.4).apply(
     {'params': _params(net.state_dict())}, x, mu, t
   )
-  theirs = _theirs(x, mu)
+  theirs = torch_baseline.images(x, mu)
   with torch.no_grad():
     output = net(*theirs, torch.tensor([3.0, 70.0])).numpy()
     loss = torch_baseline.hellinger_loss(*theirs, levels=8)
@@ -104,9 +100,9 @@ def test_one_update_is_ours(settings, weight):
     lambda state: train_step(state, batch, key, method=method, update=update)
   )(state)
   loss, norm = step.update(
-    *_theirs(batch['low'], batch['clean']),
+    *torch_baseline.images(batch['low'], batch['clean']),
     torch.tensor(np.array(t), dtype=torch.long),
-    *_theirs(noise),
+    *torch_baseline.images(noise),
   )
   assert float(scalars['loss']) == pytest.approx(loss, rel=1e-4)
   assert float(scalars['grad_norm']) == pytest.approx(norm, rel=1e-3)
