@@ -33,6 +33,16 @@ def test_the_ssim_trained_on_is_the_ssim_measured():
     LOSSES['ssim'](*jnp.zeros((2, 1, 10, 20, 3)))
 
 
+@pytest.mark.parametrize('name', sorted(LOSSES))
+def test_accelerators_do_not_round_products(name):
+  """Their default has 8 to 11 bits; variances are small differences."""
+  image = jnp.ones((1, 16, 16, 3))
+  program = jax.jit(jax.grad(lambda x: LOSSES[name](x, image).sum()))
+  for line in program.lower(image).as_text().splitlines():
+    if 'dot_general' in line:
+      assert 'precision = [HIGHEST, HIGHEST]' in line, line
+
+
 def test_weighted_sum_and_its_terms():
   pred, target = jnp.zeros((2, 2, 2, 1)), jnp.full((2, 2, 2, 1), 2.0)
   chosen = {n: (w, LOSSES[n]) for n, w in (('l1', 0.5), ('l2', 2.0))}
