@@ -117,6 +117,19 @@ def exposed(image: np.ndarray, gain: float) -> np.ndarray:
   return lifted
 
 
+def relit(
+  rng: np.random.Generator, *, low: np.ndarray, clean: np.ndarray
+) -> np.ndarray:
+  """A low photograph that is less dark, or not at all.
+
+  Args:
+    rng: draws the share of the clean one, uniform in 0 to 1.
+    low: float32 in [0, 1].
+    clean: the same.
+  """
+  return low + np.float32(rng.random()) * (clean - low)
+
+
 def augment_pair(
   rng: np.random.Generator,
   spec: AugmentSpec,
@@ -161,5 +174,5 @@ def augment_pair(
     low = cameras.take(rng, clean, place=(y, x, height, width))
   low, clean = transform(low), transform(clean)
   if spec.relight and rng.random() < spec.relight:
-    low += np.float32(rng.random()) * (clean - low)
+    low = relit(rng, low=low, clean=clean)
   return low, clean

@@ -15,6 +15,7 @@ import numpy as np
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.data import cameras
 from sel_jax.data.augment import AugmentSpec
+from sel_jax.data.augment import relit
 from sel_jax.data.sequences import Pair
 from sel_jax.data.sequences import PairSource
 from sel_jax.errors import InputError
@@ -90,9 +91,8 @@ def _variants(
   """The low photographs that training may make of a pair."""
   lows = [low]
   if spec.relight:
-    mixed = codec.to_float(low)
-    share = np.float32(rng.random())
-    lows.append(mixed + share * (codec.to_float(clean) - mixed))
+    both = {'low': codec.to_float(low), 'clean': codec.to_float(clean)}
+    lows.append(relit(rng, **both))
   if spec.cameras:
     step = -(-max(clean.shape[:2]) // _SIDE)
     small = np.ascontiguousarray(clean[::step, ::step])
