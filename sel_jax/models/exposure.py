@@ -42,7 +42,8 @@ def with_exposure(
     exposure = jnp.full(batch, jnp.nan, seen.dtype)
   known = jnp.isfinite(exposure)
   value = jnp.where(known, 4 * exposure - 2, 0)
-  told = jnp.stack([value, known], axis=-1).astype(seen.dtype)
+  both = [channel.astype(seen.dtype) for channel in (value, known)]
+  told = jnp.stack(both, axis=-1)
   told = jnp.broadcast_to(told[:, None, None, :], (batch, height, width, 2))
   return jnp.concatenate([seen, told], axis=-1)
 

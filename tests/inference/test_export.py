@@ -184,8 +184,9 @@ def test_onnx_has_an_input_for_the_exposure(told, tmp_path):
   """Needs the converter: `make test-onnx`."""
   pytest.importorskip('jax2onnx', reason='make test-onnx installs it')
   path, low = tmp_path / 'model.onnx', _photos(1, 64, 32)
+  done = run_process('export', f'--checkpoint={told}', path, '--size=64x32')
+  assert done.returncode == 0, done.stderr
   enhancer, t = Enhancer.from_checkpoint(told), np.full(1, 3, np.float32)
-  export.onnx(enhancer, path, size=(64, 32))
   for e in (0.3, np.nan):
     asked = np.full(1, e, np.float32)
     inputs = {'x': low[:, ::-1].copy(), 'mu': low, 't': t, 'exposure': asked}
