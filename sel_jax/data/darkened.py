@@ -1,10 +1,12 @@
 """Pairs whose low photographs are made: a seeded set to validate on.
 
-Contract: writes whole files or none, and replaces nothing.
+Contract: a split is there whole or not at all, and replaces nothing.
 """
 
 from collections.abc import Callable
+import os
 from pathlib import Path
+import tempfile
 
 import numpy as np
 
@@ -58,15 +60,18 @@ def write(
     InputError: if the split is there already, or cannot be written.
   """
   check(folder, split)
-  for side in ('low', 'high'):
-    files.ensure_directory(Path(folder) / split / side)
-  count = 0
-  for pair in pairs:
-    clean = codec.to_float(pair.clean)
-    low = cameras.take(np.random.default_rng((seed, count)), clean, model=model)
-    for side, image in (('low', low), ('high', clean)):
-      codec.write_image(Path(folder) / split / side / f'{pair.name}.png', image)
-    count += 1
-    if on_done:
-      on_done()
-  return count
+  folder = files.ensure_directory(folder)
+  with tempfile.TemporaryDirectory(prefix=f'.{split}.', dir=folder) as part:
+    whole = Path(part) / split
+    for side in ('low', 'high'):
+      files.ensure_directory(whole / side)
+    for number, pair in enumerate(pairs):
+      clean = codec.to_float(pair.clean)
+      rng = np.random.default_rng((seed, number))
+      low = cameras.take(rng, clean, model=model)
+      for side, image in (('low', low), ('high', clean)):
+        codec.write_image(whole / side / f'{pair.name}.png', image)
+      if on_done:
+        on_done()
+    os.replace(whole, folder / split)
+  return len(pairs)

@@ -123,11 +123,14 @@ def test_training_takes_so_many_with_other_cameras_and_no_number_else_moves():
   assert taken == pytest.approx(80, abs=25)
 
 
-def test_a_set_to_validate_on_is_the_same_for_the_same_seed(tmp_path):
+def _two_pairs():
   rng = np.random.default_rng(0)
   images = rng.integers(0, 256, (2, 12, 16, 3), dtype=np.uint8)
-  pairs = [Pair(str(n), image // 9, image) for n, image in enumerate(images)]
-  written, seen = [], []
+  return [Pair(str(n), image // 9, image) for n, image in enumerate(images)]
+
+
+def test_a_set_to_validate_on_is_the_same_for_the_same_seed(tmp_path):
+  pairs, written, seen = _two_pairs(), [], []
   for name, seed in (('a', 0), ('b', 0), ('c', 1)):
     count = darkened.write(
       pairs, tmp_path / name, 'val', seed=seed, on_done=lambda: seen.append(1)
@@ -143,3 +146,16 @@ def test_a_set_to_validate_on_is_the_same_for_the_same_seed(tmp_path):
     assert (first.low != other.low).any() and (first.low != pair.low).any()
   with pytest.raises(InputError, match='val: is there already; remove it'):
     darkened.write(pairs, tmp_path / 'a', 'val')
+
+
+def test_a_set_that_was_interrupted_is_not_there(tmp_path):
+  pairs = _two_pairs()
+
+  def interrupt():
+    raise KeyboardInterrupt
+
+  with pytest.raises(KeyboardInterrupt):
+    darkened.write(pairs, tmp_path, 'val', on_done=interrupt)
+  assert not list(tmp_path.iterdir())
+  assert darkened.write(pairs, tmp_path, 'val') == len(pairs)
+  assert [path.name for path in tmp_path.iterdir()] == ['val']
