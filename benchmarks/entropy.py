@@ -102,7 +102,7 @@ def _in_jax(
   both = jax.jit(jax.value_and_grad(mean)).lower(pred, target).compile()
   run = lambda: jax.block_until_ready(both(pred, target))
   repeats = _repeats(args, form)
-  memory = measure.peak_extra_megabytes(run)
+  memory = measure.peak_extra_array_megabytes(run)
   time = measure.seconds(run, repeats)
   ahead = measure.seconds(
     lambda: jax.block_until_ready(forward(pred, target)), repeats

@@ -78,17 +78,22 @@ def _device_bytes(device: jax.Device, key: str) -> float:
   return (device.memory_stats() or {}).get(key, float('nan'))
 
 
-def peak_extra_megabytes(function: Callable[[], Any]) -> float:
-  """Growth of the memory during a call, at its peak; NaN if none tells.
+def peak_extra_array_megabytes(function: Callable[[], Any]) -> float:
+  """Growth of the memory that JAX takes during a call, at its peak.
 
-  On an accelerator that of its arrays, and at the highest peak of the process
-  so far; else that of the process, where Linux tells.
+  On an accelerator that of its arrays, at the highest peak of the process so
+  far; on a CPU that of the process.
   """
   device = jax.devices()[0]
-  if device.platform != 'cpu':
-    before = _device_bytes(device, 'bytes_in_use')
-    function()
-    return (_device_bytes(device, 'peak_bytes_in_use') - before) / 2**20
+  if device.platform == 'cpu':
+    return peak_extra_megabytes(function)
+  before = _device_bytes(device, 'bytes_in_use')
+  function()
+  return (_device_bytes(device, 'peak_bytes_in_use') - before) / 2**20
+
+
+def peak_extra_megabytes(function: Callable[[], Any]) -> float:
+  """Growth of the resident memory during a call, at its peak; NaN elsewhere."""
   try:
     Path('/proc/self/clear_refs').write_text('5')  # forget the peak so far
     before = _status('VmRSS')
