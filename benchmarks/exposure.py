@@ -1,7 +1,8 @@
 """Is a request for brightness met, and is the guess of it honest?
 
 Each request, the mean intensity that is asked for, on every photograph of a
-split: the mean of the results, and how far they are from it. Then the guess:
+split: the mean of what the network makes of it, that of the results, and how
+far they are from what was asked for. Then the guess:
 the share of the exposure's variance that its medians explain, their error, and
 how many clean photographs lie within its intervals of 50, 80 and 95 %. 'stored'
 is the model's own; 'folds' is made anew from whole scenes of the train split,
@@ -29,6 +30,7 @@ from sel_jax.training import exposures
 
 REQUESTS = {
   'request': '.2f',
+  'network': '.3f',
   'mean': '.3f',
   'off by': '.3f',
   'at most': '.3f',
@@ -46,11 +48,14 @@ GUESSES = {
 
 def _asked(enhancer: Enhancer, lows: list[np.ndarray], request: float):
   """What comes of one request."""
-  means = np.array(
-    [codec.mean_intensity(enhancer(low, exposure=request)) for low in lows]
+  alone = enhancer.with_settings(meet=False)
+  network, means = (
+    np.array([codec.mean_intensity(f(low, exposure=request)) for low in lows])
+    for f in (alone, enhancer)
   )
   errors = np.abs(means - request)
   return {
+    'network': float(network.mean()),
     'mean': float(means.mean()),
     'off by': float(errors.mean()),
     'at most': float(errors.max()),

@@ -80,6 +80,12 @@ class EvalSpec:
     default=True,
   )
 
+  meet: bool = key(
+    'bring the mean of the result to the exposure that was asked for, of a '
+    'network with model.exposure',
+    default=True,
+  )
+
   def __post_init__(self):
     if self.tile % MULTIPLE:
       raise fields.refuse(self, 'tile', f'give a multiple of {MULTIPLE}, or 0')

@@ -6,6 +6,7 @@ generator, which is the first argument.
 """
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
@@ -102,19 +103,18 @@ def tell_exposure(
   return crop, np.asarray(codec.mean_intensity(whole), np.float32)
 
 
-def exposed(image: np.ndarray, gain: float) -> np.ndarray:
+def exposed(image: Any, gain: Any) -> Any:
   """A photograph at another exposure.
 
     g x for g <= 1, and g x / (1 + (g - 1) x) above: white stays white.
 
   Args:
-    image: encoded samples x, float32 in [0, 1].
-    gain: g, of the darkest tones.
+    image: encoded samples x, float32 in [0, 1], of NumPy or JAX.
+    gain: g, of the darkest tones; a number, or an array of `image`'s kind.
   """
-  lifted = np.float32(gain) * image
-  if gain > 1:
-    lifted /= 1 + np.float32(gain - 1) * image
-  return lifted
+  gain = np.float32(gain) if isinstance(gain, float) else gain
+  more = gain.clip(1) - 1
+  return gain * image / (1 + more * image)
 
 
 def relit(

@@ -15,6 +15,7 @@ import numpy as np
 
 from sel_jax import files
 from sel_jax.errors import InputError
+from sel_jax.inference import tone
 from sel_jax.inference.denoising import denoiser
 from sel_jax.inference.denoising import whole_sampler
 from sel_jax.inference.enhancer import Enhancer
@@ -105,7 +106,10 @@ def stablehlo(
   def restore(low, seed, exposure=None):
     key = jax.random.key(seed)
     image = run(enhancer.params, key, low, exposure=exposure)
-    return jnp.clip(image, 0, 1)
+    image = jnp.clip(image, 0, 1)
+    if exposure is None or not spec.meet:
+      return image
+    return jax.vmap(tone.met)(image, exposure)
 
   shape = f'b, {multiple}*h, {multiple}*w, 3'
   dims = (1, *size, 3) if size else jax.export.symbolic_shape(shape)

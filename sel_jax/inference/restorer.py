@@ -237,6 +237,11 @@ class Restorer:
       on_progress(1.0)
     return restored
 
+  def _met(self, restored: np.ndarray, exposure: float) -> np.ndarray:
+    if math.isnan(exposure) or not self._spec.meet:
+      return restored
+    return tone.met(restored, exposure)
+
   def trajectory(
     self,
     params: Any,
@@ -359,7 +364,7 @@ class Restorer:
     np.clip(restored, 0, 1, out=restored)
     if self._spec.anchor:
       self._anchor(told, key, image, restored)
-    return restored
+    return self._met(restored, exposure)
 
   def _anchor(self, told, key, image, restored) -> None:
     """Gives tiles that do not agree the tones of the restored thumbnail."""
@@ -383,8 +388,8 @@ class Restorer:
     told = np.array([*exposures, *exposures[-1:] * spare], np.float32)
     restored = self._wholes(canvas, params, key, batch, extents, told)
     return [
-      np.clip(row[: image.shape[0], : image.shape[1]], 0, 1)
-      for row, image in zip(np.asarray(restored), images)
+      self._met(np.clip(row[: image.shape[0], : image.shape[1]], 0, 1), e)
+      for row, image, e in zip(np.asarray(restored), images, exposures)
     ]
 
   def bind(self, params: Any) -> Callable[..., Rgb]:

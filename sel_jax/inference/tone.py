@@ -1,14 +1,20 @@
-"""One tone for a photograph that was restored in tiles.
+"""Tones of a restored photograph: one in all tiles, and as bright as asked for.
 
-Contract: images are float32 [H, W, 3] on the host. What is matched is coarse
-brightness and colour alone; detail stays the image's own.
+Contract: images are float32, on the host but for `met`. What is matched is
+coarse brightness and colour alone; detail stays the image's own.
 """
 
+import math
+from typing import Any
+
 import cv2
+import jax.numpy as jnp
 from jaxtyping import Float
 import numpy as np
 
+from sel_jax.arrays import AnyArray
 from sel_jax.arrays import Rgb
+from sel_jax.data.augment import exposed
 
 # Below this dark a ratio of tones means nothing.
 _FLOOR = 0.02
@@ -46,3 +52,40 @@ def match_tone(
     image[..., channel] *= cv2.resize(
       wide, (width, height), interpolation=cv2.INTER_LINEAR
     )
+
+
+# Gains that a request may need, and halvings of their logarithm: to 0.1 %.
+_GAINS, _HALVINGS = 32.0, 14
+# Samples of an image that the gain is found by.
+_ENOUGH = 2**18
+
+
+def met(
+  image: Float[AnyArray, 'H W 3'], exposure: Any
+) -> Float[AnyArray, 'H W 3']:
+  """An image at the exposure whose mean is the one asked for.
+
+    f(x) = g x / (1 + max(g - 1, 0) x),     mean f(x) = e
+
+  White stays white where it gets brighter. The gain g is found by bisection.
+
+  Args:
+    image: [H, W, 3] in [0, 1], of NumPy or JAX.
+    exposure: e, in [0, 1]; NaN leaves the image as it is.
+
+  Returns:
+    The shape and kind of `image`; where no gain of 1/32 to 32 is enough, the
+    nearest.
+  """
+  xp, sample = jnp, image
+  if isinstance(image, np.ndarray):
+    stride = max(1, math.isqrt(image.size // _ENOUGH))
+    xp, sample = np, image[::stride, ::stride]
+  low = xp.asarray(-math.log(_GAINS), image.dtype)
+  high = -low
+  for _ in range(_HALVINGS):
+    middle = (low + high) / 2
+    dark = exposed(sample, xp.exp(middle)).mean() < exposure
+    low, high = xp.where(dark, middle, low), xp.where(dark, high, middle)
+  gain = xp.exp((low + high) / 2)
+  return exposed(image, xp.where(xp.isnan(exposure), 1, gain))

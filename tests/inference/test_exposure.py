@@ -4,7 +4,10 @@ import dataclasses
 import math
 import statistics
 
+import hypothesis
+from hypothesis import strategies as st
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,6 +20,7 @@ from sel_jax.inference import export
 from sel_jax.inference import exposure
 from sel_jax.inference import listing
 from sel_jax.inference import series
+from sel_jax.inference import tone
 from sel_jax.inference.exposure import Plausible
 from sel_jax.inference.exposure import Predictor
 from sel_jax.models import init_params
@@ -58,14 +62,16 @@ def test_a_request_reaches_the_network_wherever_it_is_asked():
   np.testing.assert_array_equal(together[1], bright)
   samples = enhancer.samples(PHOTO, 2, exposure=0.8)
   np.testing.assert_array_equal(samples[0], bright)
-  last = enhancer.trajectory(PHOTO, exposure=0.2)[-1]
-  np.testing.assert_allclose(np.clip(last, 0, 1), dark, atol=1e-6)
+  last = np.clip(enhancer.trajectory(PHOTO, exposure=0.2)[-1], 0, 1)
+  alone = enhancer.with_settings(meet=False)(PHOTO, exposure=0.2)
+  np.testing.assert_allclose(last, alone, atol=1e-6)
+  np.testing.assert_allclose(tone.met(last, 0.2), dark, atol=1e-6)
 
 
 def test_every_tile_and_the_thumbnail_hear_the_same_request():
   """In tiles a photograph of one colour comes out as in one piece."""
   flat = np.full((96, 160, 3), 0.1, np.float32)
-  whole = _enhancer(**{'eval.tile': 0})
+  whole = _enhancer(**{'eval.tile': 0, 'eval.meet': False})
   tiled = whole.with_settings(tile=64, overlap=16)
   for e in (0.2, 0.8):
     expected = whole(flat, exposure=e).mean()
@@ -167,3 +173,27 @@ def test_an_export_takes_the_request(tmp_path):
     found = jax.jit(model.call)(photo, np.uint32(0), asked)
     expected = enhancer(photo[0], exposure=e)
     np.testing.assert_allclose(found[0], expected, atol=1e-5)
+
+
+@hypothesis.given(st.integers(0, 99), st.floats(0.1, 0.85), st.floats(0.3, 2))
+@hypothesis.settings(deadline=None, max_examples=30)
+def test_a_request_is_met_and_order_is_kept(seed, e, power):
+  image = np.random.default_rng(seed).random((40, 50, 3)).astype('f4') ** power
+  found = tone.met(image, e)
+  assert found.dtype == np.float32 and found.min() >= 0 and found.max() <= 1
+  assert found.mean() == pytest.approx(e, abs=2e-3)
+  order = np.argsort(image, axis=None)
+  assert np.diff(found.ravel()[order]).min() > -1e-6
+  np.testing.assert_allclose(tone.met(jnp.asarray(image), e), found, atol=1e-5)
+  np.testing.assert_array_equal(tone.met(image, np.nan), image)
+
+
+def test_results_have_the_mean_that_was_asked_for():
+  for enhancer in (
+    _enhancer(),
+    _enhancer(**{'eval.tile': 64, 'eval.overlap': 16}),
+  ):
+    photo = np.random.default_rng(0).random((96, 160, 3)).astype('f4')
+    for e in (0.3, 0.6):
+      found = enhancer(photo, exposure=e).mean()
+      assert found == pytest.approx(e, abs=2e-3)
