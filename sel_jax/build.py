@@ -14,6 +14,7 @@ from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pipeline import TrainingData
 from sel_jax.data.sequences import Pair
 from sel_jax.diffusion import SDES
+from sel_jax.method import Density
 from sel_jax.method import ENTROPY
 from sel_jax.method import Method
 from sel_jax.settings import Settings
@@ -32,6 +33,22 @@ def build_method(settings: Settings) -> Method:
     entropy=settings.entropy,
     detail_sigma=loss.detail_sigma,
     at_prior=loss.at_prior,
+    perturb=loss.perturb,
+    unroll=loss.unroll,
+    density=_density(settings),
+    lpips_sample=loss.lpips_sample,
+  )
+
+
+def _density(settings: Settings) -> Density:
+  """Where and when the spatial entropy counts."""
+  loss, steps = settings.loss, settings.train.steps
+  updates = round(loss.entropy_from * steps), round(loss.entropy_until * steps)
+  return Density(
+    objective=loss.entropy_objective,
+    times=loss.entropy_times,
+    bands=loss.bands,
+    updates=None if updates == (0, steps) else updates,
   )
 
 

@@ -71,10 +71,52 @@ class LossSpec:
     ge=0,
     le=1,
   )
+  perturb: float = key(
+    'input perturbation (arXiv 2301.11706): deviation of noise that x_t has '
+    'besides e, so that the network expects errors of its own; 0 is off',
+    default=0.0,
+    ge=0,
+  )
+  unroll: int = key(
+    'further calls of the network for each example, made as in sampling: the '
+    "first at t = T, each other on a state made of the network's own estimate, "
+    'at times that are drawn and decrease; every call is compared. 0 is one '
+    'call, on a state made of the clean image',
+    default=0,
+    ge=0,
+  )
   entropy: float = key(
     'weight of the spatial entropy of the section entropy; 0 is off',
     default=1.0,
     ge=0,
+  )
+  entropy_from: float = key(
+    'part of the run after which the spatial entropy counts; before, it takes '
+    'no time',
+    default=0.0,
+    ge=0,
+    lt=1,
+  )
+  entropy_until: float = key(
+    'part of the run after which it counts no more', default=1.0, gt=0, le=1
+  )
+  entropy_objective: str = key(
+    'the pair of images whose spatial entropy is compared; that of objective '
+    'if empty',
+    default='',
+    choices=('', *OBJECTIVES),
+  )
+  entropy_times: int = key(
+    'greatest t at which the spatial entropy counts, such as 25: there '
+    'prediction and target are near; 0 is all',
+    default=0,
+    ge=0,
+  )
+  bands: tuple[float, ...] = key(
+    'sigmas of further detail layers whose densities are compared, besides '
+    'entropy.detail; their distances are averaged',
+    default=(),
+    gt=0,
   )
   bandwidth_from: float = key(
     'bandwidth of the spatial entropy that training begins with, in bins; it '
@@ -97,6 +139,13 @@ class LossSpec:
   weights: tuple[tuple[str, float], ...] = fields.weights(LOSSES, default=())
   detail_sigma: float = key(
     'sigma of the blur that detail_l1 takes off, pixels', default=3.0, gt=0
+  )
+  lpips_sample: float = key(
+    'part of the pixels that lpips looks at in an update: a rectangle of each '
+    'image, of at least 32 pixels a side; 1 is all',
+    default=1.0,
+    gt=0,
+    le=1,
   )
 
 

@@ -24,6 +24,7 @@ from sel_jax.errors import InputError
 from sel_jax.errors import SettingError
 from sel_jax.eval_section import EvalSpec
 from sel_jax.fields import key
+from sel_jax.losses.perceptual import LEAST_SIDE
 from sel_jax.models.exposure import takes_exposure
 from sel_jax.optimizers import OptimSpec
 from sel_jax.sections import DataSpec
@@ -317,6 +318,25 @@ def _check_weights(loss: LossSpec) -> None:
     )
 
 
+def _check_span(loss: LossSpec) -> None:
+  if loss.entropy_until <= loss.entropy_from:
+    raise fields.refuse(
+      loss,
+      'entropy_until',
+      f'must be above config.loss.entropy_from={loss.entropy_from}',
+    ).of('config.loss')
+
+
+def _check_crop(data: DataSpec, loss: LossSpec) -> None:
+  crop = data.augment.crop
+  if 'lpips' in dict(loss.weights) and crop < LEAST_SIDE:
+    raise fields.refuse(
+      data.augment,
+      'crop',
+      f'config.loss.lpips needs at least {LEAST_SIDE} pixels a side',
+    ).of('config.data')
+
+
 def _check_bandwidth(loss: LossSpec, density: EntropySpec) -> None:
   last = density.bandwidth
   moved = {
@@ -342,8 +362,10 @@ _RULES: tuple[tuple[tuple[str, ...], Callable[..., None]], ...] = (
   (('eval', 'model'), _check_pool),
   (('data', 'model'), _check_exposure),
   (('eval', 'loss'), _check_bias),
+  (('data', 'loss'), _check_crop),
   (('loss', 'entropy'), _check_bandwidth),
   (('loss',), _check_weights),
+  (('loss',), _check_span),
 )
 
 

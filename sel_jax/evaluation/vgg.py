@@ -1,6 +1,6 @@
 """The convolutions of VGG16 on a CPU: Winograd's, a third of the products.
 
-Contract: NumPy alone, float32, to single precision what direct convolutions
+Contract: NumPy, float32, to single precision what direct convolutions
 give. Each 4 x 4 block of a result takes 36 products of channels where nine
 times sixteen are asked for: F(4 x 4, 3 x 3), Lavin and Gray, arXiv 1509.09308.
 """
@@ -16,6 +16,8 @@ import threading
 from jaxtyping import Float
 import numpy as np
 import threadpoolctl
+
+from sel_jax.losses import perceptual
 
 # Side of a block of results, and of the block of inputs that it is made of.
 _OUT, _IN = 4, 6
@@ -53,11 +55,6 @@ _OF_RESULT = np.array(
 # Both axes at once: a matrix product is faster than sums of planes.
 _INPUTS = np.kron(_OF_INPUT, _OF_INPUT).astype(np.float32)
 _RESULTS = np.kron(_OF_RESULT, _OF_RESULT).astype(np.float32)
-
-# Layers before which the size is halved.
-_HALVED = (2, 4, 7, 10)
-# Layers whose results LPIPS compares.
-COMPARED = (1, 3, 6, 9, 12)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +172,8 @@ def features(
   found, x = [], image
   with _threads() as threads:
     for number, layer in enumerate(layers):
-      x = layer(_halved(x) if number in _HALVED else x, threads=threads)
-      if number in COMPARED:
+      x = _halved(x) if number in perceptual.HALVED else x
+      x = layer(x, threads=threads)
+      if number in perceptual.COMPARED:
         found.append(x)
   return found

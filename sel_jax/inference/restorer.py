@@ -240,7 +240,7 @@ class Restorer:
   def _met(self, restored: np.ndarray, exposure: float) -> np.ndarray:
     if math.isnan(exposure) or not self._spec.meet:
       return restored
-    return tone.met(restored, exposure)
+    return np.asarray(tone.met(restored, exposure))
 
   def trajectory(
     self,

@@ -1,5 +1,6 @@
 """Losses of images: (pred, target) [B, H, W, C] -> [B]."""
 
+from sel_jax.losses.perceptual import lpips
 from sel_jax.losses.pixels import charbonnier
 from sel_jax.losses.pixels import detail_l1
 from sel_jax.losses.pixels import l1
@@ -14,4 +15,5 @@ LOSSES: dict[str, Loss] = {
   'charbonnier': charbonnier,
   'ssim': ssim,
   'detail_l1': detail_l1,
+  'lpips': lpips,
 }

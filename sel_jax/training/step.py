@@ -7,6 +7,7 @@ over which gradients are averaged, after the gradient, which is right under both
 
 from collections.abc import Callable
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -18,44 +19,12 @@ import optax
 from sel_jax.arrays import AnyArray
 from sel_jax.arrays import Array
 from sel_jax.arrays import RandomKey
-from sel_jax.diffusion import objective_pair
 from sel_jax.losses import weighted_sum
 from sel_jax.method import Method
 from sel_jax.optimizers import clip
 from sel_jax.training import shards
+from sel_jax.training.calls import seen_states
 from sel_jax.training.state import TrainState
-
-
-def draw_times_and_noise(
-  key: RandomKey,
-  index: Int[AnyArray, ' B'],
-  shape: tuple[int, ...],
-  steps: int,
-  *,
-  at_prior: float = 0.0,
-) -> tuple[Int[Array, ' B'], Float[Array, 'B H W C']]:
-  """Times and noise of each example, from its global index alone.
-
-  Args:
-    key: this step's key.
-    index: [B] global example numbers.
-    shape: [B, H, W, C] of the images.
-    steps: T.
-    at_prior: probability of t = T.
-
-  Returns:
-    t [B], else uniform on 1..T, and standard normal noise [B, H, W, C].
-  """
-
-  def one(i):
-    k_time, k_noise = jax.random.split(jax.random.fold_in(key, i))
-    t = jax.random.randint(k_time, (), 1, steps + 1)
-    if at_prior:
-      last = jax.random.bernoulli(jax.random.fold_in(k_time, 0), at_prior)
-      t = jnp.where(last, steps, t)
-    return t, jax.random.normal(k_noise, shape[1:])
-
-  return jax.vmap(one)(index)
 
 
 def ema_decay(step: Int[AnyArray, ''], limit: float) -> Float[Array, '']:
@@ -186,19 +155,19 @@ def train_step(
 
   def objective(learned, batch):
     params, log_bandwidth = learned
-    low, clean = batch['low'], batch['clean']
-    t, noise = draw_times_and_noise(
-      key, batch['index'], low.shape, sde.steps, at_prior=method.at_prior
+    losses = functools.partial(
+      method.losses,
+      loss_key,
+      index=batch['index'],
+      bandwidth=_bandwidths(log_bandwidth, batch),
+      step=state.step,
     )
-    x = sde.perturb(clean, low, t, noise)
-    told = batch.get('exposure')
-    noise_hat = method.estimate_noise(params, x, low, t, exposure=told)
-    pair = objective_pair(
-      method.objective, sde, noise_hat, x, clean, low, t, noise
-    )
-    bandwidth = _bandwidths(log_bandwidth, batch)
-    losses = method.losses(loss_key, index=batch['index'], bandwidth=bandwidth)
-    loss, terms = weighted_sum(*pair, losses)
+    calls = seen_states(key, batch, params=params, method=method)
+    found = [
+      weighted_sum(*seen.pair(method.objective, sde), losses(state=seen))
+      for seen in calls
+    ]
+    loss, terms = jax.tree.map(lambda *each: sum(each) / len(each), *found)
     return jnp.mean(loss), jax.tree.map(jnp.mean, terms)
 
   gradient = jax.value_and_grad(objective, has_aux=True)

@@ -13,8 +13,8 @@ from sel_jax import build
 from sel_jax import entropy
 from sel_jax import models
 from sel_jax.interop import torch_weights
+from sel_jax.training.calls import draw_times_and_noise
 from sel_jax.training.state import TrainState
-from sel_jax.training.step import draw_times_and_noise
 from sel_jax.training.step import train_step
 from sel_jax.training.step import Update
 

@@ -18,6 +18,8 @@ def test_losses_have_their_definitions():
   )
   plain = jnp.ones((2, 12, 11, 3))
   for name, loss in LOSSES.items():
+    if name == 'lpips':  # see test_perceptual.py
+      continue
     slope = jax.grad(lambda x, loss=loss: loss(x, plain).sum())(plain)
     assert np.isfinite(slope).all(), name
 
@@ -33,7 +35,7 @@ def test_the_ssim_trained_on_is_the_ssim_measured():
     LOSSES['ssim'](*jnp.zeros((2, 1, 10, 20, 3)))
 
 
-@pytest.mark.parametrize('name', sorted(LOSSES))
+@pytest.mark.parametrize('name', sorted(LOSSES.keys() - {'lpips'}))
 def test_accelerators_do_not_round_products(name):
   """Their default has 8 to 11 bits; variances are small differences."""
   image = jnp.ones((1, 16, 16, 3))

@@ -15,9 +15,9 @@ from sel_jax.models import init_params
 from sel_jax.sections import ParallelSpec
 from sel_jax.settings import Settings
 from sel_jax.training import shards
+from sel_jax.training.calls import draw_times_and_noise
 from sel_jax.training.parallel import Parallel
 from sel_jax.training.state import TrainState
-from sel_jax.training.step import draw_times_and_noise
 from sel_jax.training.step import ema_decay
 from sel_jax.training.step import train_step
 from sel_jax.training.step import Update
