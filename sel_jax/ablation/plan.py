@@ -32,6 +32,13 @@ class PlanSpec:
     'names of the variants that are run; all if empty', default=()
   )
 
+  calls: tuple[int, ...] = key(
+    'numbers of calls of the network that each run is measured at, such as '
+    '(1, 4, 10); that of base.eval.steps if empty',
+    default=(),
+    ge=1,
+  )
+
   def __post_init__(self):
     for name in self.metrics:
       if name not in METRICS:
@@ -81,7 +88,8 @@ class Plan:
       for name, changes in variants.items()
       if not spec.only or name in spec.only
     }
-    return cls(spec, every_trial(base, variants, spec.seeds))
+    trials = every_trial(base, variants, spec.seeds, calls=spec.calls)
+    return cls(spec, trials)
 
 
 def every_key() -> dict[str, fields.Described]:

@@ -6,6 +6,7 @@ the last step, so nothing is chosen. A trial that is done is not done again; one
 that was stopped goes on.
 """
 
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -40,11 +41,23 @@ class Trial:
     variant: its name.
     seed: decides everything that is drawn.
     settings: all of them, the seed included.
+    calls: numbers of calls of the network that it is measured at; that of the
+      settings if empty.
   """
 
   variant: str
   seed: int
   settings: Settings
+  calls: tuple[int, ...] = ()
+
+  @property
+  def labels(self) -> dict[str, int]:
+    """What its results are called -> the calls that they are measured at."""
+    if not self.calls:
+      return {self.variant: self.settings.eval.steps}
+    return {
+      f'{self.variant}, {n} call{"s" if n > 1 else ""}': n for n in self.calls
+    }
 
   @property
   def folder(self) -> str:
@@ -58,6 +71,7 @@ def _trial(
   variant: str,
   changes: Mapping[str, Any],
   seed: int,
+  calls: tuple[int, ...],
 ) -> Trial:
   if 'seed' in changes:
     raise InputError(
@@ -66,7 +80,9 @@ def _trial(
     )
   try:
     settings = Settings.parse(base, changes={**changes, 'seed': seed})
-    return Trial(variant, seed, settings)
+    for n in calls:
+      settings.changed({'eval.steps': n})  # which says if they are too many
+    return Trial(variant, seed, settings, calls)
   except InputError as error:
     raise InputError(f'variant {variant!r}: {error}') from error
 
@@ -75,6 +91,8 @@ def every_trial(
   base: Mapping[str, Any],
   variants: Mapping[str, Mapping[str, Any]],
   seeds: Sequence[int],
+  *,
+  calls: tuple[int, ...] = (),
 ) -> list[Trial]:
   """Every variant with every seed, seed by seed.
 
@@ -82,12 +100,13 @@ def every_trial(
     base: nested sections that variants change, as of a configuration.
     variants: name -> {'section.key': value}; the first is the baseline.
     seeds: one per run.
+    calls: see `Trial`.
 
   Raises:
     InputError: for a key or value that does not fit, or names that clash.
   """
   found = [
-    _trial(base, name, changes, seed)
+    _trial(base, name, changes, seed, calls)
     for seed in seeds
     for name, changes in variants.items()
   ]
@@ -108,30 +127,34 @@ def _measured(
   workdir: Path,
   split: str,
   names: Sequence[str],
-) -> dict[str, Any] | None:
-  """Trains and measures; None if the run was asked to stop."""
+) -> list[dict[str, Any]]:
+  """Trains and measures; nothing if the run was asked to stop."""
   settings, folder = trial.settings, workdir / trial.folder
   fresh, began = not folder.exists(), time.perf_counter()
   state = train(settings, folder)
   if int(state.step) < settings.train.steps:
-    return None
+    return []
   seconds = time.perf_counter() - began
-  rows = evaluator.evaluate(
-    Enhancer.create(
-      settings, params=state.ema, predictor=exposures.stored(folder)
-    ),
-    open_pairs(settings.data.pairs, split),
-    names=names,
-    matched=names[:1],
+  enhancer = Enhancer.create(
+    settings, params=state.ema, predictor=exposures.stored(folder)
   )
-  return {
-    'variant': trial.variant,
-    'seed': trial.seed,
-    'steps': settings.train.steps,
-    'seconds': seconds if fresh else None,  # it went on: a part of them
-    'config': settings.to_dict(),
-    'images': rows,
-  }
+  pairs = open_pairs(settings.data.pairs, split)
+  return [
+    {
+      'variant': label,
+      'seed': trial.seed,
+      'steps': settings.train.steps,
+      'seconds': seconds if fresh else None,  # it went on: a part of them
+      'config': settings.to_dict(),
+      'images': evaluator.evaluate(
+        enhancer.with_settings(steps=calls),
+        pairs,
+        names=names,
+        matched=names[:1],
+      ),
+    }
+    for label, calls in trial.labels.items()
+  ]
 
 
 def _same(stored: Mapping[str, Any], settings: Settings) -> bool:
@@ -169,7 +192,7 @@ def earlier(
     workdir: the folder that `run` gets.
 
   Returns:
-    (variant, seed) -> its result.
+    (label, seed) -> its result.
 
   Raises:
     InputError: if an earlier start had other settings.
@@ -177,13 +200,24 @@ def earlier(
   path = Path(workdir) / RESULTS
   done = {(r['variant'], r['seed']): r for r in load_results(path)}
   for trial in todo:
-    found = done.get((trial.variant, trial.seed))
-    if found and not _same(found['config'], trial.settings):
-      raise InputError(
-        f'{path}: {trial.variant!r}, seed {trial.seed} was run with other '
-        'settings; use another --workdir'
-      )
+    for label in trial.labels:
+      found = done.get((label, trial.seed))
+      if found and not _same(found['config'], trial.settings):
+        raise InputError(
+          f'{path}: {label!r}, seed {trial.seed} was run with other settings; '
+          'use another --workdir'
+        )
   return done
+
+
+def is_done(trial: Trial, done: Collection[tuple[str, int]]) -> bool:
+  """Whether all results of a trial are there.
+
+  Args:
+    trial: one of those that `earlier` got.
+    done: what it found.
+  """
+  return all((label, trial.seed) in done for label in trial.labels)
 
 
 def run(
@@ -202,27 +236,28 @@ def run(
     names: rows of `evaluation.METRICS`; the first with GT-mean too.
 
   Yields:
-    Each trial's result, those of earlier starts first; ends early where a
-    signal stopped a run.
+    Each trial's results, one for each of its labels, those of earlier starts
+    first; ends early where a signal stopped a run.
 
   Raises:
     InputError: if an earlier start had other settings.
   """
   workdir = Path(workdir)
   done = earlier(todo, workdir)
-  results = list(done.values())
-  yield from (done[key] for t in todo if (key := (t.variant, t.seed)) in done)
+  finished = [trial for trial in todo if is_done(trial, done)]
+  for trial in finished:
+    yield from (done[label, trial.seed] for label in trial.labels)
   for trial in todo:
-    if (trial.variant, trial.seed) in done:
+    if trial in finished:
       continue
-    result = _measured(trial, workdir, split, names)
-    if result is None:
+    found = _measured(trial, workdir, split, names)
+    if not found:
       return
-    results.append(result)
+    done |= {(result['variant'], result['seed']): result for result in found}
     text_report.write_json(
-      workdir / RESULTS, {'split': split, 'trials': results}
+      workdir / RESULTS, {'split': split, 'trials': list(done.values())}
     )
-    yield result
+    yield from found
 
 
 def figure(row: Mapping[str, Any], key: str) -> Any:

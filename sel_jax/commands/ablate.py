@@ -35,7 +35,7 @@ def _rehearse(plan: 'Plan', workdir: Path) -> None:
   from sel_jax.training import rehearsal
 
   done = trials.earlier(plan.trials, workdir)
-  left = [t for t in plan.trials if (t.variant, t.seed) not in done]
+  left = [t for t in plan.trials if not trials.is_done(t, done)]
   read = {}  # variants mostly have one data set in common
   seeds: dict[str, list[str]] = {}  # what would be done -> with which of them
   for trial in left:
@@ -130,6 +130,7 @@ def main() -> int:
     _rehearse(plan, workdir)
     return 0
   spec, results = plan.spec, []
+  whole = sum(len(trial.labels) for trial in plan.trials)
   first = spec.metrics[0]
   shown = (*spec.metrics, first + GT_MEAN)
   if any(takes_exposure(trial.settings.model.network) for trial in plan.trials):
@@ -141,14 +142,14 @@ def main() -> int:
     names=spec.metrics,
   ):
     results.append(result)
-    done = f'{len(results)}/{len(plan.trials)}'
+    done = f'{len(results)}/{whole}'
     print(f'{done}: {result["variant"]}, {result["seed"]}')
     _write(workdir, results, shown)
     command = _command(args.config, keys)
     Summary(command, spec.split, shown, results).write(workdir / 'summary.json')
   if results:
     print(report.table(results, shown))
-  return 0 if len(results) == len(plan.trials) else 1
+  return 0 if len(results) == whole else 1
 
 
 if __name__ == '__main__':

@@ -181,6 +181,14 @@ def test_variants_that_do_not_fit_are_named(variants, message):
     every_trial(base, variants, (0,))
 
 
+def test_calls_that_the_diffusion_has_not_are_named():
+  base = ablations.get_config('tiny').base.to_dict()
+  with pytest.raises(InputError, match=r"'a': config.eval.steps=11.*10 times"):
+    every_trial(base, {'a': {}}, (0,), calls=(1, 11))
+  (trial,) = every_trial(base, {'a': {}}, (0,), calls=(1, 4))
+  assert trial.labels == {'a, 1 call': 1, 'a, 4 calls': 4}
+
+
 def test_a_variant_that_chooses_a_row_finds_its_keys_in_the_base():
   base = ablations.get_config('tiny').base.to_dict()
   base['optim']['milestones'] = (2, 3)  # of another schedule than the base's
@@ -248,11 +256,10 @@ def test_an_ablation_runs_once_and_refuses_to_mix(run, pairs, tmp_path):
     [r['psnr'] for r in kept[1]['images']], abs=1e-5
   )
   assert (workdir / 'plot.svg').exists()
-  logs = [
-    json.loads((workdir / name / 'log.jsonl').read_text().splitlines()[0])
-    for name in ('entropy_seed0', 'L1_seed0')
-  ]
-  assert 'entropy' in logs[0] and 'l1' in logs[1]
+  logs = [workdir / f'{n}_seed0' / 'log.jsonl' for n in ('entropy', 'L1')]
+  texts = [log.read_text() for log in logs]
+  heads = [json.loads(text.splitlines()[0]) for text in texts]
+  assert 'entropy' in heads[0] and 'l1' in heads[1]
   before = {p: p.stat().st_mtime_ns for p in workdir.rglob('*') if p.is_file()}
   done = run('ablate', *flags)
   assert done.returncode == 0 and '2/2: L1, 0' in done.stdout
@@ -264,6 +271,16 @@ def test_an_ablation_runs_once_and_refuses_to_mix(run, pairs, tmp_path):
   assert done.returncode == 2 and 'other settings' in done.stderr
   done = run('ablate', *flags, "--config.metrics=('beauty',)")
   assert done.returncode == 2 and "'beauty'" in done.stderr
+  # The same runs at other numbers of calls: measured, not trained again.
+  done = run('ablate', *flags, '--config.calls=(1, 2)')
+  assert done.returncode == 0, done.stderr
+  assert '4/4: L1, 2 calls, 0' in done.stdout
+  kept = json.loads((workdir / 'results.json').read_text())['trials']
+  by_name = {result['variant']: result['images'] for result in kept}
+  assert by_name['L1, 2 calls'] != by_name['L1, 1 call']
+  plain = lambda rows: [{**row, 'seconds': 0} for row in rows]
+  assert plain(by_name['L1, 2 calls']) == plain(by_name['L1'])  # its own 2
+  assert [log.read_text() for log in logs] == texts
 
 
 def test_an_interval_covers_the_spread_of_seeds():
