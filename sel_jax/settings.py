@@ -285,6 +285,17 @@ def _check_steps(spec: EvalSpec, diffusion: DiffusionSpec) -> None:
     )
 
 
+def _check_unroll(loss: LossSpec, diffusion: DiffusionSpec) -> None:
+  total = diffusion.spec.steps
+  if loss.unroll >= total:
+    raise fields.refuse(
+      loss,
+      'unroll',
+      f'the diffusion has {total} times (config.sde.steps); give 0 to '
+      f'{total - 1}',
+    ).of('config.loss')
+
+
 def _check_pool(spec: EvalSpec, model: ModelSpec) -> None:
   if spec.pool and not hasattr(model.network, 'pool'):
     _refuse_eval(spec, 'pool', f'{model.name} has no channel attention; give 0')
@@ -359,6 +370,7 @@ def _check_bandwidth(loss: LossSpec, density: EntropySpec) -> None:
 # Sections that have to be there, and what they ask of one another.
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., None]], ...] = (
   (('eval', 'sde'), _check_steps),
+  (('loss', 'sde'), _check_unroll),
   (('eval', 'model'), _check_pool),
   (('data', 'model'), _check_exposure),
   (('eval', 'loss'), _check_bias),

@@ -73,11 +73,11 @@ def _more_noise(
 def _later_times(
   key: RandomKey, index: Int[AnyArray, ' B'], calls: int, steps: int
 ) -> Int[Array, 'N B']:
-  """Times of further calls, uniform on 1..T-1, that decrease."""
+  """Times of further calls on 1..T-1, none twice, that decrease."""
 
   def one(i):
     own = jax.random.fold_in(jax.random.fold_in(key, i), 0)
-    return jax.random.randint(own, (calls,), 1, steps)
+    return 1 + jax.random.choice(own, steps - 1, (calls,), replace=False)
 
   return -jnp.sort(-jax.vmap(one)(index), axis=1).T
 
