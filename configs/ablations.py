@@ -16,7 +16,14 @@ ablations.py:image_range, :objective
                         on lol.py:small, the loss standing alone
 ablations.py:exposure   not told how bright, told of the crop or the photograph,
                         with other cameras or not, on lol.py:quick
+ablations.py:place      where the density of detail earns its time beside L1
+                        and SSIM: weight, bands, bandwidth, time, with LPIPS
+ablations.py:calls      what makes more calls than one no worse, at 1, 4 and 10
+ablations.py:recipe     crops, batches, learning rates, cameras, exposures
 ablations.py:tiny       two variants of a toy, for tests
+
+The last three fine-tune the shipped model, told how bright, for what one CPU
+core does in 160 seconds: 800 updates of 2x128x128 without a density.
 
 Fields of the density are ablated beside L1 on detail layers, on 200 steps of
 lol.py:quick (400 for the bandwidth): one to two minutes a run on one CPU core.
@@ -32,6 +39,7 @@ Run:      python -m experiments.ablate --config=configs/ablations.py:loss \
 """
 
 import functools
+from typing import Any
 
 import ml_collections
 
@@ -210,6 +218,85 @@ def _exposure() -> dict:
   }
 
 
+# The density of detail where updates are long: of a sixteenth, by 1.
+_SIXTEENTH = {
+  'loss.entropy': 1.0,
+  'entropy.detail': 3.0,
+  'entropy.levels': 32,
+  'entropy.windows': (3, 7),
+  'entropy.sample': 0.0625,
+}
+_LPIPS = {'loss.lpips': 0.5, 'loss.lpips_sample': 0.25}
+
+
+def _updates(count: int, **changes: Any) -> dict:
+  """Changes, and the updates that one core does of them in 160 seconds."""
+  steps = {'train.steps': count, 'train.eval_every': count}
+  return {name.replace('__', '.'): v for name, v in changes.items()} | steps
+
+
+def _place() -> dict:
+  def density(updates, **changes):
+    return {**_SIXTEENTH, **_updates(updates, **changes)}
+
+  return {
+    'L1 + SSIM': {},
+    '+ 4 detail L1': _updates(770, loss__detail_l1=4.0),
+    '+ 1 density': density(540),
+    '+ 0.3 density': density(540, loss__entropy=0.3),
+    '+ 3 density': density(540, loss__entropy=3.0),
+    '+ 1 density, windows 3 7 15': density(380, entropy__windows=(3, 7, 15)),
+    '+ 1 density, 64 levels': density(415, entropy__levels=64),
+    '+ 1 density, h 4 to 0.5': density(540, loss__bandwidth_from=4.0),
+    '+ 1 density, bands 1.5 3 6': density(330, loss__bands=(1.5, 6.0)),
+    '+ 1 density, first half': density(645, loss__entropy_until=0.5),
+    '+ 1 density, second half': density(645, loss__entropy_from=0.5),
+    '+ 1 density of the optimum, t to 25': density(
+      540, loss__entropy_objective='optimum', loss__entropy_times=25
+    ),
+    '+ LPIPS': {**_LPIPS, **_updates(295)},
+    '+ LPIPS + 1 density': {**_LPIPS, **density(250)},
+    'L1': _updates(830, loss__ssim=0.0),
+    'L1 + 1 density': density(555, loss__ssim=0.0),
+  }
+
+
+def _calls() -> dict:
+  once = {'loss.unroll': 1}
+  return {
+    'L1 + SSIM': {},
+    'uniform t': {'loss.at_prior': 0.0},
+    'a quarter at T': {'loss.at_prior': 0.25},
+    'perturbed by 0.1': {'loss.perturb': 0.1},
+    'unrolled once': _updates(400, loss__unroll=1),
+    'unrolled 3 times': _updates(200, loss__unroll=3),
+    'unrolled once, 1 density': {**_SIXTEENTH, **once, **_updates(270)},
+    'unrolled once, 3 density below T': {
+      **_SIXTEENTH,
+      **once,
+      **_updates(270, loss__entropy=3.0, loss__entropy_times=99),
+    },
+  }
+
+
+def _recipe() -> dict:
+  return {
+    'L1 + SSIM': {},
+    'all at T': {'loss.at_prior': 1.0},
+    'all at T, 1 density': {
+      **_SIXTEENTH,
+      **_updates(540, loss__at_prior=1.0),
+    },
+    'no other cameras': {'data.cameras': 0.0},
+    'half by other cameras': {'data.cameras': 0.5},
+    'no other exposures': {'data.reexpose': 0.0},
+    'crops of 192': _updates(390, data__crop=192),
+    'batches of 4': _updates(410, data__batch_size=4),
+    'learning rate 5e-4': {'optim.lr': 5e-4},
+    'learning rate 1e-3': {'optim.lr': 1e-3},
+  }
+
+
 def _tiny() -> dict:
   return {'entropy': {}, 'L1': {'loss.entropy': 0.0, 'loss.l1': 1.0}}
 
@@ -234,9 +321,14 @@ _PRESETS = {
     for name in ('clean', 'optimum', 'noise', 'score')
   },
   'exposure': _exposure,
+  'place': _place,
+  'calls': _calls,
+  'recipe': _recipe,
   'tiny': _tiny,
 }
 
+# Those that fine-tune a network that is told how bright.
+_HEAVY = ('place', 'calls', 'recipe')
 _BASES = {
   'tiny': 'tiny',
   'claim': 'quick',
@@ -245,6 +337,7 @@ _BASES = {
   'exposure': 'quick',
   'tuning': 'light',
   'tuning_seconds': 'light',
+  **dict.fromkeys(_HEAVY, 'told'),
 }
 # Updates of those on lol.py:quick that have many runs.
 _SHORT = {'bandwidth': 400, 'alone': 200, '': 200, 'fields': 200}
@@ -255,6 +348,13 @@ def _tune(base: ml_collections.ConfigDict) -> None:
   base.data.crop = 128
   base.optim.update(lr=2e-4, warmup=20, ema_decay=0.99)
   base.train.update(steps=200, eval_every=200, save_every=200)
+  base.eval.images = 1
+
+
+def _tune_told(base: ml_collections.ConfigDict) -> None:
+  base.data.update(cameras=0.25, threads=1)
+  base.optim.ema_decay = 0.99
+  base.train.update(steps=800, eval_every=800, save_every=400, log_every=50)
   base.eval.images = 1
 
 
@@ -270,12 +370,15 @@ def get_config(preset: str = '') -> ml_collections.ConfigDict:
     steps = _SHORT[preset]
     config.base.train.update(steps=steps, eval_every=steps, save_every=steps)
   config.seeds = (0, 1) if preset == 'tiny' else (0, 1, 2)
-  chosen = preset in (*_FIELDS, 'fields', 'exposure')
+  chosen = preset in (*_FIELDS, *_HEAVY, 'fields', 'exposure')
   config.split = 'val' if chosen else 'test'
   config.metrics = ('psnr', 'ssim')
   if preset.startswith('tuning'):
     _tune(config.base)
     config.base.init = 'shipped'
+  if preset in _HEAVY:
+    _tune_told(config.base)
+  config.calls = (1, 4, 10) if preset == 'calls' else ()
   if preset in (*_SHORT, *_BASES.keys() - {'tiny'}):
     config.metrics += ('lpips_alex', 'niqe')
   # A plain value: names of variants are no names of keys.
