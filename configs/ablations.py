@@ -245,6 +245,7 @@ def _place() -> dict:
     '+ 1 density': density(540),
     '+ 0.3 density': density(540, loss__entropy=0.3),
     '+ 3 density': density(540, loss__entropy=3.0),
+    '+ 10 density': density(540, loss__entropy=10.0),
     '+ 1 density, windows 3 7 15': density(380, entropy__windows=(3, 7, 15)),
     '+ 1 density, 64 levels': density(415, entropy__levels=64),
     '+ 1 density, h 4 to 0.5': density(540, loss__bandwidth_from=4.0),
@@ -256,6 +257,10 @@ def _place() -> dict:
     ),
     '+ LPIPS': {**_LPIPS, **_updates(295)},
     '+ LPIPS + 1 density': {**_LPIPS, **density(250)},
+    '+ LPIPS of a sixteenth + 1 density': {
+      **_LPIPS,
+      **density(420, loss__lpips_sample=0.0625),
+    },
     'L1': _updates(830, loss__ssim=0.0),
     'L1 + 1 density': density(555, loss__ssim=0.0),
   }
