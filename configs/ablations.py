@@ -39,7 +39,6 @@ Run:      python -m experiments.ablate --config=configs/ablations.py:loss \
 """
 
 import functools
-from typing import Any
 
 import ml_collections
 
@@ -219,84 +218,74 @@ def _exposure() -> dict:
 
 
 # The density of detail where updates are long: of a sixteenth, by 1.
-_SIXTEENTH = {
-  'loss.entropy': 1.0,
-  'entropy.detail': 3.0,
-  'entropy.levels': 32,
-  'entropy.windows': (3, 7),
-  'entropy.sample': 0.0625,
-}
+_SIXTEENTH = {**_DETAIL, 'loss.entropy': 1.0, 'entropy.sample': 1 / 16}
 _LPIPS = {'loss.lpips': 0.5, 'loss.lpips_sample': 0.25}
 
 
-def _updates(count: int, **changes: Any) -> dict:
-  """Changes, and the updates that one core does of them in 160 seconds."""
-  steps = {'train.steps': count, 'train.eval_every': count}
-  return {name.replace('__', '.'): v for name, v in changes.items()} | steps
+def _updates(count: int) -> dict:
+  """So many updates: what one core does of a variant in 160 seconds."""
+  return {'train.steps': count, 'train.eval_every': count}
 
 
 def _place() -> dict:
-  def density(updates, **changes):
-    return {**_SIXTEENTH, **_updates(updates, **changes)}
+  def density(updates, changes=None):
+    return {**_SIXTEENTH, **_updates(updates), **(changes or {})}
 
   return {
     'L1 + SSIM': {},
-    '+ 4 detail L1': _updates(770, loss__detail_l1=4.0),
+    '+ 4 detail L1': {'loss.detail_l1': 4.0, **_updates(770)},
     '+ 1 density': density(540),
-    '+ 0.3 density': density(540, loss__entropy=0.3),
-    '+ 3 density': density(540, loss__entropy=3.0),
-    '+ 10 density': density(540, loss__entropy=10.0),
-    '+ 1 density, windows 3 7 15': density(380, entropy__windows=(3, 7, 15)),
-    '+ 1 density, 64 levels': density(415, entropy__levels=64),
-    '+ 1 density, h 4 to 0.5': density(540, loss__bandwidth_from=4.0),
-    '+ 1 density, bands 1.5 3 6': density(330, loss__bands=(1.5, 6.0)),
-    '+ 1 density, first half': density(645, loss__entropy_until=0.5),
-    '+ 1 density, second half': density(645, loss__entropy_from=0.5),
+    '+ 0.3 density': density(540, {'loss.entropy': 0.3}),
+    '+ 3 density': density(540, {'loss.entropy': 3.0}),
+    '+ 10 density': density(540, {'loss.entropy': 10.0}),
+    '+ 1 density, windows 3 7 15': density(
+      380, {'entropy.windows': (3, 7, 15)}
+    ),
+    '+ 1 density, 64 levels': density(415, {'entropy.levels': 64}),
+    '+ 1 density, h 4 to 0.5': density(540, {'loss.bandwidth_from': 4.0}),
+    '+ 1 density, bands 1.5 3 6': density(330, {'loss.bands': (1.5, 6.0)}),
+    '+ 1 density, first half': density(645, {'loss.entropy_until': 0.5}),
+    '+ 1 density, second half': density(645, {'loss.entropy_from': 0.5}),
     '+ 1 density of the optimum, t to 25': density(
-      540, loss__entropy_objective='optimum', loss__entropy_times=25
+      540, {'loss.entropy_objective': 'optimum', 'loss.entropy_times': 25}
     ),
     '+ LPIPS': {**_LPIPS, **_updates(295)},
-    '+ LPIPS + 1 density': {**_LPIPS, **density(250)},
-    '+ LPIPS of a sixteenth + 1 density': {
-      **_LPIPS,
-      **density(420, loss__lpips_sample=0.0625),
-    },
-    'L1': _updates(830, loss__ssim=0.0),
-    'L1 + 1 density': density(555, loss__ssim=0.0),
+    '+ LPIPS + 1 density': density(250, _LPIPS),
+    '+ LPIPS of a sixteenth + 1 density': density(
+      420, {**_LPIPS, 'loss.lpips_sample': 1 / 16}
+    ),
+    'L1': {'loss.ssim': 0.0, **_updates(830)},
+    'L1 + 1 density': density(555, {'loss.ssim': 0.0}),
   }
 
 
 def _calls() -> dict:
   once = {'loss.unroll': 1}
+  dense = {**_SIXTEENTH, **once, **_updates(270)}
+  below = {'loss.entropy': 3.0, 'loss.entropy_times': 99}
   return {
     'L1 + SSIM': {},
     'uniform t': {'loss.at_prior': 0.0},
     'a quarter at T': {'loss.at_prior': 0.25},
     'perturbed by 0.1': {'loss.perturb': 0.1},
-    'unrolled once': _updates(400, loss__unroll=1),
-    'unrolled 3 times': _updates(200, loss__unroll=3),
-    'unrolled once, 1 density': {**_SIXTEENTH, **once, **_updates(270)},
-    'unrolled once, 3 density below T': {
-      **_SIXTEENTH,
-      **once,
-      **_updates(270, loss__entropy=3.0, loss__entropy_times=99),
-    },
+    'unrolled once': {**once, **_updates(400)},
+    'unrolled 3 times': {'loss.unroll': 3, **_updates(200)},
+    'unrolled once, 1 density': dense,
+    'unrolled once, 3 density below T': {**dense, **below},
   }
 
 
 def _recipe() -> dict:
+  last = {'loss.at_prior': 1.0}
   return {
     'L1 + SSIM': {},
-    'all at T': {'loss.at_prior': 1.0},
-    'all at T, 1 density': {
-      **_SIXTEENTH,
-      **_updates(540, loss__at_prior=1.0),
-    },
+    'all at T': last,
+    'all at T, 1 density': {**_SIXTEENTH, **last, **_updates(540)},
     'no other cameras': {'data.cameras': 0.0},
     'half by other cameras': {'data.cameras': 0.5},
     'no other exposures': {'data.reexpose': 0.0},
-    'crops of 192': _updates(390, data__crop=192),
-    'batches of 4': _updates(410, data__batch_size=4),
+    'crops of 192': {'data.crop': 192, **_updates(390)},
+    'batches of 4': {'data.batch_size': 4, **_updates(410)},
     'learning rate 5e-4': {'optim.lr': 5e-4},
     'learning rate 1e-3': {'optim.lr': 1e-3},
   }

@@ -233,12 +233,12 @@ class Method:
     if self.lpips_sample == 1:
       return lpips(pred, target)
     batch, *sides, _ = pred.shape
-    least = [min(1.0, LEAST_SIDE / side) for side in sides]
+    least = min(1.0, LEAST_SIDE / min(sides)) ** 2
     part = draw_part(
       jax.random.fold_in(key, _LPIPS),
       jnp.arange(batch) if index is None else index,
       shape=tuple(sides),
-      share=max(self.lpips_sample, *(share**2 for share in least)),
+      share=max(self.lpips_sample, least),
     )
     pred, target = (
       jnp.moveaxis(part.cut(jnp.moveaxis(x, 3, 1)), 1, 3)

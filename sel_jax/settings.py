@@ -278,7 +278,8 @@ def _check(settings: Settings) -> None:
 def _check_steps(spec: EvalSpec, diffusion: DiffusionSpec) -> None:
   total = diffusion.spec.steps
   if spec.steps > total:
-    _refuse_eval(
+    _refuse(
+      'eval',
       spec,
       'steps',
       f'the diffusion has {total} times (config.sde.steps); give 1 to {total}',
@@ -288,37 +289,44 @@ def _check_steps(spec: EvalSpec, diffusion: DiffusionSpec) -> None:
 def _check_unroll(loss: LossSpec, diffusion: DiffusionSpec) -> None:
   total = diffusion.spec.steps
   if loss.unroll >= total:
-    raise fields.refuse(
+    _refuse(
+      'loss',
       loss,
       'unroll',
       f'the diffusion has {total} times (config.sde.steps); give 0 to '
       f'{total - 1}',
-    ).of('config.loss')
+    )
 
 
 def _check_pool(spec: EvalSpec, model: ModelSpec) -> None:
   if spec.pool and not hasattr(model.network, 'pool'):
-    _refuse_eval(spec, 'pool', f'{model.name} has no channel attention; give 0')
+    _refuse(
+      'eval', spec, 'pool', f'{model.name} has no channel attention; give 0'
+    )
 
 
 def _check_exposure(data: DataSpec, model: ModelSpec) -> None:
   if data.augment.reexpose and not takes_exposure(model.network):
-    raise fields.refuse(
+    _refuse(
+      'data',
       data.augment,
       'reexpose',
       'config.model.exposure is off, so the network would not know; give 0',
-    ).of('config.data')
+    )
 
 
 def _check_bias(spec: EvalSpec, loss: LossSpec) -> None:
   if spec.unbias and loss.objective != 'optimum':
-    _refuse_eval(
-      spec, 'unbias', "only config.loss.objective='optimum' has this bias"
+    _refuse(
+      'eval',
+      spec,
+      'unbias',
+      "only config.loss.objective='optimum' has this bias",
     )
 
 
-def _refuse_eval(spec: EvalSpec, name: str, remedy: str) -> None:
-  raise fields.refuse(spec, name, remedy).of('config.eval')
+def _refuse(section: str, spec: Any, name: str, remedy: str) -> typing.NoReturn:
+  raise fields.refuse(spec, name, remedy).of(f'config.{section}')
 
 
 def _check_weights(loss: LossSpec) -> None:
@@ -331,21 +339,23 @@ def _check_weights(loss: LossSpec) -> None:
 
 def _check_span(loss: LossSpec) -> None:
   if loss.entropy_until <= loss.entropy_from:
-    raise fields.refuse(
+    _refuse(
+      'loss',
       loss,
       'entropy_until',
       f'must be above config.loss.entropy_from={loss.entropy_from}',
-    ).of('config.loss')
+    )
 
 
 def _check_crop(data: DataSpec, loss: LossSpec) -> None:
   crop = data.augment.crop
   if 'lpips' in dict(loss.weights) and crop < LEAST_SIDE:
-    raise fields.refuse(
+    _refuse(
+      'data',
       data.augment,
       'crop',
       f'config.loss.lpips needs at least {LEAST_SIDE} pixels a side',
-    ).of('config.data')
+    )
 
 
 def _check_bandwidth(loss: LossSpec, density: EntropySpec) -> None:

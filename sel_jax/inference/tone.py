@@ -19,6 +19,10 @@ from sel_jax.data.augment import exposed
 # Below this dark a ratio of tones means nothing.
 _FLOOR = 0.02
 _STRONGEST = 4.0
+# Gains that a request may need, and halvings of their logarithm: to 0.1 %.
+_GAINS, _HALVINGS = 32.0, 14
+# Samples of an image that the gain is found by.
+_ENOUGH = 2**18
 
 
 def thumbnail(image: Rgb, side: int) -> Float[np.ndarray, 'h w 3']:
@@ -52,12 +56,6 @@ def match_tone(
     image[..., channel] *= cv2.resize(
       wide, (width, height), interpolation=cv2.INTER_LINEAR
     )
-
-
-# Gains that a request may need, and halvings of their logarithm: to 0.1 %.
-_GAINS, _HALVINGS = 32.0, 14
-# Samples of an image that the gain is found by.
-_ENOUGH = 2**18
 
 
 def met(
