@@ -85,6 +85,13 @@ class EvalSpec:
     'network with model.exposure',
     default=True,
   )
+  saturation: float = key(
+    "how much of the result's colour is kept: 0 is grey, 1 the network's own, "
+    'above 1 livelier',
+    default=1.0,
+    ge=0,
+    le=4,
+  )
 
   def __post_init__(self):
     if self.tile % MULTIPLE:

@@ -106,10 +106,9 @@ def stablehlo(
   def restore(low, seed, exposure=None):
     key = jax.random.key(seed)
     image = run(enhancer.params, key, low, exposure=exposure)
-    image = jnp.clip(image, 0, 1)
-    if exposure is None or not spec.meet:
-      return image
-    return jax.vmap(tone.met)(image, exposure)
+    told = () if exposure is None else (exposure,)
+    finish = jax.vmap(lambda one, e=None: tone.finished(one, spec, e))
+    return finish(jnp.clip(image, 0, 1), *told)
 
   shape = f'b, {multiple}*h, {multiple}*w, 3'
   dims = (1, *size, 3) if size else jax.export.symbolic_shape(shape)

@@ -237,10 +237,9 @@ class Restorer:
       on_progress(1.0)
     return restored
 
-  def _met(self, restored: np.ndarray, exposure: float) -> np.ndarray:
-    if math.isnan(exposure) or not self._spec.meet:
-      return restored
-    return np.asarray(tone.met(restored, exposure))
+  def _finished(self, restored: np.ndarray, exposure: float) -> np.ndarray:
+    asked = None if math.isnan(exposure) else exposure
+    return np.asarray(tone.finished(restored, self._spec, asked))
 
   def trajectory(
     self,
@@ -364,7 +363,7 @@ class Restorer:
     np.clip(restored, 0, 1, out=restored)
     if self._spec.anchor:
       self._anchor(told, key, image, restored)
-    return self._met(restored, exposure)
+    return self._finished(restored, exposure)
 
   def _anchor(self, told, key, image, restored) -> None:
     """Gives tiles that do not agree the tones of the restored thumbnail."""
@@ -388,7 +387,7 @@ class Restorer:
     told = np.array([*exposures, *exposures[-1:] * spare], np.float32)
     restored = self._wholes(canvas, params, key, batch, extents, told)
     return [
-      self._met(np.clip(row[: image.shape[0], : image.shape[1]], 0, 1), e)
+      self._finished(np.clip(row[: image.shape[0], : image.shape[1]], 0, 1), e)
       for row, image, e in zip(np.asarray(restored), images, exposures)
     ]
 

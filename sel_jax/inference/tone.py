@@ -1,7 +1,7 @@
-"""Tones of a restored photograph: one in all tiles, and as bright as asked for.
+"""Tones of a restored photograph: one in all tiles, as bright as asked for.
 
-Contract: images are float32, on the host but for `met`. What is matched is
-coarse brightness and colour alone; detail stays the image's own.
+Contract: images are float32, of NumPy where nothing else is said. What is
+matched is coarse brightness and colour alone; detail stays the image's own.
 """
 
 import math
@@ -15,6 +15,7 @@ import numpy as np
 from sel_jax.arrays import AnyArray
 from sel_jax.arrays import Rgb
 from sel_jax.data.augment import exposed
+from sel_jax.eval_section import EvalSpec
 
 # Below this dark a ratio of tones means nothing.
 _FLOOR = 0.02
@@ -87,3 +88,41 @@ def met(
     low, high = xp.where(dark, middle, low), xp.where(dark, high, middle)
   gain = xp.exp((low + high) / 2)
   return exposed(image, xp.where(xp.isnan(exposure), 1, gain))
+
+
+def saturated(
+  image: Float[AnyArray, 'H W 3'], saturation: float
+) -> Float[AnyArray, 'H W 3']:
+  """An image with livelier colours, or paler ones.
+
+    f(x) = m + s (x - m),     m = (R + G + B) / 3
+
+  Args:
+    image: [H, W, 3] in [0, 1], of NumPy or JAX.
+    saturation: s, from 0; 0 is grey.
+
+  Returns:
+    The shape and kind of `image`, clamped to [0, 1].
+  """
+  grey = image.mean(-1, keepdims=True)
+  return (grey + saturation * (image - grey)).clip(0, 1)
+
+
+def finished(
+  image: Float[AnyArray, 'H W 3'], spec: EvalSpec, exposure: Any
+) -> Float[AnyArray, 'H W 3']:
+  """What is done to a restored photograph at last: its colours, its exposure.
+
+  Args:
+    image: [H, W, 3] in [0, 1], of NumPy or JAX.
+    spec: the settings, of which `saturation` and `meet` count.
+    exposure: as `met` takes it; None where none was asked for.
+
+  Returns:
+    The shape and kind of `image`.
+  """
+  if spec.saturation != 1:
+    image = saturated(image, spec.saturation)
+  if spec.meet and exposure is not None:
+    image = met(image, exposure)
+  return image

@@ -7,11 +7,14 @@ import os
 import subprocess
 import sys
 
+import cv2
 from helpers.commands import ENVIRONMENT
 from helpers.commands import refused
 from helpers.commands import ROOT
 import jax
 import jax.numpy as jnp
+import numpy as np
+from PIL import Image
 import pytest
 
 from benchmarks import cost
@@ -21,10 +24,12 @@ from benchmarks.lib import rows
 from benchmarks.lib.operations import flops
 from sel_jax import models
 from sel_jax.inference import Enhancer
+from sel_jax.inference import tone
 from sel_jax.interop import portable
 
 # Benchmark -> the smallest flags, and what tells its rows apart, in order.
-# {folder} is empty, {pairs} a data set, {model} a tiny network's weights.
+# {folder} is empty, {pairs} a data set, {model} a tiny network's weights,
+# {alike} a data set whose test photograph is the train photograph, livelier.
 SMALLEST = {
   'cost': (
     '--preset=tiny --batches=1,2 --remat=no --share=0.2',
@@ -83,6 +88,10 @@ SMALLEST = {
     '--checkpoint={model} --folder={folder} --width=48 --pictures=not_dark.jpg',
     [{'photograph': name} for name in ('rocket', 'astronaut')],
   ),
+  'saturation': (
+    '--data={alike} --limit=1',
+    [{'photograph': 'b', 'beside': 'a'}],
+  ),
   'sampler': (
     '--preset=tiny --samplers=ddim --grids=time --steps=1,2 --sizes=32 '
     '--repeats=1',
@@ -128,6 +137,24 @@ def model(tmp_path_factory):
   return path
 
 
+@pytest.fixture(scope='module')
+def alike(tmp_path_factory):
+  """One scene in both splits; test's colours are 1.5 times train's."""
+  root = tmp_path_factory.mktemp('alike')
+  seen = np.random.default_rng(0).uniform(0.3, 0.7, (6, 8, 3))
+  clean = cv2.resize(seen, (128, 96), interpolation=cv2.INTER_CUBIC)
+  for split, name, image in (
+    ('train', 'a', clean),
+    ('val', 'c', clean[::-1]),
+    ('test', 'b', tone.saturated(clean.astype('f4'), 1.5)),
+  ):
+    for side, scale in ('low', 25), ('high', 255):
+      (root / split / side).mkdir(parents=True)
+      samples = np.rint(image * scale).astype(np.uint8)
+      Image.fromarray(samples).save(root / split / side / f'{name}.png')
+  return root
+
+
 @pytest.fixture
 def start(monkeypatch, capsys):
   """A benchmark in this process: its exit status and what it printed."""
@@ -149,13 +176,13 @@ def start(monkeypatch, capsys):
 
 
 @pytest.fixture
-def smallest(model, told, pairs, tmp_path):
+def smallest(model, told, pairs, alike, tmp_path):
   """Of a benchmark: its smallest flags, and the rows they give."""
 
   def flags(name):
     text, expected = SMALLEST[name]
-    names = {'model': model, 'told': told, 'pairs': pairs, 'folder': tmp_path}
-    text = text.format(**names)
+    names = {'model': model, 'told': told, 'pairs': pairs, 'alike': alike}
+    text = text.format(**names, folder=tmp_path)
     return text.split(), expected
 
   return flags
@@ -270,6 +297,15 @@ def test_wrong_value_is_one_line(name, flags, parts, start, pairs):
   done = start(name, *flags.format(pairs=pairs).split())
   refused(done, *parts)
   assert not done.stdout
+
+
+def test_saturation_is_found(start, alike, tmp_path):
+  path = tmp_path / 'found.json'
+  done = start('saturation', f'--data={alike}', f'--json={path}')
+  assert done.returncode == 0, done.stderr
+  (row,) = json.loads(path.read_text())['rows']
+  assert row['saturation'] == pytest.approx(1.5, abs=0.02)
+  assert row['alike'] > 0.99 and row['saturated'] > row['PSNR'] + 10
 
 
 def test_help_is_the_docstring(start):

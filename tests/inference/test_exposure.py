@@ -164,7 +164,8 @@ def test_features_do_not_depend_on_how_samples_are_stored(kind):
 
 
 def test_an_export_takes_the_request(tmp_path):
-  enhancer, path = _enhancer(), tmp_path / 'model.stablehlo'
+  enhancer = _enhancer(**{'eval.saturation': 1.5})
+  path = tmp_path / 'model.stablehlo'
   export.stablehlo(enhancer, path, platforms=('cpu',))
   model = jax.export.deserialize(bytearray(path.read_bytes()))
   photo = PHOTO[None, :32, :32]
@@ -204,3 +205,32 @@ def test_results_have_the_mean_that_was_asked_for():
     for e in (0.3, 0.6):
       found = enhancer(photo, exposure=e).mean()
       assert found == pytest.approx(e, abs=2e-3)
+
+
+@hypothesis.given(st.integers(0, 99), st.floats(0, 3))
+@hypothesis.settings(deadline=None, max_examples=30)
+def test_saturation_scales_colours_and_leaves_intensities(seed, saturation):
+  image = np.random.default_rng(seed).uniform(0.4, 0.6, (9, 7, 3)).astype('f4')
+  found = tone.saturated(image, saturation)
+  assert found.dtype == np.float32
+  grey = image.mean(-1, keepdims=True)
+  np.testing.assert_allclose(found.mean(-1, keepdims=True), grey, atol=1e-6)
+  np.testing.assert_allclose(
+    found - grey, saturation * (image - grey), atol=1e-6
+  )
+  again = tone.saturated(jnp.asarray(image), saturation)
+  np.testing.assert_allclose(again, found, atol=1e-6)
+
+
+def test_colours_come_before_the_exposure_wherever_a_photograph_is_restored():
+  photo = np.random.default_rng(0).random((96, 160, 3)).astype('f4')
+  for tile in 0, 64:
+    plain = _enhancer(**{'eval.tile': tile, 'eval.overlap': 16})
+    lively = plain.with_settings(saturation=1.7)
+    expected = tone.saturated(plain(photo), 1.7)
+    np.testing.assert_allclose(lively(photo), expected, atol=1e-6)
+    asked = lively(photo, exposure=0.5)
+    assert asked.mean() == pytest.approx(0.5, abs=2e-3)
+    told = plain.with_settings(meet=False)(photo, exposure=0.5)
+    expected = tone.met(tone.saturated(told, 1.7), 0.5)
+    np.testing.assert_allclose(asked, expected, atol=1e-6)
