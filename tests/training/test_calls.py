@@ -1,6 +1,7 @@
 """The calls of an update, and where the spatial entropy counts in them."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -32,12 +33,28 @@ def _batch(size=64, side=8):
   return {'low': clean * 0.2, 'clean': clean, 'index': jnp.arange(size)}
 
 
+@functools.cache
+def _params(model):
+  return init_params(jax.random.key(0), model)
+
+
+def _seen(key, batch, params, method):
+  """`seen_states`, compiled."""
+
+  @jax.jit
+  def found(params, batch):
+    seen = seen_states(key, batch, params=params, method=method)
+    return [vars(state) for state in seen]
+
+  return [State(**state) for state in found(params, batch)]
+
+
 def _calls(changes, batch, params=None):
   """The method, and its calls on a batch."""
   method = build.build_method(TINY.changed(changes))
   if params is None:
-    params = init_params(jax.random.key(0), method.model)
-  return method, seen_states(KEY, batch, params=params, method=method)
+    params = _params(method.model)
+  return method, _seen(KEY, batch, params, method)
 
 
 def _leads_to_the_clean_image(method, seen, batch):
@@ -54,7 +71,7 @@ def test_one_call_is_on_a_state_of_the_diffusion():
   np.testing.assert_array_equal(seen.t, t)
   np.testing.assert_array_equal(seen.noise, noise)
   plain = method.sde.perturb(batch['clean'], batch['low'], t, noise)
-  np.testing.assert_array_equal(seen.x, plain)
+  np.testing.assert_allclose(seen.x, plain, atol=1e-6)
   _leads_to_the_clean_image(method, seen, batch)
 
 
@@ -75,7 +92,7 @@ def test_unrolled_calls_are_those_of_the_sampler():
   """At their times the sampler makes them, but for standard normal noise."""
   batch = _batch(2, 8)
   method, calls = _calls({'loss.unroll': 3, 'model.predicts': 'clean'}, batch)
-  params = init_params(jax.random.key(0), method.model)
+  params = _params(method.model)
   times = np.array([seen.t for seen in calls])
   assert (times[0] == method.sde.steps).all()
   assert (np.diff(times, axis=0) < 0).all() and times.min() >= 1
@@ -109,7 +126,7 @@ def test_no_gradient_goes_from_one_call_to_another():
   batch = _batch(2, 8)
   changes = {'loss.unroll': 1, 'model.predicts': 'clean'}
   method, _ = _calls(changes, batch)
-  params = init_params(jax.random.key(0), method.model)
+  params = _params(method.model)
 
   def second(params):
     return _calls(changes, batch, params)[1][1]
@@ -138,12 +155,11 @@ def test_an_update_averages_its_calls():
   )
   method, batch = build.build_method(settings), _batch(4, 8)
   update = Update(optax.sgd(0.0))
-  state = TrainState.create(
-    init_params(jax.random.key(0), method.model), update.tx
-  )
-  _, scalars = train_step(state, batch, KEY, method=method, update=update)
+  state = TrainState.create(_params(method.model), update.tx)
+  step = jax.jit(functools.partial(train_step, method=method, update=update))
+  _, scalars = step(state, batch, KEY)
   key, _ = jax.random.split(jax.random.fold_in(KEY, 0))
-  calls = seen_states(key, batch, params=state.params, method=method)
+  calls = _seen(key, batch, state.params, method)
   errors = [
     jnp.abs(jnp.subtract(*seen.pair(method.objective, method.sde)))
     for seen in calls
@@ -153,8 +169,8 @@ def test_an_update_averages_its_calls():
   assert float(scalars['loss']) == pytest.approx(expected, rel=1e-5)
 
 
-def _entropy(changes, *, step=None, t=None, steps=4):
-  """The spatial entropy of two images, as a run has it."""
+def _entropy(changes, *, first=None, t=None, steps=4):
+  """The spatial entropy of two images, as a run has it; of its first steps."""
   settings = TINY.changed({'train.steps': steps, **changes})
   method = build.build_method(settings)
   batch = _batch(3, 16)
@@ -162,15 +178,21 @@ def _entropy(changes, *, step=None, t=None, steps=4):
   times = jnp.full(3, 5) if t is None else t
   x = method.sde.perturb(batch['clean'], batch['low'], times, noise)
   seen = State(x, times, noise, 0.9 * noise, batch['clean'], batch['low'])
-  _, loss = method.losses(KEY, state=seen, step=step)['entropy']
-  return np.asarray(loss(*seen.pair(method.objective, method.sde)))
+
+  @jax.jit
+  def found(step):
+    _, loss = method.losses(KEY, state=seen, step=step)['entropy']
+    return loss(*seen.pair(method.objective, method.sde))
+
+  if first is None:
+    return np.asarray(found(None))
+  return [np.asarray(found(jnp.asarray(at))) for at in range(first)]
 
 
 def test_the_spatial_entropy_counts_in_its_part_of_the_run():
   changes = {'loss.entropy_from': 0.25, 'loss.entropy_until': 0.75}
   all_of_it = _entropy({})
-  for step in range(4):
-    found = _entropy(changes, step=jnp.asarray(step))
+  for step, found in enumerate(_entropy(changes, first=4)):
     expected = all_of_it if step in (1, 2) else np.zeros(3)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
   with pytest.raises(InputError, match=r'config.loss.entropy_until.*above'):
