@@ -14,6 +14,7 @@ to do better than the former.
 
 import argparse
 from collections.abc import Sequence
+import functools
 
 import cv2
 import numpy as np
@@ -105,9 +106,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     off = np.abs(means - codec.mean_intensity(pair.clean))
     other = known[np.where(same, off, np.inf).argmin()]
     case = {'photograph': pair.name, 'beside': other.name}
-    found.append(
-      rows.attempt(case, lambda: _compared(pair.clean, other.clean))  # noqa: B023
-    )
+    compare = functools.partial(_compared, pair.clean, other.clean)
+    found.append(rows.attempt(case, compare))
   if not found:
     raise InputError(f'no scene of {args.split} is in train')
   return rows.report(args, (found, COLUMNS), heading=f'{len(found)} scenes')
