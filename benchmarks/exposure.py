@@ -23,7 +23,6 @@ from sel_jax import allocator
 from sel_jax.data import splits
 from sel_jax.data.pairs import open_pairs
 from sel_jax.errors import InputError
-from sel_jax.evaluation import evaluator
 from sel_jax.images import codec
 from sel_jax.inference import Enhancer
 from sel_jax.training import exposures
@@ -112,9 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Prints a table of requests, and one of guesses."""
   args = _parse(arguments)
   allocator.keep_memory()
-  spec = pairs.spec(args)
-  every = open_pairs(spec, args.split)
-  measured = [every[n] for n in evaluator.chosen(len(every), args.limit)]
+  measured = pairs.measured(args)
   enhancer = Enhancer.from_checkpoint(args.checkpoint)
   enhancer.require_exposure()
   cases = [{'request': request} for request in args.requests]
@@ -130,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
   ]
   made = [rows.attempt(guesses[0], lambda: _stored(enhancer, measured))]
   if args.folds:
-    train = list(open_pairs(spec, 'train'))
+    train = list(open_pairs(pairs.spec(args), 'train'))
     made.append(
       rows.attempt(guesses[1], lambda: _folds(enhancer, train, args.folds))
     )

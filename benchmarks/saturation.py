@@ -26,7 +26,6 @@ from sel_jax import allocator
 from sel_jax.data import splits
 from sel_jax.data.pairs import open_pairs
 from sel_jax.errors import InputError
-from sel_jax.evaluation import evaluator
 from sel_jax.images import codec
 from sel_jax.inference import tone
 
@@ -90,12 +89,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Prints a row of each photograph whose scene the train split has."""
   args = _parse(arguments)
   allocator.keep_memory()
-  spec = pairs.spec(args)
-  every = open_pairs(spec, args.split)
-  measured = [every[n] for n in evaluator.chosen(len(every), args.limit)]
+  measured = pairs.measured(args)
   if args.dry_run:
     return rows.preview([{'photograph': pair.name} for pair in measured])
-  known = list(open_pairs(spec, 'train'))
+  known = list(open_pairs(pairs.spec(args), 'train'))
   described = splits.describe(pair.clean for pair in known)
   means = np.array([codec.mean_intensity(pair.clean) for pair in known])
   found = []

@@ -33,6 +33,7 @@ FLOORS = (
   ),
   ('sel_jax.stored_keys',),
   ('sel_jax.method', 'sel_jax.settings'),
+  ('sel_jax.rules',),
   ('sel_jax.sections', 'sel_jax.eval_section'),
   ('sel_jax.data',),
   (

@@ -6,7 +6,10 @@ from pathlib import Path
 from benchmarks.lib import front
 from sel_jax.commands.command_line import Parser
 from sel_jax.data import folders
+from sel_jax.data.pairs import open_pairs
+from sel_jax.data.pairs import Pair
 from sel_jax.data.pairs import PairsSpec
+from sel_jax.evaluation import evaluator
 
 
 def add(parser: Parser, *, split: str) -> None:
@@ -27,3 +30,9 @@ def spec(args: argparse.Namespace) -> PairsSpec:
   if args.data:
     return PairsSpec.create(root=str(Path(args.data).resolve()))
   return PairsSpec.create(source='sample')
+
+
+def measured(args: argparse.Namespace) -> list[Pair]:
+  """The pairs that --data, --split and --limit name, read."""
+  every = open_pairs(spec(args), args.split)
+  return [every[n] for n in evaluator.chosen(len(every), args.limit)]
