@@ -281,11 +281,18 @@ def _recipe() -> dict:
     'L1 + SSIM': {},
     'all at T': last,
     'all at T, 1 density': {**_SIXTEENTH, **last, **_updates(540)},
+    'uniform t, 1 density': {
+      **_SIXTEENTH,
+      'loss.at_prior': 0.0,
+      **_updates(540),
+    },
     'no other cameras': {'data.cameras': 0.0},
     'half by other cameras': {'data.cameras': 0.5},
     'no other exposures': {'data.reexpose': 0.0},
     'crops of 192': {'data.crop': 192, **_updates(390)},
     'batches of 4': {'data.batch_size': 4, **_updates(410)},
+    'GT-mean for half of L1': {'loss.l1': 0.5, 'loss.gt_mean': 0.5},
+    'GT-mean for L1': {'loss.l1': 0.0, 'loss.gt_mean': 1.0},
     'learning rate 5e-4': {'optim.lr': 5e-4},
     'learning rate 1e-3': {'optim.lr': 1e-3},
   }

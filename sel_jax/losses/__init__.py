@@ -3,6 +3,7 @@
 from sel_jax.losses.perceptual import lpips
 from sel_jax.losses.pixels import charbonnier
 from sel_jax.losses.pixels import detail_l1
+from sel_jax.losses.pixels import gt_mean
 from sel_jax.losses.pixels import l1
 from sel_jax.losses.pixels import l2
 from sel_jax.losses.structure import ssim
@@ -15,5 +16,6 @@ LOSSES: dict[str, Loss] = {
   'charbonnier': charbonnier,
   'ssim': ssim,
   'detail_l1': detail_l1,
+  'gt_mean': gt_mean,
   'lpips': lpips,
 }

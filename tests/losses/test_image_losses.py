@@ -24,6 +24,25 @@ def test_losses_have_their_definitions():
     assert np.isfinite(slope).all(), name
 
 
+def test_a_gain_of_the_whole_image_is_no_error_of_gt_mean():
+  rng = np.random.default_rng(0)
+  pred, target = rng.uniform(0.05, 0.5, (2, 3, 8, 7, 3)).astype(np.float32)
+  loss, gains = LOSSES['gt_mean'], np.array([0.5, 1.0, 2.0], np.float32)
+  scaled = gains[:, None, None, None] * pred
+  expected = [
+    np.abs(p * (t.mean() / p.mean()) - t).mean()
+    for p, t in zip(pred, target, strict=True)
+  ]
+  np.testing.assert_allclose(loss(scaled, target), expected, rtol=1e-5)
+  np.testing.assert_allclose(loss(target / 3, target), 0, atol=1e-6)
+  black = jnp.zeros_like(target)
+  slope = jax.grad(lambda x: loss(x, target).sum())(black)
+  assert np.isfinite(slope).all()
+  assert (slope < 0).all()  # brighter is better
+  along = jax.grad(lambda x: loss(x, target).sum())(pred) * pred
+  np.testing.assert_allclose(along.sum((1, 2, 3)), 0, atol=1e-5)
+
+
 def test_the_ssim_trained_on_is_the_ssim_measured():
   images = np.random.default_rng(0).integers(0, 256, (2, 2, 14, 19, 3))
   images[0, 1] = images[0, 0] // 3
