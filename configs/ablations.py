@@ -293,6 +293,13 @@ def _recipe() -> dict:
     'batches of 4': {'data.batch_size': 4, **_updates(410)},
     'GT-mean for half of L1': {'loss.l1': 0.5, 'loss.gt_mean': 0.5},
     'GT-mean for L1': {'loss.l1': 0.0, 'loss.gt_mean': 1.0},
+    'GT-mean for L1, 3 density': {
+      **_SIXTEENTH,
+      'loss.entropy': 3.0,
+      'loss.l1': 0.0,
+      'loss.gt_mean': 1.0,
+      **_updates(540),
+    },
     'learning rate 5e-4': {'optim.lr': 5e-4},
     'learning rate 1e-3': {'optim.lr': 1e-3},
   }

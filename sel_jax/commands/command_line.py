@@ -25,6 +25,7 @@ import sel_jax
 from sel_jax import allocator
 from sel_jax import fields
 from sel_jax import imports
+from sel_jax import limits
 from sel_jax import programs
 from sel_jax import stored_keys
 from sel_jax.commands import stored_help
@@ -96,6 +97,20 @@ class _Imports(argparse.Action):
   ) -> None:
     del parser, namespace
     imports.load(imports.names_in(values), asked_by=option_string or '')
+
+
+class _Megapixels(argparse.Action):
+  """Moves the limit of what is decoded."""
+
+  def __call__(
+    self,
+    parser: argparse.ArgumentParser,
+    namespace: argparse.Namespace,
+    values: Any,
+    option_string: str | None = None,
+  ) -> None:
+    del parser, namespace, option_string
+    limits.allow(values)
 
 
 class Parser(argparse.ArgumentParser):
@@ -243,6 +258,14 @@ def parser(doc: str, *, command: str = '') -> Parser:
     action=_Imports,
     metavar='MODULE,...',
     help='modules with parts of your own, which a checkpoint may ask for',
+  )
+  made.add_argument(
+    '--megapixels',
+    action=_Megapixels,
+    type=float,
+    default=argparse.SUPPRESS,
+    help='largest image that is decoded, by its header; '
+    f'default: {limits.MEGAPIXELS:g}',
   )
   made.switch(
     '--dry-run',

@@ -14,6 +14,7 @@ import socket
 import tempfile
 from typing import Any
 
+from sel_jax import limits
 from sel_jax.commands import command_line
 from sel_jax.commands import dry_run
 from sel_jax.commands import flags
@@ -56,7 +57,7 @@ def _rehearse(args: argparse.Namespace) -> None:
     [
       f'would serve {dry_run.describe(enhancer, args.checkpoint)} at '
       f'http://{args.host}:{args.port}, photographs up to '
-      f'{args.megapixels:g} megapixels'
+      f'{limits.pixels() / 1e6:g} megapixels'
     ]
   )
 
@@ -67,9 +68,6 @@ def parser() -> command_line.Parser:
   flags.add_model(made)
   made.add_argument('--host', default='127.0.0.1', help='who may reach it')
   made.add_argument('--port', type=int, default=7860, help='where it answers')
-  made.add_argument(
-    '--megapixels', type=float, default=24.0, help='largest photograph'
-  )
   return made
 
 
@@ -85,7 +83,7 @@ def main() -> None:
 
     from sel_jax.commands import page  # not for --help or a wrong flag
 
-    studio = page.Studio(enhancer, args.megapixels, Path(folder))
+    studio = page.Studio(enhancer, Path(folder))
     shown = page.build_page(studio, gr)
     print(f'http://{args.host}:{args.port}  (Ctrl-C ends it)', flush=True)
     try:

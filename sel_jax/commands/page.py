@@ -6,6 +6,7 @@ Contract: Gradio comes as an argument; `Studio` works without it.
 from collections.abc import Callable
 import dataclasses
 import functools
+import logging
 from pathlib import Path
 import tempfile
 from typing import Any
@@ -20,6 +21,8 @@ from sel_jax.images import metadata
 from sel_jax.inference import drawings
 from sel_jax.inference import Enhancer
 from sel_jax.inference.restorer import Progress
+
+_log = logging.getLogger(__name__)
 
 # Longest side of what the page shows; the download is whole.
 _SHOWN = 1600
@@ -42,12 +45,10 @@ class Studio:
 
   Attributes:
     enhancer: the model.
-    megapixels: the largest photograph that is taken.
     folder: where results go.
   """
 
   enhancer: Enhancer
-  megapixels: float
   folder: Path
 
   @property
@@ -77,17 +78,11 @@ class Studio:
       Before and after, as the page shows them, and the file to download.
 
     Raises:
-      InputError: if it is no photograph or too large; names it without folder.
+      InputError: if it is no photograph or too large, or whatever goes wrong
+        with it; names it without folder.
     """
     source = Path(path)
     try:
-      with codec.opening(source) as opened:
-        size = opened.width * opened.height / 1e6
-      if size > self.megapixels:
-        raise InputError(
-          f'{source}: {size:.0f} megapixels; the page takes up to '
-          f'{self.megapixels:g}, use the command `sel-jax enhance` for more'
-        )
       picture = metadata.read_picture(source)
       low = codec.to_float(picture.pixels)
       enhancer = self.with_settings(sampler, int(steps))
@@ -102,6 +97,12 @@ class Studio:
     except InputError as error:
       text = str(error).replace(str(source), source.name)
       raise InputError(text) from None
+    except Exception as error:  # that of one photograph; the page goes on
+      _log.exception('%s: could not be brightened', source.name)
+      raise InputError(
+        f'{source.name}: could not be brightened ({type(error).__name__}); '
+        'the terminal that serves the page says more'
+      ) from None
     return _shown(low), _shown(result), str(destination)
 
 

@@ -49,16 +49,16 @@ class Picture:
   Attributes:
     pixels: [H, W, 3] uint8 or uint16, upright.
     alpha: [H, W, 1] of the same type, or None.
-    exif: tags as Pillow holds them, without the orientation.
+    exif: tags as Pillow holds them, without the orientation; none if broken.
     icc: colour profile of RGB samples, or nothing.
-    frames: images in the file; the first is the one here.
+    remarks: what the file has that is not here.
   """
 
   pixels: np.ndarray
   alpha: np.ndarray | None
   exif: Image.Exif
   icc: bytes
-  frames: int
+  remarks: tuple[str, ...] = ()
 
 
 def _rgb_profile(opened: Image.Image) -> bytes:
@@ -67,10 +67,8 @@ def _rgb_profile(opened: Image.Image) -> bytes:
   return profile if profile[16:20] == b'RGB ' else b''
 
 
-def _kept_tags(opened: Image.Image) -> Image.Exif:
-  exif = opened.getexif()
-  exif.get_ifd(0x8769)  # loads the camera's own part, or it would be lost
-  exif.get_ifd(0x8825)  # and the place
+def _kept(exif: Image.Exif) -> Image.Exif:
+  """Without what describes the old samples."""
   for tag in [_ORIENTATION, *_OF_THE_SAMPLES]:
     exif.pop(tag, None)
   return exif
@@ -85,13 +83,26 @@ def read_picture(path: str | os.PathLike) -> Picture:
   path = Path(path)
   samples = codec.read_samples(path)
   with codec.opening(path) as opened:
+    exif, frames, remarks = codec.tags(opened), _frames(opened), []
+    if frames > 1:
+      remarks.append(f'only the first of {frames} frames was taken')
+    if exif is None:
+      remarks.append('its EXIF data are broken and were left out')
     return Picture(
       pixels=np.ascontiguousarray(samples[:, :, :3]),
       alpha=samples[:, :, 3:] if samples.shape[2] == 4 else None,
-      exif=_kept_tags(opened),
+      exif=Image.Exif() if exif is None else _kept(exif),
       icc=_rgb_profile(opened),
-      frames=getattr(opened, 'n_frames', 1),
+      remarks=tuple(remarks),
     )
+
+
+def _frames(opened: Image.Image) -> int:
+  """Images in an open file; where what follows the first is broken, one."""
+  try:
+    return getattr(opened, 'n_frames', 1)
+  except Exception:  # whatever a library stumbles over costs no picture
+    return 1
 
 
 def write_picture(

@@ -351,9 +351,7 @@ def _outcome(found: _Found, written: Future) -> Outcome:
     written.result()
   except InputError as error:
     return Outcome(found.job, 'failed', str(error))
-  frames = found.picture.frames
-  note = f'only the first of {frames} frames was taken' if frames > 1 else ''
-  return Outcome(found.job, 'written', note)
+  return Outcome(found.job, 'written', '; '.join(found.picture.remarks))
 
 
 def check_files(

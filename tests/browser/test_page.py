@@ -211,7 +211,7 @@ def test_bad_files_are_explained_and_the_page_lives(page, tmp_path):
   sentences = {
     'text.png': 'not an image',
     'empty.jpg': 'not an image',
-    'large.png': '1 megapixels; the page takes up to 1',
+    'large.png': 'holds 1.2 megapixels by its header',
     'half.png': 'broken or truncated',
   }
   for name, content in cases.items():

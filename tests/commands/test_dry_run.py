@@ -84,7 +84,7 @@ CALLS = {
   'demo': (
     '--checkpoint={trained} --port={port}',
     'would serve {trained} (nafnet, 2,771 parameters, update 4; posterior, 2 '
-    'steps) at http://127.0.0.1:{port}, photographs up to 24 megapixels',
+    'steps) at http://127.0.0.1:{port}, photographs up to 100 megapixels',
   ),
 }
 

@@ -129,13 +129,13 @@ def test_frames_are_counted(tmp_path, ending):
   path = tmp_path / f'a{ending}'
   frames[0].save(path, save_all=True, append_images=frames[1:])
   picture = metadata.read_picture(path)
-  assert picture.frames == 3
+  assert picture.remarks == ('only the first of 3 frames was taken',)
   assert picture.pixels.shape == (6, 9, 3)
 
 
 def test_what_cannot_be_encoded_is_one_sentence_and_no_file(tmp_path):
   picture = metadata.Picture(
-    np.zeros((2, 70_000, 3), np.uint8), None, Image.Exif(), b'', 1
+    np.zeros((2, 70_000, 3), np.uint8), None, Image.Exif(), b''
   )
   for name in ('a.webp', 'a.jpg'):  # both have a longest side
     with pytest.raises(InputError, match=name):
