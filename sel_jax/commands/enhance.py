@@ -112,12 +112,9 @@ def _check_inputs(inputs: Sequence[str]) -> None:
     raise InputError(f'{inputs[0]}: no such file; check the path')
 
 
-def _make_folder(
-  output: Path, jobs: 'list[listing.Job]', *, only_look: bool
-) -> None:
-  """Early: nobody wants to learn after an hour that it cannot be written."""
-  folder = output.parent if output == jobs[0].destination else output
-  dry_run.ensure_directory(folder, dry_run=only_look)
+def _folder(output: Path, jobs: 'list[listing.Job]') -> Path:
+  """The one that results go to."""
+  return output.parent if output == jobs[0].destination else output
 
 
 def _fail(outcome: 'listing.Outcome') -> None:
@@ -185,7 +182,8 @@ def main() -> int:
   if exposure != _AUTO or args.ev or args.bracket > 1:
     enhancer.require_exposure()
     request.check(request.AUTO if exposure == _SHARED else exposure, args.ev)
-  _make_folder(output, jobs, only_look=args.dry_run)
+  # Early: nobody wants to learn after an hour that it cannot be written.
+  dry_run.ensure_directory(_folder(output, jobs), dry_run=args.dry_run)
   if args.dry_run:
     return _rehearse(args, jobs, extras, enhancer)
   if exposure == _SHARED:
@@ -288,6 +286,7 @@ def _enhance(
   """What became of each; told while it happens."""
   from sel_jax import programs
   from sel_jax.inference import bulk
+  from sel_jax.inference import failures
 
   outcomes = []
   with _Bar(jobs) as bar, programs.announced(bar.compile):
@@ -300,6 +299,7 @@ def _enhance(
       extras=extras,
       overwrite=args.overwrite,
       on_progress=bar.advance,
+      log=_folder(Path(args.output), jobs) / failures.LOG,
     ):
       outcomes.append(outcome)
       bar.finish(outcome)

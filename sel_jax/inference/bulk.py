@@ -35,9 +35,13 @@ from sel_jax.inference import drawings
 from sel_jax.inference import listing
 from sel_jax.inference.exposure import AUTO
 from sel_jax.inference.exposure import Plausible
+from sel_jax.inference.failures import Failures
 from sel_jax.inference.listing import Extras
 from sel_jax.inference.listing import Job
 from sel_jax.inference.listing import Outcome
+from sel_jax.inference.threads import ahead
+from sel_jax.inference.threads import error_of
+from sel_jax.inference.threads import Pools
 
 # Photographs that are decoded before it is their turn, and results that wait
 # to be encoded: so many, and so many bytes.
@@ -113,6 +117,7 @@ def enhance_files(
   extras: Extras = Extras(),
   overwrite: bool = False,
   on_progress: Progress | None = None,
+  log: str | Path | None = None,
 ) -> Iterator[Outcome]:
   """Does jobs; several together where there are several devices.
 
@@ -126,6 +131,7 @@ def enhance_files(
     extras: what else is written.
     overwrite: replace results that are there.
     on_progress: called with (job, share of it just done).
+    log: file for tracebacks, see `Failures`.
 
   Yields:
     What became of each, as soon as it is known: those kept first.
@@ -142,27 +148,18 @@ def enhance_files(
       yield Outcome(job, 'kept')
     else:
       left.append(job)
-  work = _Work(enhancer, exposure, ev, strength, extras, overwrite, on_progress)
-  with _Pools() as pools:
+  work = _Work(
+    enhancer,
+    exposure,
+    ev,
+    strength,
+    extras,
+    overwrite,
+    on_progress,
+    Failures(log),
+  )
+  with Pools() as pools:
     yield from work.run(left, pools)
-
-
-class _Pools:
-  """The threads: what was begun is finished, what was not is left."""
-
-  def __init__(self):
-    self.reader = ThreadPoolExecutor(1)
-    self.workers = ThreadPoolExecutor(2)
-    self.writer = ThreadPoolExecutor(1)
-
-  def __enter__(self) -> '_Pools':
-    return self
-
-  def __exit__(self, *_: object) -> None:
-    every = (self.reader, self.workers, self.writer)
-    for wait in (False, True):
-      for pool in every:
-        pool.shutdown(wait=wait, cancel_futures=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,8 +173,9 @@ class _Work:
   extras: Extras
   overwrite: bool
   on_progress: Progress | None
+  failures: Failures
 
-  def run(self, jobs: list[Job], pools: _Pools) -> Iterator[Outcome]:
+  def run(self, jobs: list[Job], pools: Pools) -> Iterator[Outcome]:
     """What becomes of each."""
     writing: collections.deque[tuple[_Found, Future]] = collections.deque()
     for found in self._made(jobs, pools):
@@ -188,26 +186,30 @@ class _Work:
       while len(writing) > _BEHIND or (
         len(writing) > 1 and sum(x.nbytes for x, _ in writing) > _BYTES
       ):
-        yield _outcome(*writing.popleft())
+        yield self._outcome(*writing.popleft())
       while writing and writing[0][1].done():
-        yield _outcome(*writing.popleft())
+        yield self._outcome(*writing.popleft())
     while writing:
-      yield _outcome(*writing.popleft())
+      yield self._outcome(*writing.popleft())
 
-  def _made(self, jobs: list[Job], pools: _Pools) -> Iterator[_Found | Outcome]:
+  def _outcome(self, found: _Found, written: Future) -> Outcome:
+    if error := error_of(written):
+      return self.failures.outcome(found.job, error)
+    return Outcome(found.job, 'written', '; '.join(found.picture.remarks))
+
+  def _made(self, jobs: list[Job], pools: Pools) -> Iterator[_Found | Outcome]:
     """What is to be written of each, or what became of it without that."""
     groups, count = self._groups(jobs), max(_AHEAD, 2 * self.enhancer.at_once)
     every = itertools.chain(*groups)
-    ahead = _ahead(pools.reader, self._read, every, count)
+    coming = ahead(pools.reader, self._read, every, count)
     working: collections.deque[Future] = collections.deque()
     for group in groups:
       pictures, size = [], 0
-      for job, future in itertools.islice(ahead, len(group)):
-        try:
-          picture = future.result()
-        except InputError as error:
-          yield Outcome(job, 'failed', str(error))
+      for job, future in itertools.islice(coming, len(group)):
+        if error := error_of(future):
+          yield self.failures.outcome(job, error)
           continue
+        picture = future.result()
         if picture is None:
           yield Outcome(job, 'kept')
         else:
@@ -275,8 +277,10 @@ class _Work:
             low, exposure=self._asked, ev=self.ev
           )
         made.append(_Found(job, picture, found, states))
-    except InputError as error:
-      return [Outcome(job, 'failed', str(error)) for job, _ in pictures]
+    except Exception as error:
+      if len(pictures) > 1:  # one of them; the others go on
+        return [x for one in pictures for x in self._restored([one])]
+      return [self.failures.outcome(job, error) for job, _ in pictures]
     return made
 
   def _alone(self, job: Job, low: np.ndarray) -> list[np.ndarray]:
@@ -331,29 +335,6 @@ class _Work:
         metadata.write_picture(path, result, found.picture)
 
 
-def _ahead(
-  pool: ThreadPoolExecutor,
-  function: Callable[[Job], Any],
-  jobs: Iterable[Job],
-  count: int,
-) -> Iterator[tuple[Job, Future]]:
-  """Each job and its future, which was begun `count` jobs before."""
-  waiting: collections.deque[tuple[Job, Future]] = collections.deque()
-  for job in jobs:
-    waiting.append((job, pool.submit(function, job)))
-    if len(waiting) > count:
-      yield waiting.popleft()
-  yield from waiting
-
-
-def _outcome(found: _Found, written: Future) -> Outcome:
-  try:
-    written.result()
-  except InputError as error:
-    return Outcome(found.job, 'failed', str(error))
-  return Outcome(found.job, 'written', '; '.join(found.picture.remarks))
-
-
 def check_files(
   jobs: Iterable[Job], *, extras: Extras = Extras(), overwrite: bool = False
 ) -> Iterator[Outcome]:
@@ -367,7 +348,7 @@ def check_files(
   Yields:
     What would become of each, in order.
   """
-  jobs = list(jobs)
+  jobs, failures = list(jobs), Failures()
   listing.check_sources(jobs, extras)
 
   def check(job: Job) -> Outcome:
@@ -375,8 +356,8 @@ def check_files(
       return Outcome(job, 'kept')
     try:
       _read(job)
-    except InputError as error:
-      return Outcome(job, 'failed', str(error))
+    except Exception as error:
+      return failures.outcome(job, error)
     return Outcome(job, 'written')
 
   with ThreadPoolExecutor(4) as pool:

@@ -5,6 +5,7 @@ Contract: reads photographs, and writes nothing.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+import contextlib
 
 from sel_jax.errors import InputError
 from sel_jax.images import codec
@@ -34,11 +35,9 @@ def plausible(
   enhancer.require_exposure()
   found = []
   for job in jobs:
-    try:
+    # What goes wrong is told where it is enhanced.
+    with contextlib.suppress(Exception):
       pixels = metadata.read_picture(job.source).pixels
-    except InputError:  # told where it is enhanced
-      pixels = None
-    if pixels is not None:
       found.append(enhancer.plausible(codec.to_float(pixels)))
     if on_done:
       on_done()
