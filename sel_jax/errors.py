@@ -4,6 +4,15 @@ Contract: the message is one sentence that names the path, file or key and the
 remedy; command lines print it and exit with status 2, without a traceback.
 """
 
+# Longest part of a sentence that quotes what was given.
+_LONGEST = 200
+
+
+def _short(text: str) -> str:
+  """The text, or its beginning and end."""
+  half = _LONGEST // 2
+  return text if len(text) <= _LONGEST else f'{text[:half]}...{text[-half:]}'
+
 
 class InputError(ValueError):
   """Something the user gave is missing, broken or inconsistent."""
@@ -21,7 +30,7 @@ class SettingError(InputError):
   def __init__(self, key: str, value: object, reason: str, owner: str = ''):
     """The message names the owner, if there is one."""
     self.key, self.value, self.reason = key, value, reason
-    given = '' if value is None else f'={value!r}'
+    given = '' if value is None else f'={_short(repr(value))}'
     super().__init__(f'{owner}{"." * bool(owner)}{key}{given}: {reason}')
 
   def of(self, owner: str) -> 'SettingError':

@@ -32,7 +32,10 @@ class EvalSpec:
 
   sampler: str = key('the sampler', default='posterior', choices=_samplers)
   steps: int = key(
-    'calls of the network per image, 1 to sde.steps', default=100, ge=1
+    'calls of the network per image, 1 to sde.steps',
+    default=100,
+    ge=1,
+    le=10_000,
   )
   grid: str = key(
     'times of the steps; log_snr suits samplers of second order',
@@ -64,15 +67,20 @@ class EvalSpec:
     f'multiple of {MULTIPLE}; 0 is never',
     default=640,
     ge=0,
+    le=16_384,
   )
   overlap: int = key(
-    'least overlap of tiles, pixels, at most half a tile', default=128, ge=0
+    'least overlap of tiles, pixels, at most half a tile',
+    default=128,
+    ge=0,
+    le=8_192,
   )
   pool: int = key(
     'side of the window that the channel attention averages over, pixels; 0 '
     'is the whole image or tile',
     default=0,
     ge=0,
+    le=16_384,
   )
   anchor: bool = key(
     'give a photograph in tiles the coarse tones of its restored thumbnail, '

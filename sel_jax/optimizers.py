@@ -19,7 +19,7 @@ class Cosine:
   """Half a cosine from the peak to `final_lr`."""
 
   final_lr: float = key(
-    'learning rate where the cosine ends', default=1e-6, ge=0
+    'learning rate where the cosine ends', default=1e-6, ge=0, le=10
   )
 
   def schedule(self, lr: float, updates: int) -> optax.Schedule:
@@ -37,7 +37,9 @@ class Multistep:
     default=(200_000, 400_000),
     ge=1,
   )
-  gamma: float = key('factor at each of the milestones', default=0.5, gt=0)
+  gamma: float = key(
+    'factor at each of the milestones', default=0.5, gt=0, le=10
+  )
 
   def schedule(self, lr: float, updates: int) -> optax.Schedule:
     """Learning rate of each update."""
@@ -79,7 +81,7 @@ class Adam:
 class AdamW(Adam):
   """Adam with decoupled weight decay (arXiv 1711.05101)."""
 
-  weight_decay: float = key('decoupled weight decay', default=0.0, ge=0)
+  weight_decay: float = key('decoupled weight decay', default=0.0, ge=0, le=10)
 
   def create(self, rate: optax.Schedule) -> optax.GradientTransformation:
     """The optimizer at a learning rate."""
@@ -107,13 +109,16 @@ class OptimSpec:
   """Section `optim`: the optimizer and its learning rate."""
 
   name: str = key('the optimizer', default='adamw', choices=OPTIMIZERS)
-  lr: float = key('peak learning rate', default=1e-4, gt=0)
+  lr: float = key('peak learning rate', default=1e-4, gt=0, le=10)
   schedule: str = key(
     'the learning rate over time', default='cosine', choices=LR_SCHEDULES
   )
   warmup: int = key('updates of linear growth from zero', default=0, ge=0)
   clip_norm: float = key(
-    'largest global norm of the gradient; 0 is off', default=1.0, ge=0
+    'largest global norm of the gradient; 0 is off',
+    default=1.0,
+    ge=0,
+    le=1_000_000,
   )
   ema_decay: float = key(
     "decay of the parameters' moving average", default=0.9995, ge=0, lt=1

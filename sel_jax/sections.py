@@ -76,6 +76,7 @@ class LossSpec:
     'besides e, so that the network expects errors of its own; 0 is off',
     default=0.0,
     ge=0,
+    le=10,
   )
   unroll: int = key(
     'further calls of the network for each example, made as in sampling: the '
@@ -84,6 +85,7 @@ class LossSpec:
     'call, on a state made of the clean image',
     default=0,
     ge=0,
+    le=100,
   )
   entropy: float = key(
     'weight of the spatial entropy of the section entropy; 0 is off',
@@ -111,18 +113,21 @@ class LossSpec:
     'prediction and target are near; 0 is all',
     default=0,
     ge=0,
+    le=10_000,
   )
   bands: tuple[float, ...] = key(
     'sigmas of further detail layers whose densities are compared, besides '
     'entropy.detail; their distances are averaged',
     default=(),
     gt=0,
+    le=1_000,
   )
   bandwidth_from: float = key(
     'bandwidth of the spatial entropy that training begins with, in bins; it '
     'moves to entropy.bandwidth, evenly in its logarithm; 0 is off',
     default=0.0,
     ge=0,
+    le=1_024,
   )
   bandwidth_updates: int = key(
     'updates until the bandwidth is entropy.bandwidth; 0 is all of train.steps',
@@ -138,7 +143,10 @@ class LossSpec:
   )
   weights: tuple[tuple[str, float], ...] = fields.weights(LOSSES, default=())
   detail_sigma: float = key(
-    'sigma of the blur that detail_l1 takes off, pixels', default=3.0, gt=0
+    'sigma of the blur that detail_l1 takes off, pixels',
+    default=3.0,
+    gt=0,
+    le=1_000,
   )
   lpips_sample: float = key(
     'part of the pixels that lpips looks at in an update: a rectangle of each '
@@ -158,7 +166,7 @@ class TrainSpec:
   eval_every: int = key('updates between validations', default=5_000, ge=1)
   save_every: int = key('updates between checkpoints', default=1_000, ge=1)
   keep: int = key(
-    'newest checkpoints to keep, besides the best', default=2, ge=1
+    'newest checkpoints to keep, besides the best', default=2, ge=1, le=10_000
   )
   best: str = key(
     'figure of validation whose best checkpoint is kept and used: a metric of '
@@ -192,6 +200,7 @@ class ParallelSpec:
     'activations falls by as much',
     default=1,
     ge=1,
+    le=65_536,
   )
   shard_state: bool = key(
     "each device keeps one part of the optimizer's state and of the averaged "
@@ -202,7 +211,11 @@ class ParallelSpec:
     'seconds that processes wait for one another before they stop',
     default=600,
     ge=1,
+    le=604_800,
   )
   heartbeat: int = key(
-    'seconds after which a silent process counts as dead', default=100, ge=1
+    'seconds after which a silent process counts as dead',
+    default=100,
+    ge=1,
+    le=86_400,
   )

@@ -284,7 +284,9 @@ _ABOUT = (
   'Every key of a configuration, made from the code by `make settings`. A file',
   'of `configs/` sets keys, and so does the command line:',
   '`--config.optim.lr=3e-4`. Keys of the section `eval` are flags of',
-  '`enhance`, `evaluate`, `export` and `demo` too: `--steps=4`.',
+  '`enhance`, `evaluate`, `export` and `demo` too: `--steps=4`. A number whose',
+  'range has no end is within 10^9, or 10^12 if it need not be whole; a key of',
+  'many values has at most 1000.',
 )
 
 if __name__ == '__main__':

@@ -1,7 +1,5 @@
 """Keys that are described once: checks, parts, rows, weights."""
 
-import math
-import sys
 from typing import Literal
 from typing import Optional
 
@@ -196,7 +194,7 @@ def test_rules_of_bases_hold_too():
       'width': st.integers(1, 100),
       'slots': st.lists(st.integers(1, 9)),
       'seeds': st.integers(0, 9),
-      'shared': st.floats(allow_nan=False, allow_infinity=False),
+      'shared': st.floats(-1e12, 1e12),
       'soft': st.booleans(),
       'heavy': st.floats(0, 5),
     },
@@ -244,7 +242,7 @@ def test_a_float_key_takes_finite_numbers_in_range_and_nothing_else(value):
   try:
     found = fields.build(Basket, {'heavy': value}).weights
   except SettingError:
-    assert not number or not 0 <= value <= sys.float_info.max
+    assert not number or not 0 <= value <= 1e12
   else:
-    assert number and math.isfinite(value) and value >= 0
+    assert number and 0 <= value <= 1e12
     assert dict(found).get('heavy', 0.0) == float(value)

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+import typing
 
 import jax
 import ml_collections
@@ -16,6 +17,8 @@ from sel_jax.configs import default
 from sel_jax.configs import lol
 from sel_jax.configs import sample
 from sel_jax.errors import InputError
+from sel_jax.errors import SettingError
+from sel_jax.fields import check
 from sel_jax.losses import LOSSES
 from sel_jax.models import ConditionalUNet
 from sel_jax.models import MODELS
@@ -223,3 +226,29 @@ def test_the_only_reader_leaves_the_configuration_as_it_was():
   Settings.parse(config)
   assert config.to_json_best_effort() == before
   assert isinstance(config, ml_collections.ConfigDict)
+
+
+def _numbers() -> list[tuple[str, fields.Described, type]]:
+  """Every key that a number can be given for, and of what type."""
+  return [
+    (name, one, kind)
+    for name, one in settings.every_key().items()
+    for kind in (int, float)
+    if kind in {one.hint, *typing.get_args(one.hint)}
+  ]
+
+
+def test_a_number_beyond_every_bound_is_refused_by_its_key():
+  assert len(_numbers()) > 60
+  for name, one, kind in _numbers():
+    for value in (kind(10**13), kind(-(10**13))):
+      many = typing.get_origin(one.hint) is tuple
+      given = (value,) * len(one.default or (1,)) if many else value
+      with pytest.raises(SettingError, match='must be') as caught:
+        check.checked(one, given)
+      assert name.endswith(caught.value.key)
+
+
+def test_a_key_of_many_values_has_an_end():
+  with pytest.raises(SettingError, match='enc.*at most 1000'):
+    Settings().changed({'model.enc': (1,) * 1001})

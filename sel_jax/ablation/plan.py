@@ -37,6 +37,7 @@ class PlanSpec:
     '(1, 4, 10); that of base.eval.steps if empty',
     default=(),
     ge=1,
+    le=10_000,
   )
 
   def __post_init__(self):

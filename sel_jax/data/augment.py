@@ -28,7 +28,9 @@ _ENOUGH = 128
 class AugmentSpec:
   """Part of section `data`: what is drawn for each training pair."""
 
-  crop: int = key('side of the square crop, pixels', default=128, ge=1)
+  crop: int = key(
+    'side of the square crop, pixels', default=128, ge=1, le=8_192
+  )
   flip: bool = key('mirror left-right half of the time', default=True)
   rotate: bool = key('turn by a random multiple of 90 degrees', default=True)
   shrink: float = key(

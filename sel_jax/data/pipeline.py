@@ -27,14 +27,17 @@ Batch = dict[str, np.ndarray]
 class LoaderSpec:
   """Part of section `data`: how photographs become batches on the device."""
 
-  batch_size: int = key('examples of a global batch', default=8, ge=1)
+  batch_size: int = key(
+    'examples of a global batch', default=8, ge=1, le=65_536
+  )
   threads: int = key(
-    'threads that make batches ahead, per process', default=2, ge=0
+    'threads that make batches ahead, per process', default=2, ge=0, le=256
   )
   workers: int = key(
     'processes that make batches ahead, instead of threads; 0 is none',
     default=0,
     ge=0,
+    le=256,
   )
 
 

@@ -25,11 +25,12 @@ from sel_jax.fields import key
 class SDESpec:
   """Hyper-parameters of a diffusion."""
 
-  steps: int = key('T, the number of its times', default=100, ge=1)
+  steps: int = key('T, the number of its times', default=100, ge=1, le=10_000)
   max_sigma: float = key(
     'stationary noise level in 8-bit units: lambda = max_sigma / 255',
     default=50.0,
     gt=0,
+    le=1_000,
   )
   eps: float = key(
     'a_T, what is left of the clean image at t = T', default=0.005, gt=0, lt=1

@@ -33,7 +33,9 @@ Planes = tuple[Float[Array, 'B C H W'], Float[Array, 'B C H W']]
 class DensitySpec:
   """Which density: that of (own value, mean of the neighbours) in a window."""
 
-  levels: int = key('L, bins along each of the two axes', default=32, ge=2)
+  levels: int = key(
+    'L, bins along each of the two axes', default=32, ge=2, le=1_024
+  )
   bandwidth: float | str = key(
     'bandwidth h of the kernel in bins, or a rule',
     default=0.5,
@@ -42,7 +44,10 @@ class DensitySpec:
   )
   kernel: str = key('the smoothing kernel', default='logistic', choices=KERNELS)
   windows: tuple[int, ...] = key(
-    'odd window sizes whose results are averaged', default=(1, 3, 5), ge=1
+    'odd window sizes whose results are averaged',
+    default=(1, 3, 5),
+    ge=1,
+    le=255,
   )
   value_range: tuple[float, float] = key(
     "intensities of the first and the last bin's centre; (-0.5, 1.5) covers "
@@ -54,6 +59,7 @@ class DensitySpec:
     'this sigma in pixels, instead of the image; 0 is off',
     default=0.0,
     ge=0,
+    le=1_000,
   )
   detail_range: tuple[float, float] = key(
     "what value_range is, of a detail layer: its first and its last bin's "

@@ -29,7 +29,9 @@ class EntropySpec(DensitySpec):
     default='target',
     choices=('target', 'prediction'),
   )
-  eps: float = key('added to densities inside logarithms', default=1e-10, ge=0)
+  eps: float = key(
+    'added to densities inside logarithms', default=1e-10, ge=0, le=1
+  )
   sample: float = key(
     'part of the pixels that an update looks at: a rectangle of each image, '
     'drawn by the key, whose mean is unbiased; 1 is all',

@@ -21,6 +21,7 @@ from sel_jax.fields.specs import build
 from sel_jax.fields.specs import flat
 from sel_jax.fields.specs import is_unread
 from sel_jax.fields.specs import refuse
+from sel_jax.fields.specs import require_read
 from sel_jax.fields.specs import spec
 from sel_jax.fields.specs import unread
 from sel_jax.fields.specs import unused

@@ -31,6 +31,10 @@ _BOUNDS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
   'lt': (operator.lt, 'must be below'),
   'le': (operator.le, 'must be at most'),
 }
+# What a number is within if its key has no bound of its own, and the most
+# values of a key that has many.
+LARGEST = {int: 10**9, float: 1e12}
+MOST = 1000
 _KINDS = {
   int: 'a whole number',
   float: 'a number',
@@ -55,7 +59,8 @@ def _number(hint: type, value: Any, limits: Mapping[str, float]) -> float:
     value = math.inf
   if isinstance(value, float) and not math.isfinite(value):
     raise _MisfitError('must be finite')
-  for name, bound in limits.items():
+  largest = LARGEST[hint]
+  for name, bound in {'ge': -largest, 'le': largest, **limits}.items():
     keeps, words = _BOUNDS[name]
     if not keeps(value, bound):
       raise _MisfitError(f'{words} {bound:g}')
@@ -81,6 +86,8 @@ def _as(hint: Any, value: Any, limits: Mapping[str, float]) -> Any:
   if origin in _UNIONS:
     return _one_of(inner, value, limits)
   if origin is tuple and isinstance(value, tuple):
+    if len(value) > MOST:
+      raise _MisfitError(f'has {len(value)} values, must have at most {MOST}')
     if Ellipsis in inner:
       inner = inner[:1] * len(value)
     if len(inner) == len(value):

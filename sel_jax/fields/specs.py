@@ -154,6 +154,15 @@ def is_unread(instance: Any) -> bool:
   return hasattr(type(instance), _UNREAD)
 
 
+def require_read(instance: Any) -> None:
+  """Raises why a spec could not be read, if it is of `unread`.
+
+  Args:
+    instance: the spec, or what stands for it.
+  """
+  getattr(instance, dataclasses.fields(instance)[0].name)
+
+
 def flat(instance: Any) -> dict[str, Any]:
   """The values of a spec and its parts, written flat: `build`'s inverse."""
   if is_unread(instance):

@@ -224,7 +224,19 @@ class Predictor:
         f"the model's exposure predictor has {len(stored.get('center', ()))} "
         f'features, not {count}: it is of another version of sel_jax; use that'
       )
-    arrays = {n: np.asarray(stored[n], np.float64) for n in names[:4]}
-    return cls(
-      **arrays, bias=float(stored['bias']), noise=float(stored['noise'])
-    )
+    shapes = dict.fromkeys(names[:3], (count,)) | {names[3]: (count, count)}
+    shapes |= dict.fromkeys(names[4:], ())
+    try:
+      arrays = {n: np.asarray(stored[n], np.float64) for n in names}
+    except (KeyError, TypeError, ValueError) as error:
+      raise InputError(
+        f"the model's exposure predictor is broken ({error!r}); get it anew"
+      ) from error
+    for name, array in arrays.items():
+      if array.shape != shapes[name] or not np.isfinite(array).all():
+        raise InputError(
+          f"the model's exposure predictor is broken: {name} is not of "
+          f'{shapes[name]} finite numbers; get it anew'
+        )
+    bias, noise = (float(arrays.pop(n)) for n in names[4:])
+    return cls(**arrays, bias=bias, noise=noise)

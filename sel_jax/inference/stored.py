@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from sel_jax import fields
 from sel_jax import imports
 from sel_jax import interop
 from sel_jax import places
@@ -76,22 +77,63 @@ def _from_torch(path: Path, changes: Mapping[str, Any]) -> Stored:
     params = interop.to_params(settings.model.name, state, like)
   except InputError as error:
     raise InputError(f'{path}: {error}') from error
+  _check_finite(path, params)
   return Stored(settings, 0, params)
 
 
 def _from_file(path: Path) -> Stored:
   """A file of weights."""
-  params, facts = portable.load(path)
-  settings = Settings.parse_stored(facts['config'])
-  exposure = _predictor(facts)
-  if path == places.find(places.SHIPPED):  # half a second; a test looks at it
-    return Stored(settings, facts['step'], params, exposure)
-  like = param_shapes(settings.model.network)
-  if jax.tree.map(np.shape, params) != jax.tree.map(np.shape, like):
+  facts, shapes = portable.header(path)
+  try:
+    settings = Settings.parse_stored(facts['config'])
+    for section in (settings.model, settings.sde, settings.eval):
+      fields.require_read(section)
+    exposure = _predictor(facts)
+    ours = path == places.find(places.SHIPPED)
+    # Half a second; a test looks at those that come with the package.
+    like = None if ours else param_shapes(settings.model.network)
+  except InputError as error:
+    raise InputError(f'{path}: {error}') from error
+  except Exception as error:  # whatever a stranger's header leads to
     raise InputError(
-      f'{path}: its weights do not fit its configuration; get it anew'
-    )
-  return Stored(settings, facts.get('step', 0), params, exposure)
+      f'{path}: its header makes no network ({error}); get it anew'
+    ) from error
+  if like is not None:
+    _check_fits(path, shapes, like)
+  params, _ = portable.load(path)
+  if not ours:
+    _check_finite(path, params)
+  return Stored(settings, facts['step'], params, exposure)
+
+
+def _named(params: Any) -> dict[str, Any]:
+  """Leaves by their path."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+  }
+
+
+def _check_fits(path: Path, shapes: portable.Shapes, like: Any) -> None:
+  """Raises InputError unless a file has the weights that a network has."""
+  wanted = {name: tuple(leaf.shape) for name, leaf in _named(like).items()}
+  for name in sorted(shapes.keys() | wanted.keys()):
+    if shapes.get(name) != wanted.get(name):
+      raise InputError(
+        f'{path}: its weights do not fit its configuration: {name[:80]} is '
+        f'{shapes.get(name)} there, and {wanted.get(name)} by its header; get '
+        'it anew'
+      )
+
+
+def _check_finite(where: Path, params: Any) -> None:
+  """Raises InputError where a weight is NaN or infinite, by its name."""
+  for name, leaf in _named(params).items():
+    if not np.isfinite(leaf).all():
+      raise DamagedCheckpointError(
+        f'{where}: weights of {name} are not finite; take an earlier '
+        'checkpoint, or get it anew'
+      )
 
 
 def _predictor(stored: Mapping[str, Any]) -> Predictor | None:
@@ -115,6 +157,7 @@ def _from_run(workdir: Path) -> Stored:
         settings = Settings.parse_stored(checkpoints.config(step))
         like = param_shapes(settings.model.network)
         items, meta = checkpoints.restore(step, ema=like)
+        _check_finite(checkpoints.directory / str(step), items['ema'])
         return Stored(settings, step, items['ema'], _predictor(meta))
       except DamagedCheckpointError as error:
         failures.append(error)

@@ -5,7 +5,9 @@ entry 'sel_jax' is JSON with 'config', 'step' and whatever was noted. Reading
 takes `safetensors` and `json` alone.
 """
 
+from collections.abc import Generator
 from collections.abc import Mapping
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -61,6 +63,47 @@ def save(
     part.write_text(text + '\n')
 
 
+Shapes = dict[str, tuple[int, ...]]
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Generator[None, None, None]:
+  """Whatever is wrong with a file in one sentence."""
+  if not path.is_file():
+    raise InputError(f'{path}: no such file; check the path')
+  try:
+    yield
+  except (safetensors.SafetensorError, ValueError, OSError) as error:
+    raise InputError(f'{path}: damaged ({error}); get it anew') from error
+  except RecursionError as error:
+    raise InputError(f'{path}: its header nests too deep') from error
+
+
+def header(path: str | os.PathLike) -> tuple[dict[str, Any], Shapes]:
+  """What was noted with weights, and what there is; no weight is read.
+
+  Returns:
+    The facts, and the shape of each tensor by its name.
+
+  Raises:
+    InputError: if the file is missing, damaged, or not of `save`.
+  """
+  path = Path(path)
+  with _reading(path), safetensors.safe_open(path, 'numpy') as opened:
+    facts = json.loads((opened.metadata() or {}).get(_ENTRY, 'null'))
+    names = list(opened.keys())
+    shapes = {n: tuple(opened.get_slice(n).get_shape()) for n in names}
+  if not isinstance(facts, dict) or 'config' not in facts:
+    raise InputError(
+      f'{path}: no configuration in its header; give weights that '
+      'experiments.convert wrote'
+    )
+  step = facts.setdefault('step', 0)
+  if not isinstance(step, int) or isinstance(step, bool) or step < 0:
+    raise InputError(f'{path}: its header has no count of updates; get it anew')
+  return facts, shapes
+
+
 def load(path: str | os.PathLike) -> tuple[dict, dict[str, Any]]:
   """Reads weights and what was noted with them.
 
@@ -71,19 +114,9 @@ def load(path: str | os.PathLike) -> tuple[dict, dict[str, Any]]:
     InputError: if the file is missing, damaged, or not of `save`.
   """
   path = Path(path)
-  if not path.is_file():
-    raise InputError(f'{path}: no such file; check the path')
-  try:
-    with safetensors.safe_open(path, framework='numpy') as opened:
-      facts = json.loads((opened.metadata() or {}).get(_ENTRY, 'null'))
+  facts, _ = header(path)
+  with _reading(path):
     flat = safetensors.numpy.load_file(path)
-  except (safetensors.SafetensorError, ValueError, OSError) as error:
-    raise InputError(f'{path}: damaged ({error}); get it anew') from error
-  if not isinstance(facts, dict) or 'config' not in facts:
-    raise InputError(
-      f'{path}: no configuration in its header; give weights that '
-      'experiments.convert wrote'
-    )
   params: dict = {}
   for name, value in flat.items():
     *parents, leaf = name.split('/')

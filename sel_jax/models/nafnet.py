@@ -155,17 +155,21 @@ class ConditionalNAFNet(nn.Module):
       know loops; parameters are then those of `unrolled_params`.
   """
 
-  width: int = key('channels at the finest stage, even', default=64, ge=4)
+  width: int = key(
+    'channels at the finest stage, even', default=64, ge=4, le=4_096
+  )
   enc: tuple[int, ...] = key(
     'blocks of each encoder stage, the finest first',
     default=(1, 1, 1, 1, 28),
     ge=0,
+    le=256,
   )
-  middle: int = key('blocks at the bottom', default=1, ge=0)
+  middle: int = key('blocks at the bottom', default=1, ge=0, le=256)
   dec: tuple[int, ...] = key(
     'blocks of each decoder stage, as many as of enc',
     default=(1, 1, 1, 1, 1),
     ge=0,
+    le=256,
   )
   depthwise: str = key(
     'form of the depthwise convolution',
@@ -182,6 +186,7 @@ class ConditionalNAFNet(nn.Module):
     'area at half the time and twice the width',
     default=1,
     ge=1,
+    le=64,
   )
   gamma: float = key(
     'the network sees mu^gamma; 1 is the reference, below it dark tones are '

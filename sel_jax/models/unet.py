@@ -90,8 +90,10 @@ class ConditionalUNet(nn.Module):
     dtype: compute type; parameters and the result are float32.
   """
 
-  width: int = key('channels at the finest stage, even', default=64, ge=4)
-  depth: int = key('stages', default=4, ge=1)
+  width: int = key(
+    'channels at the finest stage, even', default=64, ge=4, le=4_096
+  )
+  depth: int = key('stages', default=4, ge=1, le=12)
   exposure: bool = key(
     'the network is told how bright the result is to be: the mean intensity of '
     'the clean photograph',
