@@ -49,6 +49,7 @@ FLOORS = (
     'sel_jax.fields',
     'sel_jax.files',
     'sel_jax.imports',
+    'sel_jax.leases',
     'sel_jax.limits',
     'sel_jax.places',
     'sel_jax.allocator',

@@ -18,6 +18,7 @@ import numpy as np
 
 from sel_jax import build
 from sel_jax import files
+from sel_jax import leases
 from sel_jax import models
 from sel_jax.checkpoints import SCORE
 from sel_jax.data.pipeline import Batch
@@ -84,6 +85,7 @@ def train(
     data = build.training_data(settings, process=devices.process)
     validate = Validation(settings, share=devices.process)
     workdir = files.ensure_directory(workdir)
+    lease = _lease(stack, workdir, devices, stop)
     store = stack.enter_context(Store(settings, workdir))
     first, layout, state, step = _begin(settings, devices, store, allow_change)
     _announce(settings, workdir, layout, len(data), first)
@@ -101,6 +103,8 @@ def train(
         now = guard.look(done, scalars)
         progress.update(done, scalars, log=now.log)
         if now.save:
+          if lease:
+            lease.require()
           with watchdog.patient(f'saving at step {done}'):
             _keep(
               layout.fetch(state), now, validate, progress, store, predictor
@@ -109,6 +113,19 @@ def train(
           progress.left(done)
           break
     return layout.fetch(state)
+
+
+def _lease(
+  stack: contextlib.ExitStack,
+  workdir: Path,
+  devices: Parallel,
+  stop: StopRequest,
+) -> leases.Lease | None:
+  """Keeps other runs out of the folder; one process for all of this one."""
+  if devices.process[0]:
+    return None
+  held = leases.held(workdir / leases.NAME, stopped=lambda: stop.asked)
+  return stack.enter_context(held)
 
 
 def _batches(

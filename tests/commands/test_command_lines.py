@@ -102,6 +102,44 @@ def test_a_killed_run_ends_bitwise_equal(pairs, trained, tmp_path):
   assert _steps_logged(cut / 'log.jsonl') == [1, 2, 3, 4, 4]
 
 
+@pytest.mark.fence
+def test_of_two_runs_in_a_folder_one_waits_and_goes_on(
+  pairs, trained, tmp_path
+):
+  """The first is killed while the second waits; it ends as one run does."""
+  cut = tmp_path / 'cut'
+  command = [sys.executable, '-m', 'experiments.train', *train_args(pairs, cut)]
+  outputs = [tmp_path / name for name in ('first', 'second')]
+  running = []
+
+  def wait_until(words, output):
+    deadline = time.monotonic() + 120
+    while words not in output.read_text() and time.monotonic() < deadline:
+      assert running[-1].poll() is None, output.read_text()
+      time.sleep(0.01)
+
+  try:
+    for output, words in zip(
+      outputs, ('steps 0 to 4', 'works in it; waits until'), strict=True
+    ):
+      with open(output, 'w') as stderr:
+        running.append(
+          subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=stderr)
+        )
+      wait_until(words, output)
+      if len(running) == 1:
+        running[0].send_signal(signal.SIGSTOP)  # or it would be done first
+    assert f'process {running[0].pid} on' in outputs[1].read_text()
+    running[0].kill()
+    assert running[1].wait(120) == 0, outputs[1].read_text()
+  finally:
+    for process in running:
+      process.kill()
+      process.wait()
+  assert last_checkpoint(cut) == last_checkpoint(trained)
+  assert not list(cut.glob('.lease*'))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_run_ends_bitwise_equal(
