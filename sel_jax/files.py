@@ -8,9 +8,18 @@ from collections.abc import Generator
 import contextlib
 import os
 from pathlib import Path
+import re
 import tempfile
+import threading
+import zlib
 
+from sel_jax import leases
 from sel_jax.errors import InputError
+
+# What `replacing` writes: the file's checksum, who writes, and its thread.
+_PART = re.compile(
+  r'\.[0-9a-f]{8}\.([0-9a-f]{8}-\d+-\d*)\.[0-9a-f]+\.part(\..*)?'
+)
 
 
 def cache_home() -> Path:
@@ -45,7 +54,9 @@ def replacing(path: str | os.PathLike) -> Generator[Path, None, None]:
     InputError: if the file cannot be written.
   """
   path = Path(path)
-  part = path.with_name(f'.{path.stem}.{os.getpid()}.part{path.suffix}')
+  name = f'{zlib.crc32(path.name.encode(errors="surrogateescape")):08x}'
+  signed = f'{leases.signature()}.{threading.get_ident():x}'
+  part = path.with_name(f'.{name}.{signed}.part{path.suffix}')
   try:
     yield part
     os.replace(part, path)
@@ -56,3 +67,16 @@ def replacing(path: str | os.PathLike) -> Generator[Path, None, None]:
   finally:
     with contextlib.suppress(OSError):
       part.unlink(missing_ok=True)
+
+
+def remove_left(folder: Path) -> None:
+  """Removes what `replacing` began and did not end, of processes that are gone.
+
+  Args:
+    folder: one that may be there; what cannot be removed is left.
+  """
+  with contextlib.suppress(OSError):
+    for path in folder.iterdir():
+      found = _PART.fullmatch(path.name)
+      if found and leases.is_left(path, found[1]):
+        path.unlink(missing_ok=True)

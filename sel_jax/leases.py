@@ -19,6 +19,7 @@ import secrets
 import socket
 import threading
 import time
+import zlib
 
 from sel_jax.errors import InputError
 
@@ -27,7 +28,7 @@ NAME = '.lease'
 # Seconds between two signs of life, and of silence after which it is over.
 RENEW, LOST = 30.0, 300.0
 # Seconds between two looks at a lease that is waited for.
-_LOOK = 1.0
+LOOK = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -79,6 +80,39 @@ class Holder:
     return _born(self.process) != self.born
 
 
+def is_over(path: Path, *, lost: float = LOST) -> bool:
+  """Whether nobody holds a lease, or who did has ended or was silent too long.
+
+  Args:
+    path: the file.
+    lost: seconds of silence after which it is over.
+  """
+  age, found = _silence(path), _read(path)
+  return age is None or age > lost or (found is not None and found.has_ended)
+
+
+def signature() -> str:
+  """A word for this process that no other one has, for names of files."""
+  place = zlib.crc32(f'{socket.gethostname()} {_place()}'.encode())
+  return f'{place:08x}-{os.getpid()}-{_born(os.getpid())}'
+
+
+def is_left(path: Path, signed: str, *, lost: float = LOST) -> bool:
+  """Whether a file was left behind by who signed its name.
+
+  Args:
+    path: the file.
+    signed: what `signature` gave who wrote it.
+    lost: seconds after which it is, whoever wrote it.
+  """
+  place, process, born = signed.split('-')
+  here = place == signature().partition('-')[0]
+  if born and here and _born(int(process)) != born:
+    return True
+  age = _silence(path)
+  return age is not None and age > lost
+
+
 def _place() -> str:
   """This boot of this system, and its space of process numbers."""
   try:
@@ -116,7 +150,7 @@ class Lease:
     """Tries once.
 
     Args:
-      path: the file, in a folder that is there.
+      path: the file; its folder is made if need be, not the one above.
       lost: seconds of silence after which it is taken over.
 
     Returns:
@@ -135,6 +169,10 @@ class Lease:
       if not (age > lost or (found is not None and found.has_ended)):
         return found
       return mine if mine._replace(found, lost) else None
+    except FileNotFoundError:  # who left last took the folder along
+      with contextlib.suppress(OSError):
+        path.parent.mkdir(exist_ok=True)
+      return None
     except OSError as error:
       raise InputError(
         f'{path.parent}: cannot write there ({error.strerror}); choose another '
@@ -225,6 +263,7 @@ def held(
   *,
   renew: float = RENEW,
   lost: float = LOST,
+  look: float = LOOK,
   stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Lease]:
   """Holds a lease, for which it waits as long as a silent holder is waited for.
@@ -233,6 +272,7 @@ def held(
     path: the file, in a folder that is there.
     renew: seconds between two signs of life.
     lost: seconds of silence after which it is taken over.
+    look: seconds between two looks while it waits.
     stopped: asked while it waits; True ends that.
 
   Raises:
@@ -240,7 +280,7 @@ def held(
       written.
     KeyboardInterrupt: where `stopped` says so.
   """
-  lease = _waited_for(path, lost, stopped)
+  lease = _waited_for(path, lost, look, stopped)
   over = threading.Event()
 
   def live() -> None:
@@ -257,13 +297,16 @@ def held(
     lease.release()
 
 
-def _waited_for(path: Path, lost: float, stopped: Callable[[], bool]) -> Lease:
+def _waited_for(
+  path: Path, lost: float, look: float, stopped: Callable[[], bool]
+) -> Lease:
   begin, told = time.monotonic(), None
   while True:
     found = Lease.take(path, lost=lost)
     if isinstance(found, Lease):
       return found
-    if found is not None and found != told:
+    waited = time.monotonic() - begin
+    if found is not None and found != told and waited >= LOOK / 2:
       _log.warning(
         '%s: %s works in it; waits until that has ended or was silent for %g s',
         path.parent,
@@ -273,9 +316,9 @@ def _waited_for(path: Path, lost: float, stopped: Callable[[], bool]) -> Lease:
       told = found
     if stopped():
       raise KeyboardInterrupt
-    if time.monotonic() - begin > lost + _LOOK:
+    if waited > lost + LOOK:
       raise InputError(
         f'{path.parent}: {told or "another process"} works in it; stop that, '
         'or choose another folder'
       )
-    time.sleep(min(_LOOK, lost / 10))
+    time.sleep(min(look, lost / 10))

@@ -49,13 +49,12 @@ FLOORS = (
     'sel_jax.fields',
     'sel_jax.files',
     'sel_jax.imports',
-    'sel_jax.leases',
     'sel_jax.limits',
     'sel_jax.places',
     'sel_jax.allocator',
     'sel_jax.detail',
   ),
-  ('sel_jax.arrays',),
+  ('sel_jax.arrays', 'sel_jax.leases'),
   ('sel_jax.errors',),
 )
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

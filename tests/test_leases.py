@@ -169,14 +169,13 @@ def _count(folder, rounds):
   """Takes the lease again and again; a held one has a file of its own."""
   path = Path(folder) / '.lease'
   for _ in range(rounds):
-    with leases.held(path, renew=0.05, lost=30):
+    with leases.held(path, renew=0.05, lost=30, look=0.002):
       mark = os.open(Path(folder) / 'mark', os.O_CREAT | os.O_EXCL)
       os.close(mark)
       os.unlink(Path(folder) / 'mark')
 
 
-def test_two_never_hold_it_at_once(tmp_path, monkeypatch):
-  monkeypatch.setattr(leases, '_LOOK', 0.002)
+def test_two_never_hold_it_at_once(tmp_path):
   context = multiprocessing.get_context('fork')
   processes = [
     context.Process(target=_count, args=(tmp_path, 20)) for _ in range(4)
@@ -218,6 +217,7 @@ def test_waiting_ends_when_it_is_asked_to(path):
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+  (tmp_path / 'file').touch()
   path = tmp_path / 'file' / '.lease'
   with pytest.raises(InputError, match='cannot write there'), leases.held(path):
     pass

@@ -7,11 +7,13 @@ python -m experiments.enhance photo.jpg --checkpoint=runs/told --ev=+0.7
 python -m experiments.enhance timelapse/ --checkpoint=runs/told \
       --exposure=shared
 
-Called again, it does what is left: results that are there are kept.
+Called again, it does what is left: results that are there are kept. Called
+several times at once, on any machines, the calls share the photographs.
 """
 
 import argparse
 from collections.abc import Sequence
+import contextlib
 import glob
 import math
 import os
@@ -76,7 +78,11 @@ def parser() -> command_line.Parser:
   )
   made.switch('--spread', help='also write a map of where the samples differ')
   made.switch('--trajectory', help="also write a strip of the sampler's states")
-  made.switch('--overwrite', help='redo results that are there')
+  made.switch(
+    '--overwrite',
+    help='redo results that are there; of several processes at work in one '
+    'output each is redone once',
+  )
   return made
 
 
@@ -128,11 +134,11 @@ def _rehearse(
   enhancer: 'Enhancer',
 ) -> int:
   """Reads every photograph and says what would become of it."""
-  from sel_jax.inference import bulk
   from sel_jax.inference import listing
+  from sel_jax.inference import reading
 
   outcomes = []
-  for outcome in bulk.check_files(
+  for outcome in reading.check_files(
     jobs, extras=extras, overwrite=args.overwrite
   ):
     outcomes.append(outcome)
@@ -287,9 +293,15 @@ def _enhance(
   from sel_jax import programs
   from sel_jax.inference import bulk
   from sel_jax.inference import failures
+  from sel_jax.inference.claims import Claims
 
   outcomes = []
-  with _Bar(jobs) as bar, programs.announced(bar.compile):
+  folder = _folder(Path(args.output), jobs)
+  with contextlib.ExitStack() as stack:
+    shared = len(jobs) > 1
+    claims = stack.enter_context(Claims(folder, jobs)) if shared else None
+    bar = stack.enter_context(_Bar(jobs))
+    stack.enter_context(programs.announced(bar.compile))
     for outcome in bulk.enhance_files(
       enhancer,
       jobs,
@@ -299,7 +311,8 @@ def _enhance(
       extras=extras,
       overwrite=args.overwrite,
       on_progress=bar.advance,
-      log=_folder(Path(args.output), jobs) / failures.LOG,
+      log=folder / failures.LOG,
+      claims=claims,
     ):
       outcomes.append(outcome)
       bar.finish(outcome)

@@ -13,12 +13,13 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import Future
-from concurrent.futures import ThreadPoolExecutor
 import contextvars
 import dataclasses
 import itertools
+import logging
 import os
 from pathlib import Path
+import time
 from typing import Any
 from typing import Protocol
 from typing import runtime_checkable
@@ -28,17 +29,18 @@ import numpy as np
 from sel_jax import files
 from sel_jax.arrays import Rgb
 from sel_jax.arrays import Rgbs
-from sel_jax.errors import InputError
 from sel_jax.images import codec
 from sel_jax.images import metadata
 from sel_jax.inference import drawings
 from sel_jax.inference import listing
+from sel_jax.inference.claims import Claims
 from sel_jax.inference.exposure import AUTO
 from sel_jax.inference.exposure import Plausible
 from sel_jax.inference.failures import Failures
 from sel_jax.inference.listing import Extras
 from sel_jax.inference.listing import Job
 from sel_jax.inference.listing import Outcome
+from sel_jax.inference.reading import read
 from sel_jax.inference.threads import ahead
 from sel_jax.inference.threads import error_of
 from sel_jax.inference.threads import Pools
@@ -48,6 +50,13 @@ from sel_jax.inference.threads import Pools
 _AHEAD, _BEHIND, _BYTES = 2, 4, 2**28
 # Pixels of a photograph whose tiles are enough for a device, or for several.
 _LARGE = 2**20
+
+# What becomes of a photograph that another process works on: not known yet.
+_BUSY = 'busy'
+# Seconds between two looks at those.
+_LOOK = 0.5
+
+_log = logging.getLogger(__name__)
 
 Progress = Callable[[Job, float], None]
 
@@ -118,6 +127,7 @@ def enhance_files(
   overwrite: bool = False,
   on_progress: Progress | None = None,
   log: str | Path | None = None,
+  claims: Claims | None = None,
 ) -> Iterator[Outcome]:
   """Does jobs; several together where there are several devices.
 
@@ -132,6 +142,8 @@ def enhance_files(
     overwrite: replace results that are there.
     on_progress: called with (job, share of it just done).
     log: file for tracebacks, see `Failures`.
+    claims: shares the photographs with other processes. With `overwrite` a
+      result is replaced once, since the first of them began.
 
   Yields:
     What became of each, as soon as it is known: those kept first.
@@ -157,6 +169,7 @@ def enhance_files(
     overwrite,
     on_progress,
     Failures(log),
+    claims,
   )
   with Pools() as pools:
     yield from work.run(left, pools)
@@ -174,11 +187,33 @@ class _Work:
   overwrite: bool
   on_progress: Progress | None
   failures: Failures
+  claims: Claims | None
 
   def run(self, jobs: list[Job], pools: Pools) -> Iterator[Outcome]:
-    """What becomes of each."""
+    """What becomes of each; those that others have are looked at again."""
+    groups, told = self._groups(jobs), False
+    while groups:
+      busy = []
+      for outcome in self._through(groups, pools):
+        if self.claims:
+          self.claims.release(outcome.job)
+        if outcome.state == _BUSY:
+          busy.append(outcome.job)
+        else:
+          yield outcome
+      if busy and len(busy) == sum(map(len, groups)):
+        if not told:
+          _log.info('waits for %d that other processes work on', len(busy))
+        told = True
+        time.sleep(_LOOK)
+      groups = [[job] for job in busy]
+
+  def _through(
+    self, groups: list[list[Job]], pools: Pools
+  ) -> Iterator[Outcome]:
+    """What becomes of each, this time."""
     writing: collections.deque[tuple[_Found, Future]] = collections.deque()
-    for found in self._made(jobs, pools):
+    for found in self._made(groups, pools):
       if isinstance(found, Outcome):
         yield found
         continue
@@ -197,9 +232,11 @@ class _Work:
       return self.failures.outcome(found.job, error)
     return Outcome(found.job, 'written', '; '.join(found.picture.remarks))
 
-  def _made(self, jobs: list[Job], pools: Pools) -> Iterator[_Found | Outcome]:
+  def _made(
+    self, groups: list[list[Job]], pools: Pools
+  ) -> Iterator[_Found | Outcome]:
     """What is to be written of each, or what became of it without that."""
-    groups, count = self._groups(jobs), max(_AHEAD, 2 * self.enhancer.at_once)
+    count = max(_AHEAD, 2 * self.enhancer.at_once)
     every = itertools.chain(*groups)
     coming = ahead(pools.reader, self._read, every, count)
     working: collections.deque[Future] = collections.deque()
@@ -210,8 +247,8 @@ class _Work:
           yield self.failures.outcome(job, error)
           continue
         picture = future.result()
-        if picture is None:
-          yield Outcome(job, 'kept')
+        if isinstance(picture, str):
+          yield Outcome(job, picture)
         else:
           pictures.append((job, picture))
           size = max(size, picture.pixels.size // 3)
@@ -243,11 +280,18 @@ class _Work:
       for start in range(0, len(alike), count)
     ]
 
-  def _read(self, job: Job) -> metadata.Picture | None:
-    """The photograph; None if another process has done it by now."""
-    if listing.is_kept(job, self.extras, self.overwrite):
-      return None
-    return _read(job)
+  def _read(self, job: Job) -> metadata.Picture | str:
+    """The photograph, or what another process has made of it, or does."""
+    if self._is_kept(job):
+      return 'kept'
+    if self.claims and not self.claims.take(job):
+      return _BUSY
+    return 'kept' if self._is_kept(job) else read(job)
+
+  def _is_kept(self, job: Job) -> bool:
+    if self.overwrite and self.claims:
+      return self.claims.are_done(self.extras.files(job.destination))
+    return listing.is_kept(job, self.extras, self.overwrite)
 
   def _restored(
     self, pictures: list[tuple[Job, metadata.Picture]]
@@ -320,6 +364,8 @@ class _Work:
 
   def _write(self, found: _Found) -> None:
     destination, results = found.job.destination, found.results
+    if self.claims:
+      self.claims.require(found.job)
     files.ensure_directory(destination.parent)
     missing = self._missing(found.job)
     if (path := listing.preview_path(destination)) in missing:
@@ -333,45 +379,3 @@ class _Work:
     for path, result in zip(self.extras.results(destination), results):
       if path in missing:
         metadata.write_picture(path, result, found.picture)
-
-
-def check_files(
-  jobs: Iterable[Job], *, extras: Extras = Extras(), overwrite: bool = False
-) -> Iterator[Outcome]:
-  """What `enhance_files` would make of jobs: reads all, writes nothing.
-
-  Args:
-    jobs: what `collect` gives.
-    extras: what else would be written.
-    overwrite: redo results that are there.
-
-  Yields:
-    What would become of each, in order.
-  """
-  jobs, failures = list(jobs), Failures()
-  listing.check_sources(jobs, extras)
-
-  def check(job: Job) -> Outcome:
-    if listing.is_kept(job, extras, overwrite):
-      return Outcome(job, 'kept')
-    try:
-      _read(job)
-    except Exception as error:
-      return failures.outcome(job, error)
-    return Outcome(job, 'written')
-
-  with ThreadPoolExecutor(4) as pool:
-    yield from pool.map(check, jobs)
-
-
-def _read(job: Job) -> metadata.Picture:
-  """The photograph of a job whose result can be written."""
-  if not os.path.lexists(job.source):
-    raise InputError(f'{job.source}: no such file or folder; check the path')
-  picture = metadata.read_picture(job.source)
-  if not codec.is_image(job.destination):
-    raise InputError(
-      f'{job.source}: its name does not end like an image; add one of '
-      f'{", ".join(codec.EXTENSIONS)}'
-    )
-  return picture

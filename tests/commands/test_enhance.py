@@ -1,5 +1,8 @@
 """Enhancing from the command line."""
 
+from concurrent.futures import ThreadPoolExecutor
+import functools
+import subprocess
 import sys
 
 import cv2
@@ -42,6 +45,29 @@ def test_enhance_keeps_names_and_sizes_and_repeats_itself(
   for name, one, two in zip(names, *outputs, strict=True):
     assert one.shape == codec.read_image(folder / name).shape
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.fence
+def test_two_commands_share_a_folder(trained, tmp_path):
+  folder, output = tmp_path / 'photos', tmp_path / 'out'
+  folder.mkdir()
+  for n in range(24):
+    codec.write_image(folder / f'{n}.png', np.full((48, 64, 3), n, np.uint8))
+  (folder / 'bad.png').write_text('hello')
+  command = [sys.executable, '-m', 'experiments.enhance', str(folder)]
+  command += [f'--checkpoint={trained}', '--steps=10', f'--output={output}']
+  with ThreadPoolExecutor(2) as pool:
+    options = {'cwd': ROOT, 'capture_output': True, 'text': True}
+    run = functools.partial(subprocess.run, command, **options)
+    done = list(pool.map(lambda _: run(), range(2)))
+  assert all(one.stdout for one in done), [one.stderr for one in done]
+  written = [int(one.stdout.split()[0]) for one in done]
+  assert sum(written) == 24, done
+  for one in done:
+    assert one.returncode == 2
+    assert 'bad.png' in one.stderr and 'Traceback' not in one.stderr
+  names = sorted(path.name for path in output.iterdir())
+  assert names == sorted(f'{n}.png' for n in range(24))
 
 
 def test_enhance_needs_no_checkpoint(run, tmp_path):

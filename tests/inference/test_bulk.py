@@ -11,6 +11,7 @@ from sel_jax.images import codec
 from sel_jax.images import metadata
 from sel_jax.inference import bulk
 from sel_jax.inference import listing
+from sel_jax.inference import reading
 from sel_jax.inference.exposure import Plausible
 
 
@@ -183,7 +184,7 @@ def test_samples_are_numbered_and_maps_lie_beside_them(tmp_path):
   (outcome,) = bulk.enhance_files(Sampler(), jobs, extras=extras)
   assert outcome.state == 'kept'
   (out / 'a-2.jpg').unlink()
-  (outcome,) = bulk.check_files(jobs, extras=extras)
+  (outcome,) = reading.check_files(jobs, extras=extras)
   assert outcome.state == 'written'
 
 
@@ -249,7 +250,7 @@ def test_no_sample_replaces_a_photograph(tmp_path):
           listing.Job(tmp_path / 'a.jpg', tmp_path / 'a.jpg')]  # fmt: skip
   extras = listing.Extras(samples=2)
   for overwrite in (False, True):
-    for act in (bulk.check_files, _enhance):
+    for act in (reading.check_files, _enhance):
       with pytest.raises(InputError, match=r'a-2.jpg: would be overwritten by'):
         list(act(jobs, extras=extras, overwrite=overwrite))
   assert sorted(p.name for p in tmp_path.iterdir()) == ['a-2.jpg', 'a.jpg']
