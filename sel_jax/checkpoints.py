@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 import zlib
 
+from etils import epath
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -22,13 +23,11 @@ from orbax.checkpoint.checkpoint_managers import (
 )
 
 import sel_jax
+from sel_jax import files
 from sel_jax import places
+from sel_jax import scores
 from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
-
-# What checkpoints are ranked by, higher is better; before, it was the PSNR.
-SCORE = 'score'
-_SCORE_OF_BEFORE = 'psnr'
 
 _log = logging.getLogger(__name__)
 
@@ -44,17 +43,22 @@ def _checksum(tree: Any) -> int:
   return total
 
 
+def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+  """Those of a tree's leaves, by their path."""
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): tuple(leaf.shape)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
 def wait_for_all(name: str, seconds: int) -> None:
   """Waits until every process came to the barrier `name`, a new one each time.
 
   Raises:
     Exception: the coordination service's, naming who is missing.
   """
-  ocp.multihost.get_barrier_sync_fn()(key=name, timeout_ms=1000 * seconds)
-
-
-def _score(metrics: Mapping[str, float]) -> float:
-  return metrics[SCORE if SCORE in metrics else _SCORE_OF_BEFORE]
+  if jax.process_count() > 1:
+    ocp.multihost.get_barrier_sync_fn()(key=name, timeout_ms=1000 * seconds)
 
 
 @contextlib.contextmanager
@@ -88,21 +92,30 @@ class Checkpoints:
     Raises:
       InputError: if the folder cannot be made.
     """
+    self._read_only = read_only
     self.directory = Path(workdir).absolute() / places.CHECKPOINTS
     policy = keep_policy.AnyPreservationPolicy(
       [
         keep_policy.LatestN(keep),
         keep_policy.BestN(
-          get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
+          get_metric_fn=scores.score_of,
+          n=1,
+          keep_checkpoints_without_metrics=False,
         ),
       ]
     )
-    # Without best_fn Orbax writes no metrics and would delete the best.
+    # Without best_fn Orbax writes no metrics; with it, it reads all there are.
+    if not read_only:
+      for path in self.directory.glob('*'):
+        if path.name.isdigit():
+          self._scored(int(path.name), set_aside=True)
+      wait_for_all('scores', 300)
     options = ocp.CheckpointManagerOptions(
-      best_fn=_score,
+      best_fn=None if read_only else scores.score_of,
       best_mode='max',
-      preservation_policy=policy,
+      preservation_policy=None if read_only else policy,
       read_only=read_only,
+      lightweight_initialize=read_only,
       create=not read_only,
       save_interval_steps=0 if read_only else 1,
       cleanup_tmp_directories=not read_only,
@@ -141,9 +154,20 @@ class Checkpoints:
 
   def best_step(self) -> int | None:
     """Step of the best validation, if there was any."""
-    every = {step: self._manager.metrics(step) for step in self.steps()}
-    scored = {step: _score(found) for step, found in every.items() if found}
+    every = {step: self._scored(step) for step in self.steps()}
+    scored = {step: score for step, score in every.items() if score is not None}
     return max(scored, key=scored.__getitem__, default=None)
+
+  def _scored(self, step: int, *, set_aside: bool = False) -> float | None:
+    """The score of a checkpoint; None if it has none, or a damaged one."""
+    folder = self.directory / str(step)
+    try:
+      return scores.read(folder)
+    except scores.DamagedScoreError as error:
+      _log.warning('%s; passed over', error)
+      if set_aside:
+        self._move(folder / scores.METRICS, f'{step}-{scores.METRICS}')
+      return None
 
   def save(
     self,
@@ -172,10 +196,14 @@ class Checkpoints:
       InputError: if this or the previous checkpoint cannot be written.
     """
     items = {'ema': ema} if train is None else {'train': train, 'ema': ema}
+    checksums = {name: _checksum(tree) for name, tree in items.items()}
+    metrics = dict(metrics) if metrics else None
+    if metrics:
+      checksums[scores.METRICS] = scores.checksum(metrics)
     meta = {
       'config': config,
       'version': sel_jax.__version__,
-      'checksums': {name: _checksum(tree) for name, tree in items.items()},
+      'checksums': checksums,
       'exposure': exposure,
     }
     saves = {n: ocp.args.StandardSave(tree) for n, tree in items.items()}
@@ -183,7 +211,7 @@ class Checkpoints:
       self._manager.save(
         step,
         args=ocp.args.Composite(**saves, meta=ocp.args.JsonSave(meta)),
-        metrics=dict(metrics) if metrics else None,
+        metrics=metrics,
         force=True,
       )
 
@@ -197,19 +225,29 @@ class Checkpoints:
     Raises:
       InputError: if it does not, or is damaged.
     """
-    try:
-      found = self._manager.item_metadata(step).get('train')
-    except Exception as error:  # whatever Orbax met in the files
-      raise self._damaged(step, error) from error
-    if found is None:
+    _, meta = self.restore(step)
+    if 'train' not in meta['checksums']:
       workdir = self.directory.parent
       raise InputError(
         f'{workdir}: holds weights alone, no training to go on with; start '
         f'from them by --init={workdir} and another --workdir'
       )
 
+  def _set_aside(self, step: int) -> None:
+    """Moves a damaged checkpoint out of the way of the one to come."""
+    if self._read_only:
+      return
+    self._move(self.directory / str(step), str(step))
+    wait_for_all(f'{step} set aside', 300)
+    self._manager.reload()
+
+  def _move(self, path: Path, name: str) -> None:
+    if jax.process_index() == 0:
+      place = files.set_aside(path, self.directory.parent / 'damaged', name)
+      _log.warning('%s: moved to %s', path, place)
+
   def _damaged(self, step: int, error: Exception) -> DamagedCheckpointError:
-    reason = str(error).splitlines()[0][:200]
+    reason = (str(error) or repr(error)).splitlines()[0][:200]
     return DamagedCheckpointError(
       f'{self.directory / str(step)}: damaged ({reason}); delete it'
     )
@@ -218,16 +256,12 @@ class Checkpoints:
     """Raises InputError if the item was written by another model."""
     if name == 'train':
       self.require_training(step)
-    stored = self._manager.item_metadata(step).get(name)
-    tree = getattr(stored, 'tree', stored)
-    found = {
-      jax.tree_util.keystr(p, simple=True, separator='/'): tuple(leaf.shape)
-      for p, leaf in jax.tree_util.tree_leaves_with_path(tree)
-    }
-    wanted = {
-      jax.tree_util.keystr(p, simple=True, separator='/'): tuple(leaf.shape)
-      for p, leaf in jax.tree_util.tree_leaves_with_path(like)
-    }
+    # The manager would read the figures of a validation too.
+    item = epath.Path(self.directory / str(step) / name)
+    tree = ocp.StandardCheckpointHandler().metadata(item).tree
+    if tree is None:
+      raise ValueError(f"item '{name}' does not say what it holds")
+    found, wanted = _shapes(tree), _shapes(like)
     for path in sorted(found.keys() | wanted.keys()):
       if found.get(path) != wanted.get(path):
         raise InputError(
@@ -278,17 +312,29 @@ class Checkpoints:
   def restore_latest(self, **like: Any) -> tuple[int, dict, dict[str, Any]]:
     """The newest sound checkpoint; see `restore`.
 
+    What is newer and damaged is moved to WORKDIR/damaged, unless this only
+    reads: the run comes by its update again.
+
     Returns:
       Its step, items and meta.
 
     Raises:
       InputError: if no checkpoint is sound.
     """
+    failed: dict[int, InputError] = {}
     for step in reversed(self.steps()):
       try:
-        return step, *self.restore(step, **like)
-      except DamagedCheckpointError as error:
-        _log.warning('%s; trying an older one', error)
+        found = self.restore(step, **like)
+      except InputError as error:
+        failed[step] = error
+        continue
+      for other, error in failed.items():
+        _log.warning('%s; the one of update %d is taken', error, step)
+        self._set_aside(other)
+      return step, *found
+    for error in failed.values():
+      if not isinstance(error, DamagedCheckpointError):
+        raise error  # of another model
     raise self._none_sound()
 
   def _none_sound(self) -> InputError:

@@ -6,6 +6,7 @@ leaves nothing behind and names the file.
 
 from collections.abc import Generator
 import contextlib
+import itertools
 import os
 from pathlib import Path
 import re
@@ -80,3 +81,22 @@ def remove_left(folder: Path) -> None:
       found = _PART.fullmatch(path.name)
       if found and leases.is_left(path, found[1]):
         path.unlink(missing_ok=True)
+
+
+def set_aside(path: Path, folder: Path, name: str) -> Path | None:
+  """Moves a file or folder to where it is in nobody's way.
+
+  Args:
+    path: what is moved.
+    folder: where to, on the same disk; made if missing.
+    name: what it is called there, with the first number that is free.
+
+  Returns:
+    Where it is now; None if it could not be moved.
+  """
+  with contextlib.suppress(OSError):
+    folder.mkdir(exist_ok=True)
+    free = (folder / f'{name}-{n}' for n in itertools.count(1))
+    place = next(one for one in free if not one.exists())
+    return path.rename(place)
+  return None

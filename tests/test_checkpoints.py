@@ -1,4 +1,5 @@
 import contextlib
+import shutil
 import subprocess
 
 import jax
@@ -97,11 +98,118 @@ def test_a_flipped_bit_is_noticed_and_the_older_one_is_taken(tmp_path, caplog):
   step, items, _ = reader.restore_latest(**_like())
   assert step == 1
   _assert_equal(items['ema'], _state(1, seed=1).ema)
-  assert 'trying an older one' in caplog.text
+  assert 'checkpoints/2: damaged' in caplog.text
+  assert 'the one of update 1 is taken' in caplog.text
   _damage(checkpoints.directory / '1' / 'ema')
   with pytest.raises(InputError, match='no sound checkpoint'):
     reader.restore_latest(**_like())
   reader.close()
+
+
+def test_a_run_goes_on_past_a_damaged_checkpoint(tmp_path, caplog):
+  """It comes by the same update again, where the damaged one lay."""
+  writer = Checkpoints(tmp_path)
+  for step in (1, 2):
+    _save(writer, step)
+  writer.close()
+  _damage(writer.directory / '2' / 'train')
+  writer = Checkpoints(tmp_path)
+  assert writer.restore_latest(**_like())[0] == 1
+  state = _save(writer, 2)
+  writer.close()
+  reader = Checkpoints.open(tmp_path)
+  step, items, _ = reader.restore_latest(**_like())
+  reader.close()
+  assert step == 2
+  _assert_equal(items['ema'], state.ema)
+  assert [p.name for p in (tmp_path / 'damaged').iterdir()] == ['2-1']
+  assert 'damaged/2-1' in caplog.text
+
+
+@pytest.mark.parametrize(
+  'content', [b'', b'{"score"', b'{"score": 99.0}', b'[]', b'\xff', b'{"a": 1}']
+)
+def test_a_damaged_validation_is_passed_over(tmp_path, caplog, content):
+  writer = Checkpoints(tmp_path, keep=1)
+  for step, score in ((1, 11.0), (2, 12.0)):
+    _save(writer, step, {'psnr': 20.0, 'score': score})
+  writer.close()
+  path = writer.directory / '2' / 'metrics' / 'metrics'
+  path.write_bytes(content)
+  reader = Checkpoints.open(tmp_path)
+  assert reader.best_step() == (1 if 1 in reader.steps() else None)
+  assert reader.restore_latest(**_like())[0] == 2
+  reader.close()
+  assert path.read_bytes() == content
+  assert 'damaged' in caplog.text
+  writer = Checkpoints(tmp_path)
+  _save(writer, 3, {'psnr': 20.0, 'score': 5.0})
+  writer.close()
+  reader = Checkpoints.open(tmp_path)
+  assert reader.best_step() == 3 and reader.steps() == [2, 3]
+  reader.close()
+  moved = tmp_path / 'damaged' / '2-metrics-1' / 'metrics'
+  assert moved.read_bytes() == content
+
+
+def _harm(rng, path):
+  """Flips, cuts, empties, removes a file, or fills it with chance."""
+  content = np.frombuffer(path.read_bytes(), np.uint8).copy()
+  kind = rng.integers(5)
+  if kind == 0 and len(content):
+    where = rng.integers(0, len(content), 6)
+    content[where] ^= rng.integers(1, 256, 6).astype(np.uint8)
+  elif kind == 1:
+    content = content[: rng.integers(0, len(content) + 1)]
+  elif kind == 2:
+    content = content[:0]
+  elif kind == 3:
+    content = np.frombuffer(rng.bytes(max(1, len(content))), np.uint8)
+  path.write_bytes(content.tobytes())
+  if kind == 4:
+    path.unlink()
+
+
+def _harmed_folders_are_survived(tmp_path, count, seed):
+  sound = Checkpoints(tmp_path / 'sound', keep=3)
+  for step in (1, 2, 3):
+    _save(sound, step, {'psnr': 20.0, 'score': 1.0 * step}, side=4)
+  sound.close()
+  paths = [p for p in sorted(sound.directory.rglob('*')) if p.is_file()]
+  expected = {step: _state(step, seed=step, side=4) for step in (1, 2, 3)}
+  fell_back = 0
+  for n in range(count):
+    rng = np.random.default_rng((seed, n))
+    run = tmp_path / f'run{n}'
+    shutil.copytree(tmp_path / 'sound', run)
+    path = paths[rng.integers(len(paths))].relative_to(tmp_path / 'sound')
+    _harm(rng, run / path)
+    reader = Checkpoints.open(run)
+    assert reader.best_step() in (1, 2, 3), path
+    assert reader.newest_config()[1] == CONFIG
+    reader.close()
+    writer = Checkpoints(run, keep=3)
+    step, items, _ = writer.restore_latest(**_like(side=4))
+    _assert_equal(items['train'], train_item(expected[step]))
+    _assert_equal(items['ema'], expected[step].ema)
+    again = _save(writer, step + 1, {'psnr': 20.0, 'score': 0.5}, side=4)
+    writer.close()
+    reader = Checkpoints.open(run)
+    step, items, _ = reader.restore_latest(**_like(side=4))
+    reader.close()
+    _assert_equal(items['ema'], again.ema)
+    fell_back += step < 4
+    shutil.rmtree(run)
+  return fell_back
+
+
+def test_no_harmed_file_ends_a_run(tmp_path):
+  _harmed_folders_are_survived(tmp_path, 8, 0)
+
+
+@pytest.mark.slow
+def test_no_harmed_file_ends_a_run_at_length(tmp_path):
+  assert _harmed_folders_are_survived(tmp_path, 200, 1) > 10
 
 
 def test_another_model_is_named_by_its_first_difference(tmp_path):

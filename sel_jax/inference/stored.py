@@ -159,7 +159,7 @@ def _from_run(workdir: Path) -> Stored:
         items, meta = checkpoints.restore(step, ema=like)
         _check_finite(checkpoints.directory / str(step), items['ema'])
         return Stored(settings, step, items['ema'], _predictor(meta))
-      except DamagedCheckpointError as error:
+      except InputError as error:
         failures.append(error)
         _log.warning('%s; trying another one', error)
     raise failures[-1]

@@ -20,12 +20,12 @@ from sel_jax import build
 from sel_jax import files
 from sel_jax import leases
 from sel_jax import models
-from sel_jax.checkpoints import SCORE
 from sel_jax.data.pipeline import Batch
 from sel_jax.data.pipeline import TrainingData
 from sel_jax.entropy import EntropySpec
 from sel_jax.inference.exposure import Predictor
 from sel_jax.models.exposure import takes_exposure
+from sel_jax.scores import SCORE
 from sel_jax.settings import Settings
 from sel_jax.training import exposures
 from sel_jax.training import initial
