@@ -19,7 +19,7 @@ class Cosine:
   """Half a cosine from the peak to `final_lr`."""
 
   final_lr: float = key(
-    'learning rate where the cosine ends', default=1e-6, ge=0, le=10
+    'learning rate where the cosine ends', default=1e-6, ge=0, le=1_000_000
   )
 
   def schedule(self, lr: float, updates: int) -> optax.Schedule:
@@ -109,7 +109,7 @@ class OptimSpec:
   """Section `optim`: the optimizer and its learning rate."""
 
   name: str = key('the optimizer', default='adamw', choices=OPTIMIZERS)
-  lr: float = key('peak learning rate', default=1e-4, gt=0, le=10)
+  lr: float = key('peak learning rate', default=1e-4, gt=0, le=1_000_000)
   schedule: str = key(
     'the learning rate over time', default='cosine', choices=LR_SCHEDULES
   )

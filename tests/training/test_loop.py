@@ -28,7 +28,7 @@ def test_a_run_whose_loss_explodes_stops_and_saves_nothing_bad(pairs, tmp_path):
       'model.width': 4, 'model.enc': (1,), 'model.dec': (1,),
       'model.middle': 0,
       'loss.entropy': 0.0, 'loss.l2': 1.0, 'loss.l1': 0.0,
-      'optim.name': 'adam', 'optim.lr': 1e30, 'optim.schedule': 'constant',
+      'optim.name': 'adam', 'optim.lr': 1e6, 'optim.schedule': 'constant',
       'optim.warmup': 0, 'optim.clip_norm': 0.0,
       'train.steps': 6, 'train.log_every': 6, 'train.eval_every': 6,
       'train.save_every': 1,
