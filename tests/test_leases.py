@@ -1,15 +1,14 @@
 """One process at a time, whoever dies."""
 
 import json
-import multiprocessing
 import os
-from pathlib import Path
 import signal
 import subprocess
 import sys
 import threading
 import time
 
+from helpers import sharing
 import pytest
 
 from sel_jax import leases
@@ -165,26 +164,9 @@ def test_who_died_of_taking_over_is_followed(path):
   assert list(path.parent.iterdir()) == []
 
 
-def _count(folder, rounds):
-  """Takes the lease again and again; a held one has a file of its own."""
-  path = Path(folder) / '.lease'
-  for _ in range(rounds):
-    with leases.held(path, renew=0.05, lost=30, look=0.002):
-      mark = os.open(Path(folder) / 'mark', os.O_CREAT | os.O_EXCL)
-      os.close(mark)
-      os.unlink(Path(folder) / 'mark')
-
-
 def test_two_never_hold_it_at_once(tmp_path):
-  context = multiprocessing.get_context('fork')
-  processes = [
-    context.Process(target=_count, args=(tmp_path, 20)) for _ in range(4)
-  ]
-  for process in processes:
-    process.start()
-  for process in processes:
-    process.join(60)
-    assert process.exitcode == 0
+  processes = [sharing.start('lease', tmp_path, 20) for _ in range(4)]
+  assert [process.wait(60) for process in processes] == [0] * 4
   assert list(tmp_path.iterdir()) == []
 
 

@@ -30,7 +30,7 @@ class SDESpec:
     'stationary noise level in 8-bit units: lambda = max_sigma / 255',
     default=50.0,
     gt=0,
-    le=1_000,
+    le=1_000_000,
   )
   eps: float = key(
     'a_T, what is left of the clean image at t = T', default=0.005, gt=0, lt=1

@@ -1,45 +1,19 @@
 """Several processes that enhance into one folder."""
 
 import collections
-import multiprocessing
 import os
 import signal
 import threading
 import time
 
+from helpers import sharing
 import numpy as np
 import pytest
 
 from sel_jax import files
 from sel_jax import leases
 from sel_jax.images import codec
-from sel_jax.inference import bulk
-from sel_jax.inference import listing
-from sel_jax.inference.claims import Claims
 from sel_jax.inference.claims import NAME
-
-
-class Notes:
-  """Stands in for a model; notes what it restores, and takes its time."""
-
-  at_once = 1
-
-  def __init__(self, log=None, pause=0.0):
-    self._log, self._pause = log, pause
-
-  def plan(self, sizes):
-    return [0 for _ in sizes]
-
-  def many(self, images, **_):
-    raise AssertionError('one at a time')
-
-  def __call__(self, image, *, exposure, ev, strength, on_progress):
-    value = round(float(image[0, 0, 0]) * 255)
-    if self._log:
-      with open(self._log, 'a') as file:
-        file.write(f'{os.getpid()} {value}\n')
-    time.sleep(self._pause)
-    return np.clip(image * 2, 0, 1)
 
 
 @pytest.fixture
@@ -52,23 +26,12 @@ def photos(tmp_path):
   return folder
 
 
-def _work(photos, out, log, pause, overwrite=False):
-  """As the command does it."""
-  jobs = listing.collect([str(photos)], out)
-  out.mkdir(exist_ok=True)
-  with Claims(out, jobs, renew=0.1) as claims:
-    outcomes = bulk.enhance_files(
-      Notes(log, pause), jobs, overwrite=overwrite, claims=claims
-    )
-    assert {o.state for o in outcomes} <= {'written', 'kept'}
-
-
 def _start(count, *args):
-  context = multiprocessing.get_context('fork')
-  processes = [context.Process(target=_work, args=args) for _ in range(count)]
-  for process in processes:
-    process.start()
-  return processes
+  return [sharing.start('enhance', *args) for _ in range(count)]
+
+
+def _all_end(processes):
+  assert [process.wait(60) for process in processes] == [0] * len(processes)
 
 
 def _done(log):
@@ -90,9 +53,7 @@ def test_any_number_of_processes_does_each_photograph_once(
   photos, tmp_path, count
 ):
   out, log = tmp_path / 'out', tmp_path / 'log'
-  for process in _start(count, photos, out, log, 0.1):
-    process.join(60)
-    assert process.exitcode == 0
+  _all_end(_start(count, photos, out, log, 0.1, False))
   assert _done(log) == dict.fromkeys(range(1, 13), 1)
   who = {line.split()[0] for line in log.read_text().splitlines()}
   assert len(who) > 1  # each has claimed several ahead
@@ -102,14 +63,13 @@ def test_any_number_of_processes_does_each_photograph_once(
 def test_what_a_killed_process_had_is_done_by_the_others(photos, tmp_path):
   out, log = tmp_path / 'out', tmp_path / 'log'
   log.touch()
-  processes = _start(2, photos, out, log, 0.15)
+  processes = _start(2, photos, out, log, 0.15, False)
   deadline = time.monotonic() + 30
   while len(_done(log)) < 4 and time.monotonic() < deadline:
     time.sleep(0.01)
   os.kill(processes[0].pid, signal.SIGKILL)
-  for process in processes:
-    process.join(60)
-  assert [p.exitcode for p in processes] == [-signal.SIGKILL, 0]
+  ends = [process.wait(60) for process in processes]
+  assert ends == [-signal.SIGKILL, 0]
   # What the killed one was at may have been begun twice, and nothing else.
   assert sum(_done(log).values()) <= 12 + 2
   left = [p for p in out.iterdir() if '.part' in p.name]
@@ -121,13 +81,11 @@ def test_what_a_killed_process_had_is_done_by_the_others(photos, tmp_path):
 
 def test_with_overwrite_each_is_replaced_once_by_all_of_them(photos, tmp_path):
   out, log = tmp_path / 'out', tmp_path / 'log'
-  _work(photos, out, None, 0)
+  sharing.enhance(photos, out, None, 0.0, False)
   time.sleep(0.05)  # or old results were as new as the work
-  for process in _start(3, photos, out, log, 0.1, True):
-    process.join(60)
-    assert process.exitcode == 0
+  _all_end(_start(3, photos, out, log, 0.1, True))
   assert _done(log) == dict.fromkeys(range(1, 13), 1)
-  _work(photos, out, log, 0, True)  # asked for again, done again
+  sharing.enhance(photos, out, log, 0.0, True)  # asked for again, done again
   assert _done(log) == dict.fromkeys(range(1, 13), 2)
   _whole(out)
 
@@ -143,10 +101,10 @@ def test_what_killed_processes_left_is_no_reason_to_keep_results(
     assert time.monotonic() < deadline
     time.sleep(0.01)
   process.kill()
-  process.join()
+  process.wait()
   assert (out / NAME).is_dir()
   log.unlink()
-  _work(photos, out, log, 0, True)
+  sharing.enhance(photos, out, log, 0.0, True)
   assert _done(log) == dict.fromkeys(range(1, 13), 1)
   _whole(out)
 
