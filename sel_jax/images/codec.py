@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from PIL import ExifTags
 from PIL import Image
+from PIL import ImageFile
 from PIL import UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 import tifffile
@@ -168,6 +169,8 @@ def opening(path: Path) -> Generator[Image.Image, None, None]:
     _require_file(path)
     if limits.pixels() > (Image.MAX_IMAGE_PIXELS or limits.pixels()):
       Image.MAX_IMAGE_PIXELS = limits.pixels()  # a person allowed it
+    # TFDS switches it on for the process: a cut file would be half black.
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
     with warnings.catch_warnings():
       # Remarks of Pillow's: what matters of them is an error, or none.
       warnings.filterwarnings('ignore', module=r'PIL\.')

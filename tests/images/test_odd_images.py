@@ -7,6 +7,7 @@ import warnings
 from helpers import odd_images
 import numpy as np
 from PIL import Image
+from PIL import ImageFile
 import pytest
 import tifffile
 
@@ -114,6 +115,18 @@ def test_16_bit_planes_are_read_as_they_are(tmp_path, channels, compression):
   tifffile.imwrite(two, planes[:2], planarconfig='separate')
   with pytest.raises(InputError, match=r'b\.tif'):
     codec.read_samples(two)
+
+
+def test_a_cut_file_is_refused_whatever_a_library_switched_on(
+  tmp_path, monkeypatch
+):
+  """TFDS lets Pillow read cut files, in the whole process."""
+  monkeypatch.setattr(ImageFile, 'LOAD_TRUNCATED_IMAGES', True)
+  path = tmp_path / 'a.png'
+  _photo().resize((300, 200)).save(path)
+  path.write_bytes(path.read_bytes()[:-2000])
+  with pytest.raises(InputError, match=r'a\.png: broken or truncated'):
+    codec.read_image(path)
 
 
 def test_postscript_is_no_photograph(tmp_path):
