@@ -20,6 +20,7 @@ from PIL import ExifTags
 from PIL import Image
 from PIL import ImageFile
 from PIL import UnidentifiedImageError
+from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 import tifffile
 
@@ -228,6 +229,19 @@ def read_samples(path: str | os.PathLike) -> np.ndarray:
     return _decode(opened, path)
 
 
+def _has_exif(opened: Image.Image, path: Path) -> bool:
+  """Whether a PNG has EXIF data; Pillow would decode it to find out."""
+  if 'exif' in opened.info or 'Raw profile type exif' in opened.info:
+    return True
+  with open(path, 'rb') as file:
+    file.seek(8)
+    while len(head := file.read(8)) == 8:
+      if head[4:] == b'eXIf':
+        return True
+      file.seek(int.from_bytes(head[:4], 'big') + 4, os.SEEK_CUR)
+  return False
+
+
 def read_size(path: str | os.PathLike) -> tuple[int, int]:
   """Height and width of an image by its header, upright.
 
@@ -235,7 +249,8 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     InputError: if the file is missing, unreadable or no image.
   """
   with opening(Path(path)) as opened:
-    turns, _ = _ORIENT.get(_orientation(opened), (0, False))
+    marked = not isinstance(opened, PngImageFile) or _has_exif(opened, path)
+    turns, _ = _ORIENT.get(_orientation(opened) if marked else 1, (0, False))
     width, height = opened.size
     if isinstance(opened, TiffImageFile):  # some Pillows have turned its size
       width, height = (opened.tag_v2[tag] for tag in _TIFF_SIZE)

@@ -2,7 +2,9 @@
 
 import os
 import socket
+import struct
 import warnings
+import zlib
 
 from helpers import odd_images
 import numpy as np
@@ -155,6 +157,29 @@ def test_what_is_no_file_is_not_opened(tmp_path):
       for read in (codec.read_size, codec.read_image, metadata.read_picture):
         with pytest.raises(InputError, match=rf'{name}\.png.*{why}'):
           read(tmp_path / f'{name}.png')
+
+
+@pytest.mark.parametrize('late', [False, True])
+def test_a_header_is_read_without_decoding(tmp_path, monkeypatch, late):
+  """Pillow decodes a PNG that has no EXIF data to look for them at its end."""
+  path = tmp_path / 'a.png'
+  _photo().save(path)
+  if late:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    body = b'eXIf' + exif.tobytes().removeprefix(b'Exif\0\0')
+    chunk = struct.pack('>I', len(body) - 4) + body
+    chunk += struct.pack('>I', zlib.crc32(body))
+    data = path.read_bytes()
+    path.write_bytes(data[:-12] + chunk + data[-12:])
+    assert codec.read_size(path) == codec.read_image(path).shape[:2] == (30, 20)
+    return
+
+  def load(*_):
+    raise AssertionError('decoded')
+
+  monkeypatch.setattr(ImageFile.ImageFile, 'load', load)
+  assert codec.read_size(path) == (20, 30)
 
 
 @pytest.mark.parametrize('depth', [8, 16])
