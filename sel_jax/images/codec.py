@@ -248,7 +248,8 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
   Raises:
     InputError: if the file is missing, unreadable or no image.
   """
-  with opening(Path(path)) as opened:
+  path = Path(path)
+  with opening(path) as opened:
     marked = not isinstance(opened, PngImageFile) or _has_exif(opened, path)
     turns, _ = _ORIENT.get(_orientation(opened) if marked else 1, (0, False))
     width, height = opened.size
