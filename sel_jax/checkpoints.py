@@ -26,6 +26,7 @@ import sel_jax
 from sel_jax import files
 from sel_jax import places
 from sel_jax import scores
+from sel_jax import trees
 from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
 
@@ -41,14 +42,6 @@ def _checksum(tree: Any) -> int:
     total = zlib.crc32(header.encode(), total)
     total = zlib.crc32(leaf.view(np.uint8).reshape(-1).data, total)
   return total
-
-
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-  """Those of a tree's leaves, by their path."""
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): tuple(leaf.shape)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
-  }
 
 
 def wait_for_all(name: str, seconds: int) -> None:
@@ -261,14 +254,13 @@ class Checkpoints:
     tree = ocp.StandardCheckpointHandler().metadata(item).tree
     if tree is None:
       raise ValueError(f"item '{name}' does not say what it holds")
-    found, wanted = _shapes(tree), _shapes(like)
-    for path in sorted(found.keys() | wanted.keys()):
-      if found.get(path) != wanted.get(path):
-        raise InputError(
-          f'{self.directory}: the checkpoint is of another model: {path} is '
-          f'{found.get(path)} there and {wanted.get(path)} here; use another '
-          '--workdir, or the configuration that it was trained with'
-        )
+    found, wanted = trees.shapes(tree), trees.shapes(like)
+    if (leaf := trees.misfit(found, wanted)) is not None:
+      raise InputError(
+        f'{self.directory}: the checkpoint is of another model: {leaf} is '
+        f'{found.get(leaf)} there and {wanted.get(leaf)} here; use another '
+        '--workdir, or the configuration that it was trained with'
+      )
 
   def _item(self, step: int, name: str, like: Any, checksums) -> Any:
     abstract = jax.tree.map(

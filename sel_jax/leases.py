@@ -11,6 +11,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import functools
 import json
 import logging
 import os
@@ -113,6 +114,7 @@ def is_left(path: Path, signed: str, *, lost: float = LOST) -> bool:
   return age is not None and age > lost
 
 
+@functools.cache
 def _place() -> str:
   """This boot of this system, and its space of process numbers."""
   try:
@@ -281,20 +283,34 @@ def held(
     KeyboardInterrupt: where `stopped` says so.
   """
   lease = _waited_for(path, lost, look, stopped)
+  try:
+    with repeated(lease.renew, renew):
+      yield lease
+  finally:
+    lease.release()
+
+
+@contextlib.contextmanager
+def repeated(call: Callable[[], None], seconds: float) -> Iterator[None]:
+  """Calls something again and again, beside the block.
+
+  Args:
+    call: what is called, in a thread of its own.
+    seconds: between two calls.
+  """
   over = threading.Event()
 
   def live() -> None:
-    while not over.wait(renew):
-      lease.renew()
+    while not over.wait(seconds):
+      call()
 
   thread = threading.Thread(target=live, daemon=True, name='lease')
   thread.start()
   try:
-    yield lease
+    yield
   finally:
     over.set()
     thread.join()
-    lease.release()
 
 
 def _waited_for(

@@ -54,7 +54,7 @@ FLOORS = (
     'sel_jax.allocator',
     'sel_jax.detail',
   ),
-  ('sel_jax.arrays', 'sel_jax.leases', 'sel_jax.scores'),
+  ('sel_jax.arrays', 'sel_jax.leases', 'sel_jax.scores', 'sel_jax.trees'),
   ('sel_jax.errors',),
 )
 FLOOR = {room: n for n, rooms in enumerate(FLOORS) for room in rooms}

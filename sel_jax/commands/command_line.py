@@ -85,22 +85,8 @@ class _Version(argparse.Action):
     parser.exit()
 
 
-class _Imports(argparse.Action):
-  """Imports modules with parts of one's own."""
-
-  def __call__(
-    self,
-    parser: argparse.ArgumentParser,
-    namespace: argparse.Namespace,
-    values: Any,
-    option_string: str | None = None,
-  ) -> None:
-    del parser, namespace
-    imports.load(imports.names_in(values), asked_by=option_string or '')
-
-
-class _Megapixels(argparse.Action):
-  """Moves the limit of what is decoded."""
+class _Call(argparse.Action):
+  """Calls its `const` with the value as soon as that is read."""
 
   def __call__(
     self,
@@ -110,7 +96,12 @@ class _Megapixels(argparse.Action):
     option_string: str | None = None,
   ) -> None:
     del parser, namespace, option_string
-    limits.allow(values)
+    self.const(values)
+
+
+def _import(names: str) -> None:
+  """Imports modules with parts of one's own."""
+  imports.load(imports.names_in(names), asked_by='--imports')
 
 
 class Parser(argparse.ArgumentParser):
@@ -255,13 +246,15 @@ def parser(doc: str, *, command: str = '') -> Parser:
   )
   made.add_argument(
     '--imports',
-    action=_Imports,
+    action=_Call,
+    const=_import,
     metavar='MODULE,...',
     help='modules with parts of your own, which a checkpoint may ask for',
   )
   made.add_argument(
     '--megapixels',
-    action=_Megapixels,
+    action=_Call,
+    const=limits.allow,
     type=float,
     default=argparse.SUPPRESS,
     help='largest image that is decoded, by its header; '

@@ -11,6 +11,7 @@ import hashlib
 from pathlib import Path
 import shutil
 import threading
+from typing import Any
 
 from sel_jax import files
 from sel_jax import leases
@@ -46,8 +47,8 @@ class Claims:
     self._renew, self._lost = renew, lost
     self._held: dict[Job, Lease] = {}
     self._member: Lease | None = None
-    self._over, self._lock = threading.Event(), threading.Lock()
-    self._began = 0.0
+    self._lock, self._began = threading.Lock(), 0.0
+    self._renewing = leases.repeated(self._live, renew)
 
   def __enter__(self) -> 'Claims':
     with self._door():
@@ -58,13 +59,11 @@ class Claims:
           files.remove_left(place)
       self._began = (self._folder / _BEGAN).stat().st_mtime
       self._member = self._join()
-    self._thread = threading.Thread(target=self._live, daemon=True)
-    self._thread.start()
+    self._renewing.__enter__()
     return self
 
-  def __exit__(self, *_: object) -> None:
-    self._over.set()
-    self._thread.join()
+  def __exit__(self, *error: Any) -> None:
+    self._renewing.__exit__(*error)
     for job in list(self._held):
       self.release(job)
     with contextlib.suppress(OSError), self._door():
@@ -142,9 +141,9 @@ class Claims:
         path.unlink(missing_ok=True)
 
   def _live(self) -> None:
-    while not self._over.wait(self._renew):
-      with self._lock:
-        every = [*self._held.values(), self._member]
-      for lease in every:
-        if lease:
-          lease.renew()
+    """A sign of life for all that is claimed."""
+    with self._lock:
+      every = [*self._held.values(), self._member]
+    for lease in every:
+      if lease:
+        lease.renew()

@@ -10,13 +10,13 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from sel_jax import fields
 from sel_jax import imports
 from sel_jax import interop
 from sel_jax import places
+from sel_jax import trees
 from sel_jax.errors import DamagedCheckpointError
 from sel_jax.errors import InputError
 from sel_jax.inference.exposure import Predictor
@@ -106,29 +106,20 @@ def _from_file(path: Path) -> Stored:
   return Stored(settings, facts['step'], params, exposure)
 
 
-def _named(params: Any) -> dict[str, Any]:
-  """Leaves by their path."""
-  return {
-    jax.tree_util.keystr(path, simple=True, separator='/'): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(params)
-  }
-
-
 def _check_fits(path: Path, shapes: portable.Shapes, like: Any) -> None:
   """Raises InputError unless a file has the weights that a network has."""
-  wanted = {name: tuple(leaf.shape) for name, leaf in _named(like).items()}
-  for name in sorted(shapes.keys() | wanted.keys()):
-    if shapes.get(name) != wanted.get(name):
-      raise InputError(
-        f'{path}: its weights do not fit its configuration: {name[:80]} is '
-        f'{shapes.get(name)} there, and {wanted.get(name)} by its header; get '
-        'it anew'
-      )
+  wanted = trees.shapes(like)
+  if (name := trees.misfit(shapes, wanted)) is not None:
+    raise InputError(
+      f'{path}: its weights do not fit its configuration: {name[:80]} is '
+      f'{shapes.get(name)} there, and {wanted.get(name)} by its header; get it '
+      'anew'
+    )
 
 
 def _check_finite(where: Path, params: Any) -> None:
   """Raises InputError where a weight is NaN or infinite, by its name."""
-  for name, leaf in _named(params).items():
+  for name, leaf in trees.named(params).items():
     if not np.isfinite(leaf).all():
       raise DamagedCheckpointError(
         f'{where}: weights of {name} are not finite; take an earlier '

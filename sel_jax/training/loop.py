@@ -85,8 +85,7 @@ def train(
     data = build.training_data(settings, process=devices.process)
     validate = Validation(settings, share=devices.process)
     workdir = files.ensure_directory(workdir)
-    lease = _lease(stack, workdir, devices, stop)
-    store = stack.enter_context(Store(settings, workdir))
+    store = _opened(stack, settings, workdir, devices, stop)
     first, layout, state, step = _begin(settings, devices, store, allow_change)
     _announce(settings, workdir, layout, len(data), first)
     predictor = _predictor(settings, store, data)
@@ -103,29 +102,28 @@ def train(
         now = guard.look(done, scalars)
         progress.update(done, scalars, log=now.log)
         if now.save:
-          if lease:
-            lease.require()
           with watchdog.patient(f'saving at step {done}'):
-            _keep(
-              layout.fetch(state), now, validate, progress, store, predictor
-            )
+            whole = layout.fetch(state)
+            _keep(whole, now, validate, progress, store, predictor)
         if now.leave:
           progress.left(done)
           break
     return layout.fetch(state)
 
 
-def _lease(
+def _opened(
   stack: contextlib.ExitStack,
+  settings: Settings,
   workdir: Path,
   devices: Parallel,
   stop: StopRequest,
-) -> leases.Lease | None:
-  """Keeps other runs out of the folder; one process for all of this one."""
-  if devices.process[0]:
-    return None
-  held = leases.held(workdir / leases.NAME, stopped=lambda: stop.asked)
-  return stack.enter_context(held)
+) -> Store:
+  """The folder's checkpoints; its first process keeps other runs out."""
+  lease = None
+  if not devices.process[0]:
+    held = leases.held(workdir / leases.NAME, stopped=lambda: stop.asked)
+    lease = stack.enter_context(held)
+  return stack.enter_context(Store(settings, workdir, lease=lease))
 
 
 def _batches(

@@ -12,6 +12,7 @@ from typing import Any
 
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.errors import InputError
+from sel_jax.leases import Lease
 from sel_jax.settings import Settings
 from sel_jax.training import changes
 from sel_jax.training.state import TrainState
@@ -35,19 +36,25 @@ class Store:
   """The checkpoints of a run, during a `with` block."""
 
   def __init__(
-    self, settings: Settings, workdir: Path, *, read_only: bool = False
+    self,
+    settings: Settings,
+    workdir: Path,
+    *,
+    lease: Lease | None = None,
+    read_only: bool = False,
   ):
     """Opens, or makes, their folder.
 
     Args:
       settings: the run's settings.
       workdir: its folder.
+      lease: the folder's, if there is one; nothing is saved once it is lost.
       read_only: make and remove nothing.
 
     Raises:
       InputError: if the folder cannot be made.
     """
-    self._settings = settings
+    self._settings, self._lease = settings, lease
     self._checkpoints = Checkpoints(
       workdir, keep=settings.train.keep, read_only=read_only
     )
@@ -111,8 +118,10 @@ class Store:
       exposure: the predictor's numbers, if there is one.
 
     Raises:
-      InputError: if it cannot be written.
+      InputError: if it cannot be written, or another process has taken over.
     """
+    if self._lease:
+      self._lease.require()
     self._checkpoints.save(
       int(state.step),
       train_item(state),
