@@ -109,12 +109,12 @@ def told(trained, tmp_path_factory):
   from sel_jax.data.pairs import PairsSpec
   from sel_jax.inference import stored
   from sel_jax.models import param_shapes
-  from sel_jax.models.exposure import widened
+  from sel_jax.models.exposure import adapted
   from sel_jax.training import exposures
 
   found = stored.load(trained)
   settings = found.settings.changed({'model.exposure': True})
-  params = widened(found.params, param_shapes(settings.model.network))
+  params = adapted(found.params, param_shapes(settings.model.network))
   # What it is told matters.
   kernel = params['intro']['conv']['kernel'].copy()
   kernel[:, :, -2:] = np.random.default_rng(0).normal(0, 0.3, (3, 3, 2, 4))

@@ -1,7 +1,8 @@
 """Files that earlier versions wrote go on: tests/before holds some.
 
 Version 0.1.0 with flat configurations wrote them: a run of lol.py:tiny on the
-sample set after two updates, and two pairs of random pixels as TFDS records.
+sample set after two updates, two pairs of random pixels as TFDS records, and
+the header of the weights that shipped first.
 """
 
 import json
@@ -20,7 +21,9 @@ from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pairs import PairsSpec
 from sel_jax.inference import Enhancer
 from sel_jax.interop import portable
+from sel_jax.models import count_params
 from sel_jax.models import init_params
+from sel_jax.models import param_shapes
 from sel_jax.settings import Settings
 from sel_jax.training import train
 from sel_jax.training.state import TrainState
@@ -114,18 +117,18 @@ def test_the_key_of_today_wins_over_the_one_of_before():
   assert found.sde.name == 'ir'
 
 
-def test_the_shipped_weights_hold_a_configuration_of_before():
-  _, facts = portable.load(_shipped())
+def test_the_weights_that_shipped_first_are_read(tmp_path):
+  facts = json.loads((BEFORE / 'shipped.json').read_text())
   assert 'kind' in facts['config']['sde']
-  found = Settings.parse(facts['config'])
-  assert found.model.network.patch == 2 and found.eval.steps == 1
-  assert Enhancer.from_checkpoint().settings == found
-
-
-def _shipped():
-  import sel_jax
-
-  return Path(sel_jax.__file__).parent / 'weights' / 'lol.safetensors'
+  settings = Settings.parse(facts['config'])
+  assert settings.model.network.patch == 2 and settings.eval.steps == 1
+  shapes = param_shapes(settings.model.network)
+  assert 6.8e6 < count_params(shapes) < 7e6
+  params = jax.tree.map(lambda x: np.ones(x.shape, x.dtype), shapes)
+  path = tmp_path / 'first.safetensors'
+  portable.save(path, params, facts, dtype='float16')
+  found = Enhancer.from_checkpoint(path)
+  assert found.settings == settings and found.step == 8_000
 
 
 def test_records_of_before_are_read(tmp_path):

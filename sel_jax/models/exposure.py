@@ -17,6 +17,9 @@ from sel_jax.arrays import Images
 
 # The part of a network that sees its input first.
 _FIRST = 'intro'
+# Channels of RGB images that it sees without the exposure, and with it, or the
+# same multiple of both where it sees squares of pixels.
+_WITHOUT, _WITH = 6, 8
 
 
 def takes_exposure(model: Any) -> bool:
@@ -48,25 +51,27 @@ def with_exposure(
   return jnp.concatenate([seen, told], axis=-1)
 
 
-def widened(params: Mapping[str, Any], like: Mapping[str, Any]) -> dict:
-  """Parameters of a network without this input, for one with it.
+def adapted(params: Mapping[str, Any], like: Mapping[str, Any]) -> dict:
+  """Parameters of a network with this input for one without, or the reverse.
 
   Args:
-    params: those of the network without.
-    like: those of the same network with it, or their shapes.
+    params: those of the one network.
+    like: those of the other, or their shapes.
 
   Returns:
-    The same network: what its first convolution gives to the new channels is
-    zero. Parameters that fit already, or in another way do not, unchanged.
+    The same network. With the input: what its first convolution gives to the
+    new channels is zero. Without it: one that is not told. Parameters that fit
+    already, or in another way do not, unchanged.
   """
   if _FIRST not in params or _FIRST not in like:
     return dict(params)
   kernel = np.asarray(params[_FIRST]['conv']['kernel'])
   *around, inputs, outputs = np.shape(like[_FIRST]['conv']['kernel'])
-  more = inputs - kernel.shape[-2]
-  if more <= 0 or (*around, outputs) != kernel.shape[:2] + kernel.shape[3:]:
+  fewer, more = sorted((kernel.shape[2], inputs))
+  alike = (*around, outputs) == kernel.shape[:2] + kernel.shape[3:]
+  if fewer * _WITH != more * _WITHOUT or not alike:
     return dict(params)
-  pads = ((0, 0), (0, 0), (0, more), (0, 0))
-  wider = {'kernel': np.pad(kernel, pads)}
-  conv = {**params[_FIRST]['conv'], **wider}
+  pads = ((0, 0), (0, 0), (0, max(inputs - fewer, 0)), (0, 0))
+  fitting = np.pad(kernel, pads)[:, :, :inputs]
+  conv = {**params[_FIRST]['conv'], 'kernel': fitting}
   return {**params, _FIRST: {**params[_FIRST], 'conv': conv}}

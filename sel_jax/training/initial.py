@@ -24,8 +24,7 @@ from sel_jax.arrays import RandomKey
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.errors import InputError
 from sel_jax.inference import stored
-from sel_jax.models.exposure import takes_exposure
-from sel_jax.models.exposure import widened
+from sel_jax.models.exposure import adapted
 from sel_jax.settings import Settings
 from sel_jax.training.state import TrainState
 from sel_jax.training.store import train_item
@@ -67,10 +66,8 @@ def _taken(
 ) -> tuple[dict[str, Any], int]:
   """The leaves that are taken over, and the updates that they had."""
   found = stored.load(settings.init)
-  theirs = _flat(found.params)
-  if takes_exposure(settings.model.network):
-    like = traverse_util.unflatten_dict(dict(into), sep='/')
-    theirs = _flat(widened(found.params, like))
+  like = traverse_util.unflatten_dict(dict(into), sep='/')
+  theirs = _flat(adapted(found.params, like))
   skipped = _matching(settings.init_skip, into.keys() | theirs.keys())
   _compare(settings, into, theirs, skipped)
   return {n: theirs[n] for n in into if n not in skipped}, found.step

@@ -6,8 +6,8 @@ import pytest
 from sel_jax.models import ConditionalNAFNet
 from sel_jax.models import ConditionalUNet
 from sel_jax.models import init_params
+from sel_jax.models.exposure import adapted
 from sel_jax.models.exposure import takes_exposure
-from sel_jax.models.exposure import widened
 from sel_jax.models.exposure import with_exposure
 
 NETWORKS = {
@@ -72,7 +72,7 @@ def test_weights_of_before_are_the_same_network_whatever_it_is_told(name):
   before, after = (NETWORKS[name](told) for told in (False, True))
   params, inputs = _params(before), _inputs()
   like = init_params(jax.random.key(1), after)
-  wider = widened(params, like)
+  wider = adapted(params, like)
   assert jax.tree.map(np.shape, wider) == jax.tree.map(np.shape, like)
   expected = before.apply({'params': params}, *inputs)
   for e in (None, jnp.array([0.1, 0.9, jnp.nan])):
@@ -80,12 +80,24 @@ def test_weights_of_before_are_the_same_network_whatever_it_is_told(name):
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
+@pytest.mark.parametrize('name', NETWORKS)
+def test_without_the_input_it_is_the_network_that_is_not_told(name):
+  told, untold = (NETWORKS[name](told) for told in (True, False))
+  params, inputs = _params(told), _inputs()
+  like = init_params(jax.random.key(1), untold)
+  fewer = adapted(params, like)
+  assert jax.tree.map(np.shape, fewer) == jax.tree.map(np.shape, like)
+  expected = told.apply({'params': params}, *inputs)
+  found = untold.apply({'params': fewer}, *inputs)
+  np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_what_does_not_fit_is_left_for_others_to_name():
   model = NETWORKS['nafnet'](told=True)
   params = _params(model)
-  again = widened(params, params)
+  again = adapted(params, params)
   jax.tree.map(np.testing.assert_array_equal, again, params)
   other = init_params(jax.random.key(0), ConditionalNAFNet(8, (1,), 1, (1,)))
-  same = widened(other, params)
+  same = adapted(other, params)
   assert jax.tree.map(np.shape, same) == jax.tree.map(np.shape, other)
-  assert widened({'body': 1}, params) == {'body': 1}
+  assert adapted({'body': 1}, params) == {'body': 1}
