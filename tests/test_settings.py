@@ -1,5 +1,6 @@
 """Configurations: what is read, what is refused, and in which words."""
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -26,10 +27,10 @@ from sel_jax.settings import Settings
 
 CONFIGS = {
   'default': default.get_config,
-  'lol': lol.get_config,
-  'lol:small': lambda: lol.get_config('small'),
-  'lol:light': lambda: lol.get_config('light'),
-  'lol:tiny': lambda: lol.get_config('tiny'),
+  **{
+    f'lol:{preset}': functools.partial(lol.get_config, preset)
+    for preset in lol._PRESETS
+  },
   'sample': sample.get_config,
 }
 
