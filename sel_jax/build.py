@@ -10,6 +10,7 @@ import optax
 
 from sel_jax import optimizers
 from sel_jax.data import cache
+from sel_jax.data import soundness
 from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pipeline import TrainingData
 from sel_jax.data.sequences import Pair
@@ -89,9 +90,11 @@ def validation_pairs(settings: Settings) -> list[Pair]:
   """The photographs of the validation split, decoded.
 
   Raises:
-    InputError: if there are none, or a file is broken.
+    InputError: if there are none, or a file is broken and none is to be left
+      out.
   """
-  return list(open_pairs(settings.data.pairs, 'val'))
+  pairs, skip = settings.data.pairs, settings.data.cache.skip_broken
+  return list(soundness.read_all(open_pairs(pairs, 'val'), skip_broken=skip))
 
 
 def training_data(

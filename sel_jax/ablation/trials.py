@@ -21,6 +21,7 @@ from jaxtyping import Float
 import numpy as np
 import scipy.stats
 
+from sel_jax.data import soundness
 from sel_jax.data.pairs import open_pairs
 from sel_jax.errors import InputError
 from sel_jax.evaluation import evaluator
@@ -130,6 +131,9 @@ def _measured(
 ) -> list[dict[str, Any]]:
   """Trains and measures; nothing if the run was asked to stop."""
   settings, folder = trial.settings, workdir / trial.folder
+  skip = settings.data.cache.skip_broken
+  pairs = open_pairs(settings.data.pairs, split)
+  pairs = soundness.usable(pairs, range(len(pairs)), skip_broken=skip)
   fresh, began = not folder.exists(), time.perf_counter()
   state = train(settings, folder)
   if int(state.step) < settings.train.steps:
@@ -138,7 +142,6 @@ def _measured(
   enhancer = Enhancer.create(
     settings, params=state.ema, predictor=exposures.stored(folder)
   )
-  pairs = open_pairs(settings.data.pairs, split)
   return [
     {
       'variant': label,

@@ -91,7 +91,8 @@ def main() -> None:
 
   names = flags.metrics(args.metrics)
   flags.check_report(args)
-  pairs = open_pairs(flags.pairs(args, Settings()), args.split)
+  spec = flags.pairs(args, Settings())
+  pairs = measuring.chosen(args, open_pairs(spec, args.split))
   if args.dry_run:
     _rehearse(args, methods, names, pairs)
     return

@@ -96,6 +96,10 @@ def add_report(parser: Parser) -> None:
     '--tfds', help='name of a prepared TFDS set; --data is its folder'
   )
   parser.explain(parser.add_argument('--metrics'), _about_metrics)
+  parser.switch(
+    '--skip-broken',
+    help='leave broken files out, with a word, instead of stopping',
+  )
   parser.switch('--fid', help='also the distance of the two sets')
   parser.add_argument('--json', help='also write the figures to this file')
   parser.add_argument('--csv', help='also write a line per image to this file')

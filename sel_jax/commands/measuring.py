@@ -17,7 +17,9 @@ from sel_jax import models
 from sel_jax import programs
 from sel_jax.commands import dry_run
 from sel_jax.commands import flags
+from sel_jax.data import soundness
 from sel_jax.data.pairs import open_pairs
+from sel_jax.data.sequences import Pairs
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import fid
 from sel_jax.evaluation import html_report
@@ -57,6 +59,21 @@ def write_reports(
     html_report.write_html(args.html, entries, shots)
 
 
+def chosen(args: argparse.Namespace, pairs: Pairs, *, limit: int = 0) -> Pairs:
+  """The pairs that are measured; what is wrong with any is said now.
+
+  Args:
+    args: flags of `flags.add_report`.
+    pairs: those of the split.
+    limit: how many, evenly spread; 0 is all.
+
+  Raises:
+    InputError: for files that cannot be read, by their headers.
+  """
+  indices = evaluator.chosen(len(pairs), limit)
+  return soundness.usable(pairs, indices, skip_broken=args.skip_broken)
+
+
 def measure(
   args: argparse.Namespace,
   checkpoint: str,
@@ -76,11 +93,10 @@ def measure(
   """
   enhancer = flags.load(args, checkpoint=checkpoint)
   spec = flags.pairs(args, enhancer.settings)
-  pairs = open_pairs(spec, args.split)
+  pairs = chosen(args, open_pairs(spec, args.split), limit=args.limit)
   if folder:
     files.ensure_directory(folder)
-  count = len(evaluator.chosen(len(pairs), args.limit))
-  bar = tqdm(total=count, unit='image', dynamic_ncols=True)
+  bar = tqdm(total=len(pairs), unit='image', dynamic_ncols=True)
   shots = {}
   frechet = fid.FrechetDistance() if args.fid else None
 
@@ -101,9 +117,7 @@ def measure(
     bar.set_postfix_str('compiling' if is_on else '')
 
   with bar, programs.announced(on_compile):
-    rows = evaluator.evaluate(
-      enhancer, pairs, names=names, limit=args.limit, on_image=on_image
-    )
+    rows = evaluator.evaluate(enhancer, pairs, names=names, on_image=on_image)
   protocol = {
     'data': args.tfds or spec.place,
     'split': args.split,
@@ -137,10 +151,10 @@ def rehearse(
   for checkpoint, folder in folders.items():
     enhancer = flags.load(args, checkpoint=checkpoint)
     spec = flags.pairs(args, enhancer.settings)
-    pairs = open_pairs(spec, args.split)
+    pairs = chosen(args, open_pairs(spec, args.split), limit=args.limit)
     if folder:
       dry_run.ensure_directory(folder, dry_run=True)
-    read = [pairs[i] for i in evaluator.chosen(len(pairs), args.limit)]
+    read = list(soundness.read_all(pairs, skip_broken=False))
     images = f'; images to {folder}' if folder else ''
     lines.append(
       f'would measure {dry_run.describe(enhancer, checkpoint)} on '

@@ -5,8 +5,6 @@ memory, or to one file on disk that processes share. A broken file is named; it
 is left out only where that was asked for.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 import hashlib
 import json
 import logging
@@ -20,6 +18,7 @@ import numpy as np
 
 from sel_jax import fields
 from sel_jax import files
+from sel_jax.data import soundness
 from sel_jax.data.sequences import Pair
 from sel_jax.data.sequences import Pairs
 from sel_jax.data.sequences import PairSource
@@ -54,34 +53,11 @@ _FILE, _INDEX = 'pixels.bin', 'index.json'
 _SIDES = {'low': 'low', 'clean': 'target'}
 
 
-class _Reader:
-  """Reads a pair; None instead of a broken one, if that is allowed."""
-
-  def __init__(self, pairs: PairSource, skip_broken: bool):
-    self._pairs, self._skip = pairs, skip_broken
-
-  def __call__(self, index: int) -> Pair | None:
-    try:
-      return self._pairs[index]
-    except InputError as error:
-      if not self._skip:
-        raise
-      _log.warning('left out: %s', error)
-      return None
-
-
-def _read_all(pairs: PairSource, skip_broken: bool) -> Iterator[Pair]:
-  """Yields sound photographs in order, decoded by four threads."""
-  with ThreadPoolExecutor(4) as pool:
-    found = pool.map(_Reader(pairs, skip_broken), range(len(pairs)))
-    yield from (pair for pair in found if pair is not None)
-
-
 class _Substituting:
   """Photographs decoded at each use; the next sound one for a broken one."""
 
   def __init__(self, pairs: PairSource):
-    self._pairs, self._read = pairs, _Reader(pairs, True)
+    self._pairs = pairs
 
   def __len__(self) -> int:
     return len(self._pairs)
@@ -90,9 +66,10 @@ class _Substituting:
     if not 0 <= index < len(self):
       raise IndexError(index)
     for offset in range(len(self)):
-      pair = self._read((index + offset) % len(self))
-      if pair is not None:
-        return pair
+      try:
+        return self._pairs[(index + offset) % len(self)]
+      except InputError as error:
+        _log.warning('left out: %s', error)
     raise InputError('no photograph of the data set can be read')
 
 
@@ -135,7 +112,7 @@ def _fingerprint(pairs: Pairs) -> str:
 def _write(folder: Path, pairs: PairSource, skip_broken: bool) -> None:
   index, start = [], 0
   with open(folder / _FILE, 'wb') as file:
-    for pair in _read_all(pairs, skip_broken):
+    for pair in soundness.read_all(pairs, skip_broken=skip_broken):
       entry: dict[str, Any] = {'name': pair.name}
       for side, kept in _SIDES.items():
         image = np.ascontiguousarray(getattr(pair, side))
@@ -181,16 +158,16 @@ def keep(pairs: Pairs, spec: CacheSpec) -> PairSource:
     Pairs at random access, at least one.
 
   Raises:
-    InputError: for a broken file, a full disk, or if none is left.
+    InputError: for broken files, of several each in a line of the log first;
+      for a full disk, or if none is left.
   """
   if spec.cache == 'none':
-    return _Substituting(pairs) if spec.skip_broken else pairs
+    if spec.skip_broken:
+      return _Substituting(pairs)
+    soundness.require(pairs)
+    return pairs
   if spec.cache == 'memory':
-    kept = list(_read_all(pairs, spec.skip_broken))
-  else:
-    home = files.cache_home() / 'decoded'
-    where = Path(spec.cache_dir) if spec.cache_dir else home
-    kept = _on_disk(pairs, where, spec.skip_broken)
-  if not kept:
-    raise InputError('no photograph of the data set can be read')
-  return kept
+    return list(soundness.read_all(pairs, skip_broken=spec.skip_broken))
+  home = files.cache_home() / 'decoded'
+  where = Path(spec.cache_dir) if spec.cache_dir else home
+  return _on_disk(pairs, where, spec.skip_broken)

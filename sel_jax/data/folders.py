@@ -230,10 +230,26 @@ def read_pair(pair: FilePair) -> tuple[np.ndarray, np.ndarray]:
     InputError: if a file is broken or the sizes differ.
   """
   low, clean = codec.read_image(pair.low), codec.read_image(pair.clean)
-  if low.shape != clean.shape:
-    sizes = [f'{x.shape[1]}x{x.shape[0]}' for x in (low, clean)]
+  _require_equal(pair, low.shape[:2], clean.shape[:2])
+  return low, clean
+
+
+def check_pair(pair: FilePair) -> None:
+  """Looks at the headers of a pair.
+
+  Raises:
+    InputError: if a file is missing, no image or too large, or the sizes
+      differ.
+  """
+  _require_equal(pair, codec.read_size(pair.low), codec.read_size(pair.clean))
+
+
+def _require_equal(
+  pair: FilePair, low: tuple[int, ...], clean: tuple[int, ...]
+) -> None:
+  if low != clean:
+    sizes = [f'{width}x{height}' for height, width in (low, clean)]
     raise InputError(
       f"pairs: '{pair.low}' is {sizes[0]} but '{pair.clean}' is {sizes[1]}; "
       f'make them equal or list {pair.name} in config.data.exclude'
     )
-  return low, clean

@@ -55,6 +55,10 @@ class _Files(Pairs):
     """By the header."""
     return codec.read_size(self._pairs[index].low)
 
+  def check(self, index: int) -> None:
+    """Both headers, and that the sizes agree."""
+    folders.check_pair(self._pairs[index])
+
 
 class _Records(Pairs):
   """Examples of a TFDS split."""

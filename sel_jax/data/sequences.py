@@ -65,6 +65,10 @@ class Pairs(abc.ABC):
     """Height and width of a low image; of a file by its header alone."""
     return self[index].size
 
+  def check(self, index: int) -> None:
+    """Raises InputError for what the headers of a pair's files show."""
+    del index  # what has no files is sound
+
   def __iter__(self) -> Iterator[Pair]:
     # Not every source ends with an IndexError.
     return (self[index] for index in range(len(self)))
@@ -92,6 +96,10 @@ class Part(Pairs):
     """That of the photograph."""
     return self._pairs.size(int(self._indices[index]))
 
+  def check(self, index: int) -> None:
+    """As the pairs that it is of."""
+    self._pairs.check(int(self._indices[index]))
+
 
 class Joined(Pairs):
   """Several splits, one after the other."""
@@ -116,6 +124,11 @@ class Joined(Pairs):
     """That of the photograph."""
     part, own = self._place(index)
     return part.size(own)
+
+  def check(self, index: int) -> None:
+    """As the split that the pair is in."""
+    part, own = self._place(index)
+    part.check(own)
 
   def _place(self, index: int) -> tuple[Pairs, int]:
     """The split that a pair is in, and its number there."""
