@@ -97,7 +97,7 @@ def _dense(config: ml_collections.ConfigDict) -> None:
   config.loss.update(l1=0.0, gt_mean=1.0, entropy=3.0, at_prior=0.75)
   config.entropy.update(detail=3.0, levels=32, windows=(3, 7), sample=0.028)
   config.optim.update(lr=4e-4, final_lr=1e-4, warmup=200, ema_decay=0.999)
-  config.train.update(steps=8_500)
+  config.train.update(steps=8_500, best='ssim')
 
 
 def _finish(config: ml_collections.ConfigDict) -> None:

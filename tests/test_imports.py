@@ -50,6 +50,7 @@ FLOORS = (
     'sel_jax.files',
     'sel_jax.imports',
     'sel_jax.limits',
+    'sel_jax.memory',
     'sel_jax.places',
     'sel_jax.allocator',
     'sel_jax.detail',

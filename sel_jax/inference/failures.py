@@ -14,6 +14,7 @@ import traceback
 from sel_jax.errors import InputError
 from sel_jax.inference.listing import Job
 from sel_jax.inference.listing import Outcome
+from sel_jax.memory import ShortOfMemoryError
 
 # File beside the results that tells of what nobody expected.
 LOG = 'errors.log'
@@ -46,6 +47,8 @@ class Failures:
       job: the photograph's.
       error: what was raised for it.
     """
+    if isinstance(error, ShortOfMemoryError):
+      return Outcome(job, 'failed', f'{job.source}: {error}')
     if isinstance(error, InputError):
       return Outcome(job, 'failed', str(error))
     if _short_of_memory(error):

@@ -24,6 +24,7 @@ from jaxtyping import Float
 from jaxtyping import Int
 import numpy as np
 
+from sel_jax import memory
 from sel_jax.arrays import AnyArray
 from sel_jax.arrays import Array
 from sel_jax.arrays import Images
@@ -71,17 +72,19 @@ def _mask(
   return (rows < height) & (columns < width)
 
 
-def _fresh(run: Callable[..., Any]) -> Callable[[], Callable[..., Any]]:
-  """() -> it jitted, as a function of its own, with which its program goes."""
+class _Program:
+  """A function of images, its third argument, compiled when first called."""
 
-  def make():
-    @functools.wraps(run)
-    def own(*args):
-      return run(*args)
+  def __init__(self, run: Callable[..., Any], multiple: int):
+    self._run, self._multiple = run, multiple
+    self._compiled: Callable[..., Any] | None = None
 
-    return jax.jit(own)
-
-  return make
+  def __call__(self, *args: Any) -> Any:
+    if self._compiled is None:
+      own = jax.jit(lambda *args: self._run(*args))  # its trace goes with it
+      remedy = memory.tiles(*args[2].shape[1:3], multiple=self._multiple)
+      self._compiled = memory.compile(own, *args, remedy=remedy)
+    return self._compiled(*args)
 
 
 class Restorer:
@@ -139,9 +142,10 @@ class Restorer:
       multiple=self._multiple,
       most=self._tile,
     )
-    self._wholes = held(_fresh(whole), calls=spec.steps)
-    self._follows = held(_fresh(states), calls=spec.steps)
-    self._estimates = held(_fresh(estimate))
+    made = lambda run: functools.partial(_Program, run, self._multiple)
+    self._wholes = held(made(whole), calls=spec.steps)
+    self._follows = held(made(states), calls=spec.steps)
+    self._estimates = held(made(estimate))
 
   @functools.cached_property
   def _tiled(self) -> TiledSampler:

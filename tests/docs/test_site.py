@@ -12,6 +12,8 @@ from helpers.commands import ROOT
 import pytest
 
 from sel_jax import fields
+from sel_jax import limits
+from sel_jax.fields import check
 from sel_jax.settings import SECTIONS
 
 DOCS = ROOT / 'docs'
@@ -265,3 +267,11 @@ def test_a_name_of_ours_that_leads_nowhere_breaks_the_build(site, checkout):
   assert 'broken.md:6' in done.stderr
   assert 'sel_jax.entropy.no_such_loss' in done.stderr
   assert 'NoSuchArray' not in done.stderr  # foreign names have no pages here
+
+
+def test_the_limits_are_those_of_the_page_of_security():
+  page = (DOCS / 'security.md').read_text()
+  assert limits.MEGAPIXELS == 100 and '| 100 million |' in page
+  assert f'takes many | {check.MOST:,} |' in page
+  demo = (DOCS.parent / 'sel_jax' / 'commands' / 'demo.py').read_text()
+  assert "max_file_size='256mb'" in demo and '| 256 MB |' in page
