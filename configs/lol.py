@@ -8,13 +8,13 @@ lol.py:small  1.24 M parameters, 2,500 steps of 8x64x64: about 15 minutes on two
               test, 15 images, trained on 120 pairs of other scenes, posterior
               sampler, 10 steps, one run: PSNR 19.4 dB, SSIM 0.69 without
               GT-mean, 23.1 dB and 0.71 with it.
-lol.py:light  the model that ships with the package, see docs/model.md: 6.9 M
+lol.py:light  where the model that ships began, see docs/model.md: 6.9 M
               parameters on squares of 2x2 pixels, x_0 by L1 and SSIM.
 lol.py:tune   fine-tunes the shipped model on other pairs, 3,000 steps of
               2x128x128: some ten minutes on two CPU cores.
-lol.py:told   the same, 12,000 steps, of a network that is told how bright the
-              result is to be, half of the dark photographs by other cameras:
-              an hour on two CPU cores.
+lol.py:told   the same, 12,000 steps, half of the dark photographs by other
+              cameras and half of the clean ones at another exposure: an hour
+              on two CPU cores.
 lol.py:dense  the same of three quarters of LOL's own camera, by L1 at equal
               means, SSIM and the density of detail: 8,500 steps of 2x192x192,
               an hour and a half on one CPU core. A part of the model that
@@ -79,6 +79,7 @@ def _light(config: ml_collections.ConfigDict) -> None:
 def _tune(config: ml_collections.ConfigDict) -> None:
   _light(config)
   config.init = 'shipped'
+  config.model.exposure = True
   config.data.crop = 128
   config.optim.update(lr=2e-4, warmup=50, ema_decay=0.998)
   config.train.update(steps=3000, eval_every=1500)
@@ -86,7 +87,6 @@ def _tune(config: ml_collections.ConfigDict) -> None:
 
 def _told(config: ml_collections.ConfigDict) -> None:
   _tune(config)
-  config.model.exposure = True
   config.data.update(cameras=0.5, reexpose=0.5)
   config.train.update(steps=12_000, eval_every=2_000)
 
