@@ -31,10 +31,10 @@ class ShortOfMemoryError(InputError):
   """What is asked for takes more memory than there is."""
 
 
-def _number(path: str) -> int | None:
+def _number(path: Path) -> int | None:
   """What a file of the system says; None without it, or for 'max'."""
   try:
-    return int(Path(path).read_text())
+    return int(path.read_text())
   except (OSError, ValueError):
     return None
 
@@ -49,11 +49,22 @@ def _of_machine() -> Iterator[int]:
       yield 1024 * int(line.split()[1])
 
 
-def _of_container() -> Iterator[int]:
-  limit = _number('/sys/fs/cgroup/memory.max')
-  used = _number('/sys/fs/cgroup/memory.current')
+def _of_container(group: Path = Path('/sys/fs/cgroup')) -> Iterator[int]:
+  limit = _number(group / 'memory.max')
+  used = _number(group / 'memory.current')
   if limit is not None and used is not None:
-    yield max(limit - used, 0)
+    yield min(max(limit - used, 0) + _cached(group), limit)
+
+
+def _cached(group: Path) -> int:
+  """Bytes of files that the system keeps, and gives back when asked."""
+  try:
+    lines = (group / 'memory.stat').read_text().splitlines()
+  except OSError:
+    return 0
+  kinds = ('inactive_file', 'active_file')
+  words = (line.split() for line in lines)
+  return sum(int(w[1]) for w in words if w[0] in kinds)
 
 
 def _of_process() -> Iterator[int]:

@@ -31,14 +31,16 @@ def test_what_is_free_is_the_least_of_all_limits(monkeypatch):
   assert memory.free() == 5
 
 
-@pytest.mark.parametrize('said', ['max\n', None])
-def test_no_limit_of_a_container_is_none(said, monkeypatch, tmp_path):
-  path = tmp_path / 'memory.max'
-  if said:
-    path.write_text(said)
-  assert memory._number(str(path)) is None
-  monkeypatch.setattr(memory, '_number', lambda path: None)
-  assert list(memory._of_container()) == []
+def test_a_container_has_what_its_files_give_back(tmp_path):
+  assert list(memory._of_container(tmp_path)) == []
+  (tmp_path / 'memory.max').write_text('max\n')
+  (tmp_path / 'memory.current').write_text('900\n')
+  assert list(memory._of_container(tmp_path)) == []
+  (tmp_path / 'memory.max').write_text('1000\n')
+  assert list(memory._of_container(tmp_path)) == [100]
+  stat = 'anon 100\ninactive_file 300\nactive_file 200\n'
+  (tmp_path / 'memory.stat').write_text(stat)
+  assert list(memory._of_container(tmp_path)) == [600]
 
 
 def test_a_program_says_what_it_takes():
@@ -85,12 +87,17 @@ def test_tiles_that_are_named_are_small_enough():
 
 @pytest.mark.fence
 def test_half_of_the_memory_is_one_sentence(tmp_path):
-  """A photograph of 3 megapixels, whole, takes some 2 GB of addresses."""
+  """A photograph of 3 megapixels, whole, takes more than 500 MB."""
   code = (
-    'import numpy as np, sys, resource\n'
-    'from PIL import Image\n'
-    'resource.setrlimit(resource.RLIMIT_AS, (1_450_000_000,) * 2)\n'
+    'import resource\n'
+    'from pathlib import Path\n'
+    'import jax\n'
     'from sel_jax.commands import command_line, enhance\n'
+    'from sel_jax.inference import Enhancer\n'
+    'jax.block_until_ready(jax.numpy.ones(3) + 1)\n'
+    'pages = int(Path("/proc/self/statm").read_text().split()[0])\n'
+    'limit = pages * resource.getpagesize() + 500_000_000\n'
+    'resource.setrlimit(resource.RLIMIT_AS, (limit, limit))\n'
     'command_line.run(enhance.main)\n'
   )
   from PIL import Image
