@@ -29,6 +29,8 @@ from sel_jax.inference import SHIPPED
 
 # Width and height of a photograph in a picture.
 _SIZE = (450, 300)
+# Of a picture, pixels.
+_WIDEST = 1500
 COLUMNS = {
   'file': 's',
   'photograph': 's',
@@ -109,7 +111,13 @@ def _write(
   ]
   if len(strips) == len(found):
     path = files.ensure_directory(Path(args.folder)) / file
-    codec.write_image(path, np.concatenate(strips))
+    whole = np.concatenate(strips)
+    share = min(_WIDEST / whole.shape[1], 1.0)
+    if share < 1:
+      whole = cv2.resize(
+        whole, None, fx=share, fy=share, interpolation=cv2.INTER_AREA
+      )
+    codec.write_image(path, whole)
   return found
 
 

@@ -104,7 +104,7 @@ def _finish(config: ml_collections.ConfigDict) -> None:
   _dense(config)
   config.loss.update(unroll=1, lpips=0.5, lpips_sample=0.111)
   config.optim.update(lr=2e-4, final_lr=1e-6)
-  config.train.update(steps=1_500, eval_every=500)
+  config.train.update(steps=900, eval_every=500)
 
 
 def _quick(config: ml_collections.ConfigDict) -> None:

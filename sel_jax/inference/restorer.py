@@ -73,7 +73,7 @@ def _mask(
 
 
 class _Program:
-  """A function of images, its third argument, compiled when first called."""
+  """A function of images, its third argument, compiled at its first call."""
 
   def __init__(self, run: Callable[..., Any], multiple: int):
     self._run, self._multiple = run, multiple
@@ -81,9 +81,9 @@ class _Program:
 
   def __call__(self, *args: Any) -> Any:
     if self._compiled is None:
-      own = jax.jit(lambda *args: self._run(*args))  # its trace goes with it
+      own = functools.wraps(self._run)(lambda *args: self._run(*args))
       remedy = memory.tiles(*args[2].shape[1:3], multiple=self._multiple)
-      self._compiled = memory.compile(own, *args, remedy=remedy)
+      self._compiled = memory.compile(jax.jit(own), *args, remedy=remedy)
     return self._compiled(*args)
 
 
