@@ -82,7 +82,6 @@ def main() -> None:
   flags.check_data(args)
 
   from sel_jax.commands import measuring  # not for --help or a wrong path
-  from sel_jax.data.pairs import open_pairs
   from sel_jax.evaluation import evaluator
   from sel_jax.evaluation import html_report
   from sel_jax.evaluation import text_report
@@ -91,8 +90,7 @@ def main() -> None:
 
   names = flags.metrics(args.metrics)
   flags.check_report(args)
-  spec = flags.pairs(args, Settings())
-  pairs = measuring.chosen(args, open_pairs(spec, args.split))
+  pairs = measuring.chosen(args, flags.pairs(args, Settings()))
   if args.dry_run:
     _rehearse(args, methods, names, pairs)
     return

@@ -19,6 +19,7 @@ from sel_jax.commands import dry_run
 from sel_jax.commands import flags
 from sel_jax.data import soundness
 from sel_jax.data.pairs import open_pairs
+from sel_jax.data.pairs import PairsSpec
 from sel_jax.data.sequences import Pairs
 from sel_jax.evaluation import evaluator
 from sel_jax.evaluation import fid
@@ -59,17 +60,21 @@ def write_reports(
     html_report.write_html(args.html, entries, shots)
 
 
-def chosen(args: argparse.Namespace, pairs: Pairs, *, limit: int = 0) -> Pairs:
+def chosen(
+  args: argparse.Namespace, spec: PairsSpec, *, limit: int = 0
+) -> Pairs:
   """The pairs that are measured; what is wrong with any is said now.
 
   Args:
     args: flags of `flags.add_report`.
-    pairs: those of the split.
+    spec: where they come from.
     limit: how many, evenly spread; 0 is all.
 
   Raises:
-    InputError: for files that cannot be read, by their headers.
+    InputError: if there is no such split, or for files that cannot be read, by
+      their headers.
   """
+  pairs = open_pairs(spec, args.split)
   indices = evaluator.chosen(len(pairs), limit)
   return soundness.usable(pairs, indices, skip_broken=args.skip_broken)
 
@@ -93,7 +98,7 @@ def measure(
   """
   enhancer = flags.load(args, checkpoint=checkpoint)
   spec = flags.pairs(args, enhancer.settings)
-  pairs = chosen(args, open_pairs(spec, args.split), limit=args.limit)
+  pairs = chosen(args, spec, limit=args.limit)
   if folder:
     files.ensure_directory(folder)
   bar = tqdm(total=len(pairs), unit='image', dynamic_ncols=True)
@@ -151,7 +156,7 @@ def rehearse(
   for checkpoint, folder in folders.items():
     enhancer = flags.load(args, checkpoint=checkpoint)
     spec = flags.pairs(args, enhancer.settings)
-    pairs = chosen(args, open_pairs(spec, args.split), limit=args.limit)
+    pairs = chosen(args, spec, limit=args.limit)
     if folder:
       dry_run.ensure_directory(folder, dry_run=True)
     read = list(soundness.read_all(pairs, skip_broken=False))

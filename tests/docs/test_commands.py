@@ -14,6 +14,7 @@ import sys
 import tomllib
 import warnings
 
+from helpers import lol_like
 from helpers.command_lines import Block
 from helpers.command_lines import Command
 from helpers.command_lines import commands_in
@@ -298,19 +299,6 @@ x = y
   assert sel_jax.arguments == ('--list',)
 
 
-def _write_pairs(root, train=485, test=15, size=198):
-  """LOL-v1's folders and counts, each pair of a scene of its own."""
-  rng = np.random.default_rng(0)
-  for split, count in (('our485', train), ('eval15', test)):
-    for n in range(count):
-      coarse = rng.integers(60, 256, (6, 6, 3), dtype=np.uint8)
-      clean = coarse.repeat(size // 6, 0).repeat(size // 6, 1)
-      for side, image in (('low', clean // 8), ('high', clean)):
-        folder = root / split / side
-        folder.mkdir(parents=True, exist_ok=True)
-        codec.write_image(folder / f'{n}.png', image)
-
-
 def _write_torch(path, checkpoint):
   """The weights of a run as PyTorch's, where there is PyTorch."""
   if importlib.util.find_spec('torch') is None:
@@ -325,7 +313,7 @@ def _write_torch(path, checkpoint):
 def layout(trained, told, tmp_path_factory):
   """A folder where every name of `NAMES` is there."""
   root = tmp_path_factory.mktemp('layout')
-  _write_pairs(root / 'data' / 'LOL')
+  lol_like.write(root / 'data' / 'LOL')
   tfds.prepare(root / 'data' / 'tfds', root / 'data' / 'LOL', 'lol_v1')
   outputs = root / 'outputs' / 'retinexformer'
   shutil.copytree(root / 'data' / 'LOL' / 'eval15' / 'high', outputs)

@@ -67,13 +67,20 @@ def test_on_a_larger_canvas_it_hears_the_same(name):
   np.testing.assert_allclose(found[:, :16, :24], expected, atol=1e-5)
 
 
+def _adapted(name, *, told):
+  """A network, its parameters, and both for the one that is told, or not."""
+  before, after = NETWORKS[name](not told), NETWORKS[name](told)
+  params = _params(before)
+  like = init_params(jax.random.key(1), after)
+  fitting = adapted(params, like)
+  assert jax.tree.map(np.shape, fitting) == jax.tree.map(np.shape, like)
+  return before, params, after, fitting
+
+
 @pytest.mark.parametrize('name', NETWORKS)
 def test_weights_of_before_are_the_same_network_whatever_it_is_told(name):
-  before, after = (NETWORKS[name](told) for told in (False, True))
-  params, inputs = _params(before), _inputs()
-  like = init_params(jax.random.key(1), after)
-  wider = adapted(params, like)
-  assert jax.tree.map(np.shape, wider) == jax.tree.map(np.shape, like)
+  before, params, after, wider = _adapted(name, told=True)
+  inputs = _inputs()
   expected = before.apply({'params': params}, *inputs)
   for e in (None, jnp.array([0.1, 0.9, jnp.nan])):
     found = after.apply({'params': wider}, *inputs, exposure=e)
@@ -82,11 +89,8 @@ def test_weights_of_before_are_the_same_network_whatever_it_is_told(name):
 
 @pytest.mark.parametrize('name', NETWORKS)
 def test_without_the_input_it_is_the_network_that_is_not_told(name):
-  told, untold = (NETWORKS[name](told) for told in (True, False))
-  params, inputs = _params(told), _inputs()
-  like = init_params(jax.random.key(1), untold)
-  fewer = adapted(params, like)
-  assert jax.tree.map(np.shape, fewer) == jax.tree.map(np.shape, like)
+  told, params, untold, fewer = _adapted(name, told=False)
+  inputs = _inputs()
   expected = told.apply({'params': params}, *inputs)
   found = untold.apply({'params': fewer}, *inputs)
   np.testing.assert_allclose(found, expected, atol=1e-6)
