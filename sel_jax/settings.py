@@ -21,6 +21,7 @@ from sel_jax import imports
 from sel_jax.entropy import EntropySpec
 from sel_jax.errors import InputError
 from sel_jax.errors import SettingError
+from sel_jax.errors import short
 from sel_jax.eval_section import EvalSpec
 from sel_jax.fields import key
 from sel_jax.optimizers import OptimSpec
@@ -84,7 +85,7 @@ def _section(name: str, values: Any) -> Any:
   cls = SECTIONS[name]
   if not isinstance(values, Mapping):
     raise InputError(
-      f'config.{name}={values!r}: is a section, not a value; set a key of it, '
+      f'config.{name}={short(repr(values))}: is a section; set a key of it, '
       f'such as config.{name}.{next(iter(fields.described(cls)))}'
     )
   try:

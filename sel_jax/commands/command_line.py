@@ -16,13 +16,13 @@ import logging
 import os
 from pathlib import Path
 import platform
-import re
 import sys
 from typing import Any
 from typing import NoReturn
 
 import sel_jax
 from sel_jax import allocator
+from sel_jax import errors
 from sel_jax import fields
 from sel_jax import imports
 from sel_jax import limits
@@ -269,7 +269,7 @@ def parser(doc: str, *, command: str = '') -> Parser:
 
 def fail(message: object) -> int:
   """Prints 'error: ...' on one line and returns the exit status."""
-  print('error:', re.sub(r'\s+', ' ', str(message)), file=sys.stderr)
+  print('error:', errors.line(message), file=sys.stderr)
   return 2
 
 

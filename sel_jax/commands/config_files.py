@@ -5,6 +5,7 @@ with it, or with a key that is set, is one sentence.
 """
 
 import ast
+from collections.abc import Collection
 from collections.abc import Mapping
 import inspect
 from pathlib import Path
@@ -20,6 +21,7 @@ from sel_jax import configs
 from sel_jax import fields
 from sel_jax import imports
 from sel_jax.errors import InputError
+from sel_jax.errors import short
 
 _BOOLEANS = {'true': True, 'false': False}
 
@@ -48,7 +50,7 @@ def find(name: str) -> Path:
   )
 
 
-def _line_in(path: Path, error: Exception) -> str:
+def _line_in(path: Path, error: BaseException) -> str:
   """', line N' of the file where an error came from, if it is known."""
   if isinstance(error, SyntaxError) and error.lineno:
     return f', line {error.lineno}'
@@ -102,10 +104,10 @@ def load(given: str) -> ml_collections.ConfigDict:
     config = module.get_config(*([preset] if preset and takes else []))
   except (InputError, ValueError) as error:
     raise InputError(f'--config={given}: {error}') from error
-  except Exception as error:
+  except (Exception, SystemExit) as error:
     raise InputError(
       f'--config={given}: {path}{_line_in(path, error)}: '
-      f'{type(error).__name__}: {error}'
+      f'{type(error).__name__}: {short(str(error))}'
     ) from error
   if not isinstance(config, ml_collections.ConfigDict):
     raise InputError(
@@ -162,6 +164,10 @@ def load_imports(
   imports.load(names, asked_by='config.imports')
 
 
+def _is_section(name: str, known: Collection[str]) -> bool:
+  return any(one.startswith(f'{name}.') for one in known)
+
+
 def override(
   config: ml_collections.ConfigDict,
   changes: Mapping[str, str],
@@ -182,17 +188,24 @@ def override(
     holder = part = config
     for depth, one in enumerate(path):
       is_part = isinstance(part, ml_collections.ConfigDict)
-      if is_part and one not in part and '.'.join(path[: depth + 1]) in known:
-        part[one] = None  # of a row added since, or one that has a default
-      if not is_part or one not in part:
+      here = '.'.join(path[: depth + 1])
+      if not is_part:
+        above = '.'.join(path[:depth])
         raise InputError(
-          f'config.{".".join(path[: depth + 1])}: unknown key; '
-          f'{fields.close(one, list(part) if is_part else [])}'
+          f'config.{short(here)}: unknown key; config.{above} is no section'
+        )
+      if one not in part and here in known:
+        part[one] = None  # of a row added since, or one that has a default
+      elif one not in part and _is_section(here, known):
+        part[one] = ml_collections.ConfigDict()
+      elif one not in part:
+        raise InputError(
+          f'config.{short(here)}: unknown key; {fields.close(one, list(part))}'
         )
       holder, part = part, part[one]
     if isinstance(part, ml_collections.ConfigDict):
       raise InputError(
-        f'config.{name}={text}: is a section; set a key of it, such as '
+        f'config.{name}={short(text)}: is a section; set a key of it, such as '
         f'config.{name}.{next(iter(part), "key")}'
       )
     with holder.unlocked(), holder.ignore_type():

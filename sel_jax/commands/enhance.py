@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
+from sel_jax import errors
 from sel_jax import places
 from sel_jax.commands import command_line
 from sel_jax.commands import dry_run
@@ -124,7 +125,7 @@ def _folder(output: Path, jobs: 'list[listing.Job]') -> Path:
 
 
 def _fail(outcome: 'listing.Outcome') -> None:
-  tqdm.write(f'error: {outcome.note}', file=sys.stderr)
+  tqdm.write(errors.line(f'error: {outcome.note}'), file=sys.stderr)
 
 
 def _rehearse(
@@ -236,7 +237,8 @@ class _Bar:
     if outcome.state == 'failed':
       _fail(outcome)
     elif outcome.note:
-      tqdm.write(f'{outcome.job.source}: {outcome.note}', file=sys.stderr)
+      words = errors.line(f'{outcome.job.source}: {outcome.note}')
+      tqdm.write(words, file=sys.stderr)
     if outcome.state == 'written':
       self._photographs += 1
     else:  # no time is to be spent on it
@@ -268,7 +270,7 @@ class _Bar:
       ]
     last = 'compiling' if self._compiling else self._name
     text = ', '.join([*words, last])
-    self._bar.set_postfix_str(text, refresh=False)
+    self._bar.set_postfix_str(errors.line(text), refresh=False)
 
 
 def _shared(enhancer: 'Enhancer', jobs: 'list[listing.Job]') -> 'Plausible':
@@ -332,7 +334,7 @@ def _report(outcomes: 'list[listing.Outcome]', output: Path) -> int:
   if by_state['failed']:
     print(f'{len(by_state["failed"])} failed:')
     for outcome in by_state['failed']:
-      print(f'  {outcome.note}')
+      print(f'  {errors.line(outcome.note)}')
   return 2 if by_state['failed'] else 0
 
 

@@ -126,3 +126,32 @@ def test_keys_of_an_ablation_are_read_as_its_spec_says():
   assert config.base.loss.l1 == 2
   with pytest.raises(InputError, match=r"config\.sead: .*'seed|known"):
     config_files.override(config, {'sead': '1'}, plan.every_key())
+
+
+def test_sections_that_were_left_out_can_be_set(tmp_path):
+  path = tmp_path / 'a.py'
+  path.write_text(
+    'import ml_collections\n'
+    'def get_config():\n'
+    '  return ml_collections.ConfigDict()\n'
+  )
+  config = config_files.load(str(path))
+  config_files.override(config, {'optim.lr': '0.5'}, every_key())
+  assert Settings.parse(config).optim.lr == 0.5
+  with pytest.raises(InputError, match=r'config\.optim\.lr is no section'):
+    config_files.override(config, {'optim.lr.x': '3'}, every_key())
+
+
+def test_long_values_are_cut_and_a_file_that_exits_is_named(file):
+  config = config_files.load(str(file))
+  with pytest.raises(InputError) as told:
+    config_files.override(config, {'optim.' + 'x' * 5000: '3'}, every_key())
+  assert len(str(told.value)) < 500
+  with config.ignore_type():
+    config.optim = list(range(2000))
+  with pytest.raises(InputError, match=r'config\.optim=\[0, 1') as told:
+    Settings.parse(config)
+  assert len(str(told.value)) < 500
+  file.write_text('raise SystemExit(3)')
+  with pytest.raises(InputError, match='line 1: SystemExit: 3'):
+    config_files.load(str(file))
