@@ -45,6 +45,8 @@ def set_up() -> None:
   logging.getLogger().setLevel(logging.ERROR)
   logging.getLogger('absl').setLevel(logging.ERROR)
   logging.getLogger('sel_jax').setLevel(logging.INFO)
+  # Of broken photographs it has much to say, on lines of its own.
+  os.environ.setdefault('OPENCV_LOG_LEVEL', 'SILENT')
   programs.keep()
   # Loading and tracing make half a million objects that stay: Python would look
   # at them all again and again, for a tenth of the time to a first result.

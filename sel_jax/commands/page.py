@@ -29,6 +29,8 @@ _SHOWN = 1600
 _WAITING = 8
 # Stops brighter or darker that the page offers.
 _STOPS = 2.0
+# The most steps and the last seed that it takes.
+_STEPS, _SEEDS = 100, 2**31 - 1
 _TEXT = """# Brighten a dark photograph
 Drop a photograph, press *Brighten*, move the slider. Nothing leaves this
 machine. The download keeps size, depth, EXIF data and colour profile."""
@@ -37,6 +39,22 @@ machine. The download keeps size, depth, EXIF data and colour profile."""
 def _shown(image: np.ndarray) -> np.ndarray:
   """uint8, reduced to what a page can show."""
   return drawings.reduced(codec.to_uint8(image), _SHOWN)
+
+
+def _number(
+  name: str, value: Any, least: float, most: float, *, whole: bool = False
+) -> None:
+  """Refuses what is none: a request need not come from the page's sliders."""
+  kind = int if whole else int | float
+  if (
+    not isinstance(value, kind)
+    or isinstance(value, bool)
+    or not least <= value <= most
+  ):
+    kind_of = 'whole number' if whole else 'number'
+    raise InputError(
+      f'{name}: give a {kind_of} from {least:.12g} to {most:.12g}'
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -56,6 +74,21 @@ class Studio:
     """Whether a person may ask for another brightness."""
     return self.enhancer.predictor is not None
 
+  @property
+  def most_steps(self) -> int:
+    """The most steps that a person may ask for."""
+    return min(self.enhancer.method.sde.steps, _STEPS)
+
+  def _check(
+    self, ev: Any, sampler: Any, steps: Any, strength: Any, seed: Any
+  ) -> None:
+    _number('Brightness', ev, -_STOPS, _STOPS)
+    if sampler not in list(SAMPLERS):  # unhashable things too
+      raise InputError(f'Sampler: give one of {", ".join(SAMPLERS)}')
+    _number('Steps', steps, 1, self.most_steps, whole=True)
+    _number('Strength', strength, 0, 1)
+    _number('Seed', seed, 0, _SEEDS, whole=True)
+
   @functools.lru_cache(maxsize=2)  # noqa: B019 (lives as long as the page)
   def with_settings(self, sampler: str, steps: int) -> Enhancer:
     """The model with another sampler; kept, so that it compiles once."""
@@ -65,29 +98,32 @@ class Studio:
   def restore(
     self,
     path: str,
-    ev: float,
-    sampler: str,
-    steps: int,
-    strength: float,
-    seed: int,
+    ev: Any,
+    sampler: Any,
+    steps: Any,
+    strength: Any,
+    seed: Any,
     on_progress: Progress,
   ) -> tuple[np.ndarray, np.ndarray, str]:
     """Restores an uploaded file, `ev` stops brighter than is most plausible.
+
+    The settings are what a request says, which may be anything.
 
     Returns:
       Before and after, as the page shows them, and the file to download.
 
     Raises:
       InputError: if it is no photograph or too large, or whatever goes wrong
-        with it; names it without folder.
+        with it; names it without folder. For a setting out of its range.
     """
+    self._check(ev, sampler, steps, strength, seed)
     source = Path(path)
     try:
       picture = metadata.read_picture(source)
       low = codec.to_float(picture.pixels)
-      enhancer = self.with_settings(sampler, int(steps))
+      enhancer = self.with_settings(sampler, steps)
       result = enhancer(
-        low, ev=ev, strength=strength, seed=int(seed), on_progress=on_progress
+        low, ev=ev, strength=strength, seed=seed, on_progress=on_progress
       )
       ending = source.suffix.lower()
       ending = ending if ending in codec.EXTENSIONS else '.png'
@@ -108,8 +144,7 @@ class Studio:
 
 def _inputs(studio: Studio, gr: Any) -> list[Any]:
   """Photograph, stops, sampler, steps, strength and seed."""
-  spec, total = studio.enhancer.spec, studio.enhancer.method.sde.steps
-  most = min(total, 100)
+  spec = studio.enhancer.spec
   return [
     gr.File(
       label='Photograph',
@@ -130,8 +165,8 @@ def _inputs(studio: Studio, gr: Any) -> list[Any]:
     gr.Dropdown(list(SAMPLERS), value=spec.sampler, label='Sampler'),
     gr.Slider(
       1,
-      most,
-      value=min(spec.steps, most),
+      studio.most_steps,
+      value=min(spec.steps, studio.most_steps),
       step=1,
       label='Steps',
       info='More is slower.',
