@@ -8,13 +8,21 @@ lines of the logs. Seeded, and bounded in time.
   python -m benchmarks.faults --kills=30
   python -m benchmarks.faults --kills=10 --signal=TERM
   python -m benchmarks.faults --kills=5 --processes=2 --heartbeat=10
+  python -m benchmarks.faults --kills=1000 --runs=2 --warm --damage=0.2 --clock
+
+STOP stops a process for a while, lets it go on, and kills it then. --full needs
+--folder on a small disk, such as `mount -t tmpfs -o size=64m none DIR`.
 """
 
 import argparse
 from collections.abc import Sequence
+import concurrent.futures
+import contextlib
+import dataclasses
 import os
 from pathlib import Path
 import random
+import shutil
 import signal
 import tempfile
 import time
@@ -22,14 +30,19 @@ import time
 from benchmarks.lib import front
 from benchmarks.lib import rows
 from benchmarks.lib import runs
+from sel_jax.errors import InputError
 
 COLUMNS = {
+  'run': 'd',
   'kill': 'd',
+  'by': 's',
   'after': '.2f',
   'logged': 'd',
   'resumed at': 'd',
   'status': 's',
 }
+# Bits that are turned in a damaged file, and bytes of a disk that is filled.
+_BITS, _SMALL = 6, 1_000_000_000
 
 
 def _launch(args: argparse.Namespace, folder: Path, name: str) -> runs.Launch:
@@ -47,6 +60,7 @@ def _launch(args: argparse.Namespace, folder: Path, name: str) -> runs.Launch:
     settings,
     processes=args.processes,
     xla_flags=os.environ.get('XLA_FLAGS', ''),
+    warm=args.warm,
   )
 
 
@@ -67,88 +81,174 @@ def _wait_for_training(launch, started, deadline: float) -> bool:
   raise TimeoutError('no step within the time')
 
 
-def _kill(args, launch: runs.Launch, rng: random.Random, deadline: float):
-  """Starts the run and kills it once; nothing if it came to its end first."""
-  number = signal.Signals[f'SIG{args.signal}']
-  started = launch.start()
-  try:
-    # A share of the kills falls into start-up, restoring and the first steps.
-    early = rng.random() < args.early
-    pause = rng.uniform(0, args.startup if early else args.pause)
-    begin = time.monotonic()
-    running = early or _wait_for_training(launch, started, deadline)
-    if running:
-      time.sleep(pause)
-    victim = started[rng.randrange(len(started))]
-    alive = victim.poll() is None
-    victim.send_signal(number)
-    patience = 60 + 2 * args.heartbeat
-    statuses = [process.wait(patience) for process in started]
-  finally:
-    for process in started:
-      process.kill()
-      process.wait()
-  if not alive:
-    return None
-  return {
-    'after': time.monotonic() - begin,
-    'logged': _steps_logged(launch),
-    'resumed at': _newest(launch),
-    'status': ' '.join(map(str, statuses)),
-  }
+def _fill(folder: Path) -> Path:
+  """Takes what is left of a disk; the file that does."""
+  ballast = folder / 'ballast'
+  with open(ballast, 'wb') as file, contextlib.suppress(OSError):
+    while True:
+      file.write(bytes(1 << 16))
+      file.flush()
+  return ballast
 
 
-def disturb(
-  args: argparse.Namespace, launch: runs.Launch, found: list[rows.Row]
-) -> None:
-  """Kills the run again and again.
-
-  Args:
-    args: how often, when, and by which signal.
-    launch: the run.
-    found: gets a row for each kill.
-
-  Raises:
-    TimeoutError: if the time is up first.
-  """
-  rng = random.Random(args.seed)
-  deadline = time.monotonic() + 60 * args.minutes
-  while len(found) < args.kills:
-    row = _kill(args, launch, rng, deadline)
-    if row is None:  # it had come to its end
-      return
-    found.append({'kill': len(found) + 1} | row)
+def _checkpoints(launch: runs.Launch) -> list[Path]:
+  """Folders of those that are complete, the newest last."""
+  found = (launch.workdir / 'checkpoints').glob('*')
+  numbered = (path for path in found if path.name.isdigit())
+  return sorted(numbered, key=lambda path: int(path.name))
 
 
 def _newest(launch: runs.Launch) -> int:
-  folder = launch.workdir / 'checkpoints'
-  steps = [int(p.name) for p in folder.glob('*') if p.name.isdigit()]
-  return max(steps, default=0)
+  return max((int(p.name) for p in _checkpoints(launch)), default=0)
+
+
+def _damage(launch: runs.Launch, rng: random.Random) -> bool:
+  """Turns bits of a file of the newest of several checkpoints."""
+  there = _checkpoints(launch)
+  if len(there) < 2:
+    return False
+  files = sorted(p for p in there[-1].rglob('*') if p.is_file())
+  victim = rng.choice([p for p in files if p.stat().st_size])
+  content = bytearray(victim.read_bytes())
+  for _ in range(_BITS):
+    content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+  victim.write_bytes(content)
+  return True
+
+
+@dataclasses.dataclass(frozen=True)
+class Disturber:
+  """What kills one run again and again.
+
+  Attributes:
+    args: how often, when, and by which signal.
+    launch: the run.
+    number: of the run.
+    rng: draws the moments.
+    deadline: when it gives up, by the monotonic clock.
+  """
+
+  args: argparse.Namespace
+  launch: runs.Launch
+  number: int
+  rng: random.Random
+  deadline: float
+
+  def disturb(self, kills: int, found: list[rows.Row]) -> int:
+    """Kills the run so often, or until it has come to its end.
+
+    Args:
+      kills: how often.
+      found: gets a row for each.
+
+    Returns:
+      How often it was killed.
+
+    Raises:
+      TimeoutError: if the time is up first.
+    """
+    for kill in range(1, kills + 1):
+      row = self._kill()
+      if row is None:
+        return kill - 1
+      found.append({'run': self.number, 'kill': kill} | row)
+    return kills
+
+  def _kill(self) -> rows.Row | None:
+    """Starts the run and ends it once; nothing if it had come to its end."""
+    day = 86_400
+    ahead = self.rng.uniform(-day, day) if self.args.clock else 0.0
+    started = self.launch.start(ahead=ahead)
+    begin = time.monotonic()
+    try:
+      # A share of the kills falls into start-up, restoring, the first steps.
+      early = self.rng.random() < self.args.early
+      latest = self.args.startup if early else self.args.pause
+      pause = self.rng.uniform(0, latest)
+      if early or _wait_for_training(self.launch, started, self.deadline):
+        time.sleep(pause)
+      victim = started[self.rng.randrange(len(started))]
+      alive = victim.poll() is None
+      by = self._end(victim)
+      patience = 60 + 2 * self.args.heartbeat
+      statuses = [process.wait(patience) for process in started]
+    finally:
+      for process in started:
+        process.kill()
+        process.wait(60)
+    if not alive:
+      return None
+    if self.rng.random() < self.args.damage and _damage(self.launch, self.rng):
+      by += ', damage'
+    return {
+      'by': by,
+      'after': time.monotonic() - begin,
+      'logged': _steps_logged(self.launch),
+      'resumed at': _newest(self.launch),
+      'status': ' '.join(map(str, statuses)),
+    }
+
+  def _end(self, victim: runs.Running) -> str:
+    """Ends a process, or what it needs; says by what."""
+    if self.rng.random() < self.args.full:
+      ballast = _fill(self.launch.data.parent)
+      try:
+        victim.wait(60)
+      except TimeoutError:
+        victim.kill()
+      finally:
+        ballast.unlink()
+      return 'full disk'
+    if self.args.signal == 'STOP':
+      victim.send_signal(signal.SIGSTOP)
+      time.sleep(self.rng.uniform(0, self.args.pause))
+      victim.send_signal(signal.SIGCONT)
+      time.sleep(self.rng.uniform(0, self.args.pause))
+      victim.kill()
+    else:
+      victim.send_signal(signal.Signals[f'SIG{self.args.signal}'])
+    return self.args.signal
 
 
 def compare(whole: runs.Launch, cut: runs.Launch) -> list[str]:
   """What differs between two finished runs; nothing if all is well."""
   found = []
   ends = [runs.last_checkpoint(launch.workdir) for launch in (whole, cut)]
+  name = cut.workdir.name
   if ends[0] != ends[1]:
-    found.append('the last checkpoints differ')
+    found.append(f'the last checkpoint of {name} differs')
   if whole.log() != cut.log():
-    found.append('the logs differ')
+    found.append(f'the log of {name} differs')
   return found
 
 
+def _share(args: argparse.Namespace, number: int) -> int:
+  """How often one of the runs is killed."""
+  return args.kills // args.runs + (number < args.kills % args.runs)
+
+
 def _run(args: argparse.Namespace, found: list[rows.Row]) -> None:
-  """Both runs, and what speaks against their being equal."""
-  with tempfile.TemporaryDirectory() as name:
+  """One run that is left alone, others that are not, and what differs."""
+  with tempfile.TemporaryDirectory(dir=args.folder) as name:
     folder = Path(name)
     runs.make_pairs(folder / 'data')
-    whole, cut = (_launch(args, folder, n) for n in ('whole', 'cut'))
+    whole = _launch(args, folder, 'whole')
     whole.finish()
-    disturb(args, cut, found)
-    cut.finish()
-    differences = compare(whole, cut)
-  if len(found) < args.kills:
-    differences.append(f'it ended after {len(found)} kills: raise --steps')
+    deadline = time.monotonic() + 60 * args.minutes
+
+    def one(number: int) -> list[str]:
+      cut = _launch(args, folder, f'cut{number}')
+      rng = random.Random(args.seed + number)
+      kills = _share(args, number)
+      disturber = Disturber(args, cut, number, rng, deadline)
+      done = disturber.disturb(kills, found)
+      cut.finish()
+      short = f'it ended after {done} kills: raise --steps'
+      return compare(whole, cut) + [short] * (done < kills)
+
+    with concurrent.futures.ThreadPoolExecutor(args.runs) as pool:
+      told = pool.map(one, range(args.runs))
+      differences = [what for each in told for what in each]
   if differences:
     raise RuntimeError('; '.join(differences))
 
@@ -160,28 +260,58 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     read = front.number(least, kind)
     parser.add_argument(f'--{name}', type=read, default=value, help=text)
 
-  number('kills', 30, 'how often the run is killed')
+  number('kills', 30, 'how often runs are killed, all together')
+  number('runs', 1, 'that go on side by side')
   number('seed', 0, 'of the moments', 0)
-  number('steps', 600, 'updates of the run')
+  number('steps', 600, 'updates of a run')
   number('save-every', 5, 'updates between checkpoints')
   number('processes', 1, 'that train together; one of them is killed')
   number('heartbeat', 10, 'seconds until a dead process is noticed')
   number('early', 0.3, 'share of kills before the first step', 0, float)
   number('startup', 12.0, 'latest moment of those, in seconds', 0, float)
   number('pause', 1.5, 'latest moment after the first step', 0, float)
+  number('damage', 0.0, 'share of kills that harm a checkpoint', 0, float)
+  number('full', 0.0, 'share that are a full disk instead', 0, float)
   number('minutes', 40, 'time after which it gives up', 0, float)
-  parser.add_argument('--signal', choices=('KILL', 'TERM'), default='KILL')
-  return front.parse(parser, arguments)
+  parser.add_argument(
+    '--signal', choices=('KILL', 'TERM', 'STOP'), default='KILL'
+  )
+  parser.add_argument('--folder', help='where runs live; removed at the end')
+  parser.switch('--warm', help='processes start with all imported')
+  parser.switch(
+    '--clock', help='each start has a clock up to a day off; needs --warm'
+  )
+  args = front.parse(parser, arguments)
+  if args.clock and not args.warm:
+    raise InputError('--clock: needs --warm')
+  if args.full and not args.folder:
+    raise InputError('--full: give the --folder of a small disk')
+  if args.folder and not Path(args.folder).is_dir():
+    raise InputError(f'--folder={args.folder}: no such folder; make it first')
+  if args.full and shutil.disk_usage(args.folder).free > _SMALL:
+    raise InputError(
+      f'--folder={args.folder}: its disk has more than {_SMALL / 1e9:g} GB '
+      'left; give one that can be filled'
+    )
+  return args
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
   """Prints a table of kills and the verdict."""
   args = _parse(arguments)
   if args.dry_run:
-    return rows.preview([{'kill': n + 1} for n in range(args.kills)])
+    return rows.preview(
+      [
+        {'run': number, 'kill': kill + 1}
+        for number in range(args.runs)
+        for kill in range(_share(args, number))
+      ]
+    )
   found: list[rows.Row] = []
+  begin = time.monotonic()
   end = rows.attempt({}, lambda: _run(args, found) or {})
-  note = f'{len(found)} kills; bitwise equal'
+  minutes = (time.monotonic() - begin) / 60
+  note = f'{len(found)} kills in {minutes:.1f} minutes; bitwise equal'
   if 'error' in end:
     note = f'{len(found)} kills; not shown to be equal'
     found.append({'kills': len(found)} | end)

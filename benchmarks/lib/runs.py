@@ -14,9 +14,11 @@ import socket
 import subprocess
 import sys
 from typing import Any
+from typing import Protocol
 
 import numpy as np
 
+from benchmarks.lib import warm
 from sel_jax.checkpoints import Checkpoints
 from sel_jax.images import codec
 
@@ -55,6 +57,51 @@ def free_port() -> int:
     return found.getsockname()[1]
 
 
+class Running(Protocol):
+  """A process that was started."""
+
+  def poll(self) -> int | None:
+    """Its exit status; None while it runs."""
+
+  def wait(self, timeout: float) -> int:
+    """Waits for its exit status."""
+
+  def send_signal(self, sig: int, /) -> None:
+    """Sends a signal."""
+
+  def kill(self) -> None:
+    """Ends it at once."""
+
+
+def start(
+  module: str,
+  arguments: list[str],
+  environment: Mapping[str, str],
+  output: Path,
+  *,
+  is_warm: bool = False,
+  ahead: float = 0.0,
+) -> Running:
+  """Starts a module as `python -m` does.
+
+  Args:
+    module: which.
+    arguments: behind it.
+    environment: variables that differ from this process's.
+    output: file that what it prints is added to.
+    is_warm: whether it starts with all imported, see `warm`.
+    ahead: seconds that its clock is ahead, if it is warm.
+  """
+  if is_warm:
+    return warm.Process(module, arguments, environment, output, ahead=ahead)
+  command = [sys.executable, '-m', module, *arguments]
+  env = {**os.environ, **environment}
+  with open(output, 'a') as file:
+    return subprocess.Popen(
+      command, cwd=ROOT, env=env, stdout=file, stderr=file
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class Launch:
   """How a run is started.
@@ -67,6 +114,7 @@ class Launch:
     processes: that train together.
     config: the configuration's file and preset.
     xla_flags: further flags of XLA, such as for a quick compilation.
+    warm: whether processes start with all imported, see `warm`.
   """
 
   data: Path
@@ -76,22 +124,23 @@ class Launch:
   processes: int = 1
   config: str = 'configs/lol.py:tiny'
   xla_flags: str = ''
+  warm: bool = False
 
-  def start(self) -> list[subprocess.Popen]:
-    """Starts every process; output goes to WORKDIR.PROCESS.txt."""
+  def start(self, *, ahead: float = 0.0) -> list[Running]:
+    """Starts every process; output goes to WORKDIR.PROCESS.txt.
+
+    Args:
+      ahead: seconds that their clocks are ahead, of warm processes alone.
+    """
     settings = {'data.root': self.data, **self.settings}
-    command = [
-      sys.executable,
-      '-m',
-      'experiments.train',
+    arguments = [
       f'--config={self.config}',
       f'--workdir={self.workdir}',
       *(f'--config.{key}={value}' for key, value in settings.items()),
     ]
-    env = dict(os.environ, JAX_PLATFORMS='cpu')
     simulated = f'--xla_force_host_platform_device_count={self.devices}'
-    env['XLA_FLAGS'] = f'{simulated} {self.xla_flags}'
-    port, started = free_port(), []
+    env = {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': f'{simulated} {self.xla_flags}'}
+    port, started = free_port(), list[Running]()
     self.workdir.parent.mkdir(parents=True, exist_ok=True)
     for rank in range(self.processes):
       extra = []
@@ -101,12 +150,15 @@ class Launch:
           f'--processes={self.processes}',
           f'--process={rank}',
         ]
-      with open(self.output(rank), 'a') as file:
-        started.append(
-          subprocess.Popen(
-            command + extra, cwd=ROOT, env=env, stdout=file, stderr=file
-          )
-        )
+      process = start(
+        'experiments.train',
+        arguments + extra,
+        env,
+        self.output(rank),
+        is_warm=self.warm,
+        ahead=ahead,
+      )
+      started.append(process)
     return started
 
   def output(self, rank: int) -> Path:

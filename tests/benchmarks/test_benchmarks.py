@@ -66,7 +66,15 @@ SMALLEST = {
       {'guess': 'folds', 'photographs': 30},
     ],
   ),
-  'faults': ('--kills=1 --steps=60 --early=0 --pause=0', [{'kill': 1}]),
+  'enhance_faults': (
+    '--checkpoint={model} --kills=1 --photographs=4 --processes=2 --warm '
+    '--pause=0.1',
+    [{'kill': 1}],
+  ),
+  'faults': (
+    '--kills=1 --steps=60 --early=0 --pause=0 --warm',
+    [{'run': 0, 'kill': 1}],
+  ),
   'few_steps': (
     '--checkpoint={model} --steps=1,2 --limit=1 --metrics=psnr,ssim',
     [{'sampler': 'posterior', 'grid': 'time', 'steps': n} for n in (1, 2)],
@@ -278,6 +286,8 @@ def test_dry_run_tells_the_rows_and_writes_nothing(
     ('data', '--root=/no/such', ['/no/such']),
     ('data', '--steps=1', ['--steps', 'at least 2']),
     ('faults', '--signal=HUP', ['--signal', 'HUP', 'KILL']),
+    ('faults', '--clock', ['--clock', '--warm']),
+    ('faults', '--full=0.5', ['--full', '--folder']),
     ('sampler', '--samplers=euler', ['--samplers', 'euler']),
     ('sampler', '--preset=tiny --steps=99', ['steps=99', '10']),
     ('few_steps', '--checkpoint=/no/such', ['/no/such']),
