@@ -385,7 +385,9 @@ class Checkpoints:
       text = ' '.join(str(error).split())
       full = 'No space left' in text or 'Disk quota' in text
       reason = 'the disk is full' if full else text[:200]
+      many = 'Too many open files' in text
+      remedy = 'allow more by ulimit -n' if many else 'make room'
       raise InputError(
         f'{self.directory}: a checkpoint could not be written ({reason}); '
-        'earlier ones are whole: make room and run again'
+        f'earlier ones are whole: {remedy} and run again'
       ) from error

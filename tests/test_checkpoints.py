@@ -242,6 +242,20 @@ def small_disk(tmp_path):
   subprocess.run(['umount', '-l', str(disk)], check=True)
 
 
+def test_files_that_may_not_be_opened_have_a_remedy(tmp_path, monkeypatch):
+  checkpoints = Checkpoints(tmp_path)
+  tree = {'a': np.zeros(3)}
+
+  def refuse(*_, **__):
+    raise OSError(24, 'Too many open files')
+
+  monkeypatch.setattr(checkpoints._manager, 'save', refuse)
+  with pytest.raises(InputError, match='allow more by ulimit -n and run again'):
+    checkpoints.save(1, tree, tree, CONFIG)
+  monkeypatch.undo()
+  checkpoints.close()
+
+
 def test_a_full_disk_is_named_and_the_earlier_checkpoint_is_whole(small_disk):
   rng = np.random.default_rng(0)
 

@@ -35,6 +35,15 @@ from sel_jax.errors import StuckProcessError
 _LIBRARIES = ('jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'numpy')
 
 
+# What a system may run out of, and the remedy.
+_OF_SYSTEM = {
+  errno.ENOSPC: 'the disk is full; make room',
+  errno.EDQUOT: 'the disk is full; make room',
+  errno.EMFILE: 'too many files are open; allow more by ulimit -n',
+  errno.ENFILE: 'too many files are open on this machine; end other programs',
+}
+
+
 def set_up() -> None:
   """Plain log lines, libraries quiet, compiled programs kept on disk."""
   allocator.keep_memory()
@@ -290,9 +299,10 @@ def run(main: Callable[[], int | None]) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     status = 1
   except OSError as error:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno not in _OF_SYSTEM:
       raise
-    status = fail(f'{error.filename or "a file"}: the disk is full; make room')
+    reason = _OF_SYSTEM[error.errno]
+    status = fail(f'{error.filename or "a file"}: {reason}')
   except KeyboardInterrupt:
     status = 130
   gc.freeze()  # or Python looks at all that there is once more: half a second
