@@ -1,7 +1,12 @@
+import os
+import re
 import struct
+import subprocess
+import sys
 import zlib
 
 import cv2
+from helpers.commands import ROOT
 import numpy as np
 from PIL import Image
 import pytest
@@ -144,3 +149,49 @@ def test_failed_writes_leave_nothing(tmp_path):
   (tmp_path / 'file').write_text('')
   with pytest.raises(InputError, match='cannot write there'):
     files.ensure_directory(tmp_path / 'file' / 'folder')
+
+
+_MEASURE = """
+import pathlib, sys
+import numpy as np
+from sel_jax.images import metadata
+
+def resident(name):
+  lines = pathlib.Path('/proc/self/status').read_text().splitlines()
+  return next(1024 * int(x.split()[1]) for x in lines if x.startswith(name))
+
+for path in sys.argv[1:]:
+  pathlib.Path('/proc/self/clear_refs').write_text('5')  # the highest, anew
+  before = resident('VmRSS')
+  height, width, _ = metadata.read_picture(pathlib.Path(path)).pixels.shape
+  print((resident('VmHWM') - before) / (height * width))
+"""
+
+
+@pytest.mark.skipif(
+  not os.access('/proc/self/clear_refs', os.W_OK), reason='needs Linux'
+)
+def test_decoding_takes_no_more_than_is_said(tmp_path):
+  """Bytes per pixel as docs/security.md has them, of what takes the most."""
+  deep = np.zeros((1500, 2000, 4), np.uint16)
+  deep[::2] = 1000
+  shallow = (deep[:, :, :3] // 100).astype(np.uint8)
+  paths = [tmp_path / name for name in ('a.png', 'a.tif', 'a.webp', 'a.jpg')]
+  cv2.imwrite(str(paths[0]), deep)
+  tifffile.imwrite(paths[1], deep[:, :, :3].copy())
+  Image.fromarray(shallow).save(paths[2], lossless=True)
+  Image.fromarray(shallow).convert('CMYK').save(paths[3])
+  done = subprocess.run(
+    [sys.executable, '-c', _MEASURE, *map(str, [*paths, *paths])],
+    cwd=ROOT,
+    # What is freed is given back, so that the next one takes it anew.
+    env={**os.environ, 'MALLOC_MMAP_THRESHOLD_': '65536'},
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  # The second round: libraries are loaded.
+  taken = [float(line) for line in done.stdout.split()][len(paths) :]
+  page = (ROOT / 'docs' / 'security.md').read_text()
+  said = int(re.search(r'at most (\d+) bytes per pixel', page)[1])
+  assert 10 < max(taken) < said, taken
