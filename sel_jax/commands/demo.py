@@ -94,6 +94,7 @@ def main() -> None:
         footer_links=[],
         theme=gr.themes.Soft(font=_FONTS, font_mono=['monospace']),
         share=False,
+        show_error=True,  # what Gradio refuses by itself has a message too
         quiet=True,
         run_history=False,
       )

@@ -7,15 +7,12 @@ import contextlib
 import os
 import re
 import shutil
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 
 import cv2
 from helpers.commands import ROOT
+from helpers.pages import serving
 import numpy as np
 import pytest
 
@@ -31,37 +28,13 @@ playwright = pytest.importorskip(
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome')
 # The sandbox of Chromium does not run as root, where containers are.
 FLAGS = ['--no-sandbox'] if os.geteuid() == 0 else []
-SETTINGS = ('--sampler=posterior', '--steps=2')
 
 
 @pytest.fixture(scope='module')
 def address(trained, tmp_path_factory):
   """Where a page is, of its own process."""
-  with _serving(trained, tmp_path_factory.mktemp('page') / 'log') as url:
+  with serving(trained, tmp_path_factory.mktemp('page') / 'log') as url:
     yield url
-
-
-@contextlib.contextmanager
-def _serving(checkpoint, log):
-  with socket.socket() as probe:
-    probe.bind(('127.0.0.1', 0))
-    port = probe.getsockname()[1]
-  command = [sys.executable, '-m', 'experiments.demo', *SETTINGS]
-  command += [f'--checkpoint={checkpoint}', f'--port={port}', '--megapixels=1']
-  with open(log, 'w') as file:
-    process = subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=file)
-  url = f'http://127.0.0.1:{port}'
-  for _ in range(120):
-    try:
-      urllib.request.urlopen(url, timeout=5)
-      break
-    except OSError:
-      assert process.poll() is None, log.read_text()
-      time.sleep(0.5)
-  yield url
-  assert process.poll() is None, log.read_text()
-  process.terminate()
-  process.wait(20)
 
 
 @pytest.fixture
@@ -176,7 +149,7 @@ def test_brightness_moves_without_another_upload(told, tmp_path):
   source = tmp_path / 'holiday.png'
   photo = _photo(source)
   enhancer = Enhancer.from_checkpoint(told, sampler='posterior', steps=2)
-  with _serving(told, tmp_path / 'log') as url, _browsing(url) as other:
+  with serving(told, tmp_path / 'log') as url, _browsing(url) as other:
     _upload(other, source)
     _brighten(other)
     _, plain = _result(other, tmp_path / 'plain.png')

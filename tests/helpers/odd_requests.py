@@ -28,12 +28,10 @@ class Odd:
   Attributes:
     photo: the file that was uploaded.
     settings: name -> value of the other controls.
-    is_sound: whether each of those is one that the page offers.
   """
 
   photo: odd_images.Odd
   settings: dict[str, Any]
-  is_sound: bool
 
 
 def odd_requests(count: int, *, seed: int = 0) -> Iterator[Odd]:
@@ -52,4 +50,4 @@ def odd_requests(count: int, *, seed: int = 0) -> Iterator[Odd]:
     if n % 2:
       name = list(settings)[rng.integers(len(settings))]
       settings[name] = VALUES[rng.integers(len(VALUES))]
-    yield Odd(photo, settings, is_sound=n % 2 == 0)
+    yield Odd(photo, settings)
