@@ -123,7 +123,7 @@ class Disturber:
   Attributes:
     args: how often, when, and by which signal.
     launch: the run.
-    number: of the run.
+    number: the run's, from 0.
     rng: draws the moments.
     deadline: when it gives up, by the monotonic clock.
   """
