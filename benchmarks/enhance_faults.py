@@ -38,7 +38,7 @@ def _make_photographs(folder: Path, count: int) -> None:
     path = folder / f'{n:05}.png'
     image = rng.integers(0, 40, (32, 32, 3), dtype=np.uint8)
     codec.write_image(path, image)
-    if n % _BROKEN == _BROKEN - 1:
+    if n % _BROKEN == 0:
       path.write_bytes(path.read_bytes()[:200])
 
 

@@ -24,6 +24,7 @@ from pathlib import Path
 import random
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 
@@ -194,7 +195,7 @@ class Disturber:
       ballast = _fill(self.launch.data.parent)
       try:
         victim.wait(60)
-      except TimeoutError:
+      except (TimeoutError, subprocess.TimeoutExpired):
         victim.kill()
       finally:
         ballast.unlink()
@@ -284,6 +285,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
   args = front.parse(parser, arguments)
   if args.clock and not args.warm:
     raise InputError('--clock: needs --warm')
+  if args.full and args.runs > 1:
+    raise InputError(
+      f'--runs={args.runs}: one alone with --full, whose disk it is'
+    )
   if args.full and not args.folder:
     raise InputError('--full: give the --folder of a small disk')
   if args.folder and not Path(args.folder).is_dir():
