@@ -85,8 +85,8 @@ def _section(name: str, values: Any) -> Any:
   cls = SECTIONS[name]
   if not isinstance(values, Mapping):
     raise InputError(
-      f'config.{name}={short(repr(values))}: is a section; set a key of it, '
-      f'such as config.{name}.{next(iter(fields.described(cls)))}'
+      f'config.{name}={short(repr(values))}: is a section, not a value; set a '
+      f'key of it, such as config.{name}.{next(iter(fields.described(cls)))}'
     )
   try:
     found = fields.build(cls, values)
