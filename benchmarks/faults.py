@@ -100,7 +100,8 @@ def _checkpoints(launch: runs.Launch) -> list[Path]:
 
 
 def _newest(launch: runs.Launch) -> int:
-  return max((int(p.name) for p in _checkpoints(launch)), default=0)
+  there = _checkpoints(launch)
+  return int(there[-1].name) if there else 0
 
 
 def _damage(launch: runs.Launch, rng: random.Random) -> bool:

@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import cv2
-from helpers.commands import ENVIRONMENT
 from helpers.commands import refused
 from helpers.commands import ROOT
+from helpers.commands import run_module
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -67,8 +67,7 @@ SMALLEST = {
     ],
   ),
   'enhance_faults': (
-    '--checkpoint={model} --kills=1 --photographs=4 --processes=2 --warm '
-    '--pause=0.1',
+    '--checkpoint={model} --kills=1 --photographs=4 --warm --pause=0.1',
     [{'kill': 1}],
   ),
   'faults': (
@@ -210,13 +209,7 @@ def test_every_benchmark_is_started_by_a_test():
 def test_benchmark_runs(name, smallest, tmp_path):
   path = tmp_path / 'figures.json'
   flags, expected = smallest(name)
-  done = subprocess.run(
-    [sys.executable, '-m', f'benchmarks.{name}', *flags, f'--json={path}'],
-    capture_output=True,
-    text=True,
-    cwd=ROOT,
-    env=ENVIRONMENT,
-  )
+  done = run_module(f'benchmarks.{name}', *flags, f'--json={path}')
   assert done.returncode == 0, done.stderr
   found = json.loads(path.read_text())['rows']
   assert len(found) == len(expected), found

@@ -1,6 +1,5 @@
 """The commands as people run them."""
 
-import errno
 import json
 import logging
 import os
@@ -374,24 +373,6 @@ def test_prepare_data_darkens_pairs_anew(run, pairs, tmp_path):
   assert len(list((folder / 'test' / 'low').iterdir())) == 3
   done = run('prepare_data', *flags)
   assert done.returncode == 2 and 'is there already; remove it' in done.stderr
-
-
-@pytest.mark.parametrize(
-  ('number', 'sentence'),
-  [
-    (errno.ENOSPC, 'a.png: the disk is full; make room'),
-    (errno.EMFILE, 'a.png: too many files are open; allow more by ulimit -n'),
-  ],
-)
-def test_what_a_system_runs_out_of_is_a_sentence(
-  run, monkeypatch, number, sentence
-):
-  def main():
-    raise OSError(number, os.strerror(number), 'a.png')
-
-  monkeypatch.setattr('experiments.train.main', main)
-  done = run('train')
-  assert done.returncode == 2 and done.stderr == f'error: {sentence}\n'
 
 
 def test_a_reader_that_stops_listening_is_no_error(tmp_path):

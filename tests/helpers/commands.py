@@ -21,10 +21,15 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = dict(os.environ, XLA_FLAGS=QUICK_XLA)
 
 
-def run_process(module, *args, **environment):
+def run_process(command, *args, **environment):
   """A command in a process of its own."""
+  return run_module(f'experiments.{command}', *args, **environment)
+
+
+def run_module(module, *args, **environment):
+  """A module in a process of its own."""
   return subprocess.run(
-    [sys.executable, '-m', f'experiments.{module}', *map(str, args)],
+    [sys.executable, '-m', module, *map(str, args)],
     cwd=ROOT,
     env=ENVIRONMENT | environment,
     capture_output=True,

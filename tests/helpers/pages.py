@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ from typing import Any
 import urllib.error
 import urllib.request
 
+from benchmarks.lib.runs import free_port
 from helpers.commands import ROOT
 
 SETTINGS = ('--sampler=posterior', '--steps=2')
@@ -24,9 +24,7 @@ def serving(checkpoint, log):
     checkpoint: of the model.
     log: file that gets what the process prints.
   """
-  with socket.socket() as probe:
-    probe.bind(('127.0.0.1', 0))
-    port = probe.getsockname()[1]
+  port = free_port()
   command = [sys.executable, '-m', 'experiments.demo', *SETTINGS]
   command += [f'--checkpoint={checkpoint}', f'--port={port}', '--megapixels=1']
   with open(log, 'w') as file:
