@@ -128,6 +128,11 @@ class Settings:
     "such as 'ending'",
     default=(),
   )
+  init_grow: bool = key(
+    'stages with more blocks than there begin with the blocks from there; the '
+    'others are drawn, which leaves what the network computes as it is',
+    default=False,
+  )
   init_optimizer: bool = key(
     "also take over the optimizer's moments, where init is the folder of a run",
     default=False,
@@ -263,10 +268,12 @@ def every_key() -> dict[str, fields.Described]:
 
 def _check(settings: Settings) -> None:
   """What keys of different sections ask of one another."""
-  if settings.init_optimizer and (settings.init_skip or not settings.init):
+  in_part = settings.init_skip or settings.init_grow
+  if settings.init_optimizer and (in_part or not settings.init):
     raise InputError(
       'config.init_optimizer=True: takes moments of the whole network over; '
-      'set config.init to the folder of a run, and config.init_skip=()'
+      'set config.init to the folder of a run, config.init_skip=() and '
+      'config.init_grow=False'
     )
   for sections, rule in RULES:
     parts = [getattr(settings, name) for name in sections]

@@ -1,7 +1,8 @@
 """What a run starts from: parameters that are drawn, or those of another run.
 
 Contract: every part of the network is taken over, or named by a pattern and
-drawn; what does not fit is an error that names it.
+drawn; stages grow where that is asked for; what does not fit is an error that
+names it.
 """
 
 from collections.abc import Collection
@@ -31,6 +32,8 @@ from sel_jax.training.store import train_item
 
 _log = logging.getLogger(__name__)
 
+# In the names of leaves that are stacks of a stage's blocks.
+_STACK = '/blocks/'
 # Parts that are named before '... and N more'.
 _SHOWN = 3
 
@@ -52,25 +55,34 @@ def init_params(key: RandomKey, model: nn.Module, settings: Settings) -> Any:
   into = _flat(drawn)
   taken, step = _taken(settings, into)
   new = into.keys() - taken.keys()
+  grown = {n for n in taken if np.shape(taken[n]) != np.shape(into[n])}
   _log.info(
-    'starts from %s%s%s',
+    'starts from %s%s%s%s',
     settings.init,
     f' after {step:,} updates' if step else '',
     f'; drawn anew: {", ".join(_parts(new))}' if new else '',
+    f'; with more blocks: {", ".join(_parts(grown))}' if grown else '',
   )
+  for name in grown:
+    added = into[name][len(taken[name]) :]
+    taken[name] = np.concatenate([taken[name], added])
   return traverse_util.unflatten_dict({**into, **taken}, sep='/')
 
 
 def _taken(
   settings: Settings, into: Mapping[str, Any]
 ) -> tuple[dict[str, Any], int]:
-  """The leaves that are taken over, and the updates that they had."""
+  """The leaves that are taken over, and the updates that they had.
+
+  Where a stage grows, its leaves are of the blocks that there are.
+  """
   found = stored.load(settings.init)
   like = traverse_util.unflatten_dict(dict(into), sep='/')
   theirs = _flat(adapted(found.params, like))
   skipped = _matching(settings.init_skip, into.keys() | theirs.keys())
   _compare(settings, into, theirs, skipped)
-  return {n: theirs[n] for n in into if n not in skipped}, found.step
+  names = (into.keys() & theirs.keys()) - skipped
+  return {n: theirs[n] for n in into if n in names}, found.step
 
 
 def check(settings: Settings, shapes: TrainState) -> None:
@@ -124,15 +136,24 @@ def _compare(
   taken: Mapping[str, Any],
   skipped: set[str],
 ) -> None:
-  """Raises InputError unless both have the same parts but for those skipped."""
+  """Raises InputError unless both have the same parts but for those skipped.
+
+  Stages may have more blocks in `into` where the settings say so.
+  """
 
   def shape(tree, name):
     return np.shape(tree[name]) if name in tree else 'missing'
 
+  def fits(name):
+    here, there = shape(into, name), shape(taken, name)
+    if not (settings.init_grow and _STACK in name and name in into):
+      return here == there
+    return name not in taken or (there[1:] == here[1:] and there[0] <= here[0])
+
   wrong = [
     f'{name} is {shape(taken, name)} there and {shape(into, name)} here'
     for name in sorted((into.keys() | taken.keys()) - skipped)
-    if shape(taken, name) != shape(into, name)
+    if not fits(name)
   ]
   if wrong:
     more = f' and {len(wrong) - _SHOWN} more' if len(wrong) > _SHOWN else ''
@@ -140,7 +161,8 @@ def _compare(
     raise InputError(
       f'config.init={settings.init}: does not fit the network of config.model: '
       f'{"; ".join(wrong[:_SHOWN])}{more}; set config.model as it was trained, '
-      f"or draw parts anew by config.init_skip, such as '{part}'"
+      f"draw parts anew by config.init_skip, such as '{part}', or add blocks "
+      'by config.init_grow=True'
     )
 
 

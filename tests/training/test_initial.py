@@ -60,6 +60,38 @@ def test_parts_are_left_out_by_pattern(pattern, trained, caplog):
   assert 'drawn anew: ending' in caplog.text
 
 
+def test_stages_grow_by_blocks_that_change_nothing(trained, caplog):
+  grown = {'model.enc': (3,), 'model.middle': 2, 'init_grow': True}
+  settings = _settings({'init': str(trained), **grown})
+  found, drawn = _start(settings)
+  theirs = flax.traverse_util.flatten_dict(stored.load(trained).params, sep='/')
+  for name, leaf in found.items():
+    here = len(theirs[name])
+    np.testing.assert_array_equal(leaf[:here], theirs[name])
+    np.testing.assert_array_equal(leaf[here:], drawn[name][here:])
+  assert 'with more blocks: encoder_0, middle' in caplog.text
+
+  x, mu = jax.random.uniform(jax.random.key(1), (2, 1, 8, 8, 3))
+  tree = lambda flat: {'params': flax.traverse_util.unflatten_dict(flat, '/')}
+  before = _settings().model.network.apply(tree(theirs), x, mu, 3.0)
+  after = settings.model.network.apply(tree(found), x, mu, 3.0)
+  np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+@pytest.mark.parametrize('changes', [{'enc': (0,)}, {'middle': 0}])
+def test_a_stage_never_shrinks(changes, trained, tmp_path):
+  changes = {f'model.{name}': value for name, value in changes.items()}
+  given = {'init': str(trained), 'init_grow': True, **changes}
+  with pytest.raises(InputError, match='there and missing here'):
+    rehearsal.check_state(_settings(given), tmp_path)
+
+
+def test_a_stage_grows_only_where_asked(trained):
+  words = r'is \(1,.* there and \(2,.* here.*or add blocks by .*init_grow=True'
+  with pytest.raises(InputError, match=words):
+    _start(_settings({'init': str(trained), 'model.middle': 2}))
+
+
 @pytest.mark.parametrize(
   ('changes', 'words'),
   [
@@ -112,7 +144,10 @@ def test_moments_that_do_not_fit_are_refused(changes, words, trained):
     initial.init_opt_state(settings, like)
 
 
-@pytest.mark.parametrize('changes', [{}, {'init': 'x', 'init_skip': ('y',)}])
+@pytest.mark.parametrize(
+  'changes',
+  [{}, {'init': 'x', 'init_skip': ('y',)}, {'init': 'x', 'init_grow': True}],
+)
 def test_moments_need_a_whole_network(changes):
   with pytest.raises(InputError, match='init_optimizer=True: .*init_skip=..'):
     _settings({'init_optimizer': True, **changes})
