@@ -3,9 +3,10 @@
 They come with scikit-image, darkened by the physical model of
 `sel_jax/data/degrade.py`: what the model is good at, and where it fails. Of a
 model that is told how bright, also a sheet of photographs, one against the
-light, at several exposures.
+light, at several exposures; and how validation went while it was trained.
 
   python -m benchmarks.pictures --folder=docs
+  python -m benchmarks.pictures --pictures=curve.svg --log=runs/lol/log.jsonl
 """
 
 import argparse
@@ -16,8 +17,10 @@ import cv2
 import numpy as np
 import skimage.data
 
+from benchmarks.lib import curves
 from benchmarks.lib import front
 from benchmarks.lib import rows
+import sel_jax
 from sel_jax import allocator
 from sel_jax import files
 from sel_jax.data import degrade
@@ -37,6 +40,9 @@ COLUMNS = {
   'exposure': 'g',
   'psnr': '.2f',
   'off by': '.3f',
+  'part': 's',
+  'updates': ',d',
+  **dict.fromkeys(curves.FIGURES, '.3f'),
 }
 # File -> photographs and the share of light that is left; 1 is as it is.
 _PICTURES = {
@@ -44,6 +50,9 @@ _PICTURES = {
   'not_dark.jpg': [('rocket', 1.0), ('astronaut', 1.0)],
   'failures.jpg': [('coffee', 0.002), ('astronaut', 0.004)],
 }
+# How validation went, and of which log.
+_CURVE = 'curve.svg'
+_LOG = Path(sel_jax.__file__).parent / 'weights' / 'lol.log.jsonl'
 # The same of the sheet, and the means that are asked for.
 _SHEET = 'exposures.jpg'
 _PICTURES[_SHEET] = [
@@ -135,9 +144,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
   add('--folder', default='docs', help='where the pictures go')
   add(
     '--pictures',
-    type=front.names(_PICTURES),
+    type=front.names((*_PICTURES, _CURVE)),
     help='all that the model can make if left out',
   )
+  add('--log', default=str(_LOG), help='of a run, for curve.svg')
   width = front.number(0)
   add('--width', type=width, default=0, help="pixels; 0 is a photograph's own")
   args = front.parse(parser, arguments)
@@ -150,14 +160,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Writes the pictures and prints what they measure."""
   args = _parse(arguments)
   allocator.keep_memory()
+  parts = curves.read(Path(args.log))
   enhancer = Enhancer.from_checkpoint(args.checkpoint)
   if not args.pictures:
     args.pictures = [
       name for name in _PICTURES if name != _SHEET or enhancer.takes_exposure
     ]
+    args.pictures.append(_CURVE)
+  photographs = [name for name in args.pictures if name != _CURVE]
+  drawn = [{'file': _CURVE} | part.row() for part in parts]
+  drawn = drawn if _CURVE in args.pictures else []
   if args.dry_run:
-    return rows.preview([case for n in args.pictures for case in _cases(n)])
-  found = [row for n in args.pictures for row in _write(args, enhancer, n)]
+    cases = [case for name in photographs for case in _cases(name)]
+    return rows.preview([*cases, *drawn])
+  found = [row for name in photographs for row in _write(args, enhancer, name)]
+  if drawn:
+    curves.draw(parts, files.ensure_directory(Path(args.folder)) / _CURVE)
+  found += drawn
   return rows.report(args, (found, COLUMNS), heading=args.checkpoint)
 
 
