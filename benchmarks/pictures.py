@@ -6,7 +6,6 @@ model that is told how bright, also a sheet of photographs, one against the
 light, at several exposures; and how validation went while it was trained.
 
   python -m benchmarks.pictures --folder=docs
-  python -m benchmarks.pictures --pictures=curve.svg --log=runs/lol/log.jsonl
 """
 
 import argparse
@@ -147,7 +146,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     type=front.names((*_PICTURES, _CURVE)),
     help='all that the model can make if left out',
   )
-  add('--log', default=str(_LOG), help='of a run, for curve.svg')
+  add('--log', default=str(_LOG), help='log.jsonl of a run, for curve.svg')
   width = front.number(0)
   add('--width', type=width, default=0, help="pixels; 0 is a photograph's own")
   args = front.parse(parser, arguments)
