@@ -159,7 +159,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
   """Writes the pictures and prints what they measure."""
   args = _parse(arguments)
   allocator.keep_memory()
-  parts = curves.read(Path(args.log))
   enhancer = Enhancer.from_checkpoint(args.checkpoint)
   if not args.pictures:
     args.pictures = [
@@ -167,16 +166,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ]
     args.pictures.append(_CURVE)
   photographs = [name for name in args.pictures if name != _CURVE]
+  parts = curves.read(Path(args.log)) if _CURVE in args.pictures else []
   drawn = [{'file': _CURVE} | part.row() for part in parts]
-  drawn = drawn if _CURVE in args.pictures else []
   if args.dry_run:
     cases = [case for name in photographs for case in _cases(name)]
     return rows.preview([*cases, *drawn])
   found = [row for name in photographs for row in _write(args, enhancer, name)]
-  if drawn:
+  if parts:
     curves.draw(parts, files.ensure_directory(Path(args.folder)) / _CURVE)
-  found += drawn
-  return rows.report(args, (found, COLUMNS), heading=args.checkpoint)
+  return rows.report(args, ([*found, *drawn], COLUMNS), heading=args.checkpoint)
 
 
 if __name__ == '__main__':
