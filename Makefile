@@ -108,7 +108,7 @@ $(RUN): requirements.txt constraints.txt pyproject.toml | $(BIN)/python
 	$(PIP) --no-deps -e .
 	@touch $@
 
-$(DEV): requirements-dev.txt requirements-metrics.txt $(RUN)
+$(DEV): requirements-dev.txt requirements-metrics.txt requirements-heif.txt requirements-raw.txt $(RUN)
 	$(PIP) -r requirements-dev.txt -c constraints.txt
 	@touch $@
 

@@ -125,8 +125,8 @@ class Studio:
       result = enhancer(
         low, ev=ev, strength=strength, seed=seed, on_progress=on_progress
       )
-      ending = source.suffix.lower()
-      ending = ending if ending in codec.EXTENSIONS else '.png'
+      ending = codec.result_path(source).suffix.lower()
+      ending = ending if ending in codec.WRITTEN else '.png'
       folder = Path(tempfile.mkdtemp(dir=self.folder))
       destination = folder / f'{source.stem[:80]}_enhanced{ending}'
       metadata.write_picture(destination, result, picture)

@@ -27,10 +27,18 @@ import tifffile
 from sel_jax import files
 from sel_jax import limits
 from sel_jax.errors import InputError
+from sel_jax.images import heif
+from sel_jax.images import raw
 
-EXTENSIONS = ('.png', '.jpg', '.jpeg', '.webp', '.bmp', '.tif', '.tiff')
+WRITTEN = (
+  '.png', '.jpg', '.jpeg', '.webp', '.avif', '.bmp', '.tif', '.tiff',
+  *heif.ENDINGS,
+)  # fmt: skip
+EXTENSIONS = (*WRITTEN, *raw.ENDINGS)
+# In words.
+KINDS = 'PNG, JPEG, WebP, AVIF, HEIC, BMP, TIFF or a raw file'
 # No others: Pillow would hand PostScript to whatever interprets it here.
-_FORMATS = ('PNG', 'JPEG', 'WEBP', 'BMP', 'TIFF')
+_FORMATS = ('PNG', 'JPEG', 'WEBP', 'AVIF', 'BMP', 'TIFF')
 
 # Runs alone: of photographs 1 % smaller than zlib's default, 5 times as fast.
 PNG = {'compress_level': 1, 'compress_type': zlib.Z_RLE}
@@ -56,6 +64,26 @@ _ORIENT = {
 def is_image(path: Path) -> bool:
   """Whether the file's name ends like an image's."""
   return path.suffix.lower() in EXTENSIONS
+
+
+def is_written(path: Path) -> bool:
+  """Whether the file's name ends like an image's that can be written."""
+  return path.suffix.lower() in WRITTEN
+
+
+def require_written(path: Path) -> None:
+  """Raises InputError unless an image of that name can be written."""
+  if not is_written(path):
+    raise InputError(
+      f'{path}: unknown image format; use one of {", ".join(WRITTEN)}'
+    )
+  if path.suffix.lower() in heif.ENDINGS:
+    heif.require(path)
+
+
+def result_path(path: Path) -> Path:
+  """A photograph's path, or where it can be written if it is a raw file's."""
+  return path.with_suffix(raw.RESULT) if raw.is_raw(path) else path
 
 
 def _orient(image: np.ndarray, orientation: int) -> np.ndarray:
@@ -109,6 +137,8 @@ def _read_planes(path: Path) -> np.ndarray:
 
 def _decode(opened: Image.Image, path: Path) -> np.ndarray:
   """All samples of an open file, upright: RGB, or RGBA if it has alpha."""
+  if heif.is_deep(opened):
+    return heif.read_16_bit(path)
   if _is_16_bit(opened, path):
     if _in_planes(opened):
       return _orient(_read_planes(path), _orientation(opened))
@@ -166,8 +196,7 @@ def opening(path: Path) -> Generator[Image.Image, None, None]:
   Raises:
     InputError: if the file is missing, unreadable, truncated or no image.
   """
-  try:
-    _require_file(path)
+  with _in_a_sentence(path):
     if limits.pixels() > (Image.MAX_IMAGE_PIXELS or limits.pixels()):
       Image.MAX_IMAGE_PIXELS = limits.pixels()  # a person allowed it
     # TFDS switches it on for the process: a cut file would be half black.
@@ -175,17 +204,25 @@ def opening(path: Path) -> Generator[Image.Image, None, None]:
     with warnings.catch_warnings():
       # Remarks of Pillow's: what matters of them is an error, or none.
       warnings.filterwarnings('ignore', module=r'PIL\.')
-      with Image.open(path, formats=_FORMATS) as opened:
+      formats = (*_FORMATS, *heif.formats(path))
+      with Image.open(path, formats=formats) as opened:
         _check_size(opened, path)
         yield opened
+
+
+@contextlib.contextmanager
+def _in_a_sentence(path: Path) -> Generator[None, None, None]:
+  """Whatever is wrong with a file that is read."""
+  try:
+    _require_file(path)
+    yield
   except InputError:
     raise
   except FileNotFoundError as error:
     raise InputError(f'{path}: no such file; check the path') from error
   except UnidentifiedImageError as error:
     raise InputError(
-      f'{path}: not an image that can be read; give PNG, JPEG, WebP, BMP or '
-      'TIFF'
+      f'{path}: not an image that can be read; give {KINDS}'
     ) from error
   except PermissionError as error:
     raise InputError(f'{path}: may not be read; change its rights') from error
@@ -209,7 +246,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
   Gray, palette and CMYK images become RGB; an alpha channel is dropped.
 
   Args:
-    path: PNG, JPEG, WebP, BMP or TIFF, 8 or 16 bits a sample.
+    path: PNG, JPEG, WebP, AVIF, HEIC, BMP or TIFF, 8 or 16 bits a sample, or
+      a camera's raw file.
 
   Returns:
     [H, W, 3] uint8 or uint16, upright.
@@ -217,14 +255,15 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
   Raises:
     InputError: if the file is missing, unreadable, truncated or no image.
   """
-  path = Path(path)
-  with opening(path) as opened:
-    return np.ascontiguousarray(_decode(opened, path)[:, :, :3])
+  return np.ascontiguousarray(read_samples(path)[:, :, :3])
 
 
 def read_samples(path: str | os.PathLike) -> np.ndarray:
   """As `read_image`, with the alpha channel if there is one: [H, W, 3 or 4]."""
   path = Path(path)
+  if raw.is_raw(path):
+    with _in_a_sentence(path):
+      return raw.develop(path)
   with opening(path) as opened:
     return _decode(opened, path)
 
@@ -249,6 +288,9 @@ def read_size(path: str | os.PathLike) -> tuple[int, int]:
     InputError: if the file is missing, unreadable or no image.
   """
   path = Path(path)
+  if raw.is_raw(path):
+    with _in_a_sentence(path):
+      return raw.size(path)
   with opening(path) as opened:
     marked = not isinstance(opened, PngImageFile) or _has_exif(opened, path)
     turns, _ = _ORIENT.get(_orientation(opened) if marked else 1, (0, False))
@@ -298,8 +340,7 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     InputError: for an unknown ending, or if the file cannot be written.
   """
   path = Path(path)
-  if not is_image(path):
-    raise InputError(f'{path}: unknown image format; use {list(EXTENSIONS)}')
+  require_written(path)
   pixels = image if image.dtype == np.uint8 else to_uint8(image)
   with files.replacing(path) as part:
     Image.fromarray(pixels).save(part, quality=95, **PNG)

@@ -5,6 +5,7 @@ profile. Orientation is applied and its mark removed. Every failure is an
 `InputError` that names the file.
 """
 
+from collections.abc import Mapping
 import dataclasses
 import os
 from pathlib import Path
@@ -13,15 +14,18 @@ from typing import Any
 import cv2
 import numpy as np
 from PIL import Image
+from PIL.TiffImagePlugin import ImageFileDirectory_v2
 import tifffile
 
 from sel_jax import files
 from sel_jax.errors import InputError
 from sel_jax.images import codec
+from sel_jax.images import heif
+from sel_jax.images import raw
 
-# Endings whose files can hold 16 bits a sample, and an alpha channel.
-DEEP = ('.png', '.tif', '.tiff')
-ALPHA = (*DEEP, '.webp')
+# Endings whose files can hold more than 8 bits, and an alpha channel.
+DEEP = ('.png', '.tif', '.tiff', *heif.ENDINGS)
+ALPHA = (*DEEP, '.webp', '.avif')
 
 _JPEG = {'quality': 95, 'subsampling': 0}
 _TIFF = {'compression': 'tiff_adobe_deflate'}
@@ -30,11 +34,16 @@ _OPTIONS: dict[str, dict[str, Any]] = {
   '.jpg': _JPEG,
   '.jpeg': _JPEG,
   '.webp': {'quality': 95},
+  '.avif': {'quality': 90, 'subsampling': '4:4:4'},
+  **dict.fromkeys(heif.ENDINGS, heif.OPTIONS),
   '.tif': _TIFF,
   '.tiff': _TIFF,
 }
 
+_BROKEN_EXIF = 'its EXIF data are broken and were left out'
 _ORIENTATION = 0x0112
+# Directories of their own: the camera's settings, and the place.
+_PARTS = 0x8769, 0x8825
 # Tags that describe how the old samples were stored, or a thumbnail of them.
 _OF_THE_SAMPLES = (
   254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320,
@@ -82,12 +91,21 @@ def read_picture(path: str | os.PathLike) -> Picture:
   """
   path = Path(path)
   samples = codec.read_samples(path)
+  if raw.is_raw(path):
+    exif = raw.exif(path)
+    return Picture(
+      pixels=samples,
+      alpha=None,
+      exif=exif or Image.Exif(),
+      icc=b'',
+      remarks=() if exif else (_BROKEN_EXIF,),
+    )
   with codec.opening(path) as opened:
     exif, frames, remarks = codec.tags(opened), _frames(opened), []
     if frames > 1:
       remarks.append(f'only the first of {frames} frames was taken')
     if exif is None:
-      remarks.append('its EXIF data are broken and were left out')
+      remarks.append(_BROKEN_EXIF)
     return Picture(
       pixels=np.ascontiguousarray(samples[:, :, :3]),
       alpha=samples[:, :, 3:] if samples.shape[2] == 4 else None,
@@ -110,8 +128,9 @@ def write_picture(
 ) -> None:
   """Writes a result with all that its source said, whole or not at all.
 
-  16-bit samples stay 16 bits in PNG and TIFF, and become 8 elsewhere; alpha
-  stays in PNG, TIFF and WebP. JPEG and WebP are written at quality 95.
+  16-bit samples stay 16 bits in PNG and TIFF, and become 10 in HEIC and 8
+  elsewhere; alpha stays in PNG, TIFF, WebP, AVIF and HEIC. JPEG and WebP are
+  written at quality 95, AVIF and HEIC at 90.
 
   Args:
     path: the ending chooses the format.
@@ -123,10 +142,7 @@ def write_picture(
   """
   path = Path(path)
   ending = path.suffix.lower()
-  if not codec.is_image(path):
-    raise InputError(
-      f'{path}: unknown image format; use one of {", ".join(codec.EXTENSIONS)}'
-    )
+  codec.require_written(path)
   deep = like.pixels.dtype == np.uint16 and ending in DEEP
   samples = codec.to_uint16(image) if deep else codec.to_uint8(image)
   if like.alpha is not None and ending in ALPHA:
@@ -140,6 +156,9 @@ def write_picture(
         _write_8_bit(part, samples, like)
       elif ending == '.png':
         part.write_bytes(_deep_png(samples, like))
+      elif ending in heif.ENDINGS:
+        exif = like.exif.tobytes() if len(like.exif) else b''
+        heif.write_16_bit(part, samples, exif=exif, icc=like.icc)
       else:
         _write_deep_tiff(part, samples, like)
     except (ValueError, cv2.error) as error:
@@ -175,12 +194,15 @@ def _deep_png(samples: np.ndarray, like: Picture) -> bytes:
 
 
 def _write_deep_tiff(path: Path, samples: np.ndarray, like: Picture) -> None:
-  """With the tags of text in the first directory: maker, date, author."""
-  tags = [
+  """With the tags of text in the first directory, and the camera's and GPS."""
+  parts = {tag: dict(like.exif.get_ifd(tag)) for tag in _PARTS}
+  tags: list[Any] = [
     (int(tag), 's', 0, value, True)
     for tag, value in like.exif.items()
     if isinstance(value, str) and tag not in (270, 305)
   ]
+  # Under the number before, as tifffile writes no such tags.
+  tags += [(n - 1, 'I', 1, 0, True) for n, values in parts.items() if values]
   tifffile.imwrite(
     path,
     samples,
@@ -193,3 +215,23 @@ def _write_deep_tiff(path: Path, samples: np.ndarray, like: Picture) -> None:
     extratags=tags,
     metadata=None,
   )
+  for tag, values in parts.items():
+    if values:
+      _append_part(path, tag, values)
+
+
+def _append_part(path: Path, tag: int, values: Mapping[int, Any]) -> None:
+  """Writes a directory of tags behind a TIFF; the tag before becomes `tag`."""
+  with tifffile.TiffFile(path, mode='r+') as file:
+    handle = file.filehandle
+    order = b'II*\0' if file.byteorder == '<' else b'MM\0*'
+    part = ImageFileDirectory_v2(order + bytes(4))
+    for name, value in values.items():
+      part[name] = value
+    offset = handle.size + handle.size % 2
+    handle.seek(offset)
+    handle.write(part.tobytes(offset))
+    placed = file.pages.first.tags[tag - 1]
+    placed.overwrite(offset)
+    handle.seek(placed.offset)
+    handle.write(tag.to_bytes(2, 'little' if order[:1] == b'I' else 'big'))

@@ -148,7 +148,8 @@ def collect(
 ) -> list[Job]:
   """Photographs among files, folders and patterns, and where results go.
 
-  A file goes to `output` by its name; a folder's files by their path in it.
+  A file goes to `output` by its name; a folder's files by their path in it;
+  what a raw file becomes is a TIFF.
 
   Args:
     inputs: files, folders, patterns such as 'photos/*.jpg'.
@@ -173,10 +174,12 @@ def collect(
     else:
       found.append((given, Path(given.name)))
   single = len(found) == 1 and codec.is_image(output) and not output.is_dir()
+  if single:
+    codec.require_written(output)
   owners: dict[Path, Path] = {}
   jobs = []
   for source, inner in found:
-    destination = output if single else output / inner
+    destination = output if single else output / codec.result_path(inner)
     if os.path.lexists(destination) and os.path.realpath(
       destination
     ) == os.path.realpath(source):

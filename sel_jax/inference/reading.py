@@ -23,10 +23,10 @@ def read(job: Job) -> metadata.Picture:
   if not os.path.lexists(job.source):
     raise InputError(f'{job.source}: no such file or folder; check the path')
   picture = metadata.read_picture(job.source)
-  if not codec.is_image(job.destination):
+  if not codec.is_written(job.destination):
     raise InputError(
       f'{job.source}: its name does not end like an image; add one of '
-      f'{", ".join(codec.EXTENSIONS)}'
+      f'{", ".join(codec.WRITTEN)}'
     )
   return picture
 

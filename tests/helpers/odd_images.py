@@ -14,7 +14,12 @@ import zlib
 
 import numpy as np
 from PIL import Image
+import pillow_heif
 import tifffile
+
+from helpers import camera_files
+
+pillow_heif.register_heif_opener()
 
 _SIDES = 1, 2, 3, 7, 16, 33, 64, 97
 
@@ -58,6 +63,8 @@ _MODES = {
   'PNG': (*_COMMON, '1', 'LA', 'I;16'),
   'JPEG': ('L', 'RGB', 'CMYK', 'YCbCr'),
   'WEBP': _COMMON,
+  'AVIF': ('L', 'RGB', 'RGBA'),
+  'HEIF': ('L', 'RGB', 'RGBA'),
   'BMP': (*_COMMON, '1'),
   'TIFF': (*_COMMON, '1', 'LA', 'CMYK', 'YCbCr', 'LAB', 'I;16', 'I', 'F'),
 }
@@ -65,6 +72,8 @@ _ENDING = {
   'PNG': '.png',
   'JPEG': '.jpg',
   'WEBP': '.webp',
+  'AVIF': '.avif',
+  'HEIF': '.heic',
   'BMP': '.bmp',
   'TIFF': '.tif',
 }
@@ -140,6 +149,14 @@ def _tiff(rng: np.random.Generator) -> tuple[str, bytes]:
   return '.tif', file.getvalue()
 
 
+def _raw(rng: np.random.Generator) -> tuple[str, bytes]:
+  file, sides = io.BytesIO(), rng.choice(_SIDES[-3:], 2)  # LibRaw's least: 22
+  orientation = int(rng.choice([0, 1, 3, 6, 8, 9]))
+  image = rng.random((*sides, 3)) * 0.1
+  camera_files.write_dng(file, image, orientation=orientation)
+  return '.dng', file.getvalue()
+
+
 def _animated(rng: np.random.Generator) -> tuple[str, bytes]:
   kind = rng.choice(['PNG', 'WEBP', 'TIFF', 'GIF'])
   frames = [Image.fromarray(_pixels(rng)).resize((20, 10)) for _ in range(3)]
@@ -172,7 +189,7 @@ _STRANGERS = (
 def _stranger(rng: np.random.Generator) -> tuple[str, bytes]:
   """What is no photograph, named as one."""
   content = _STRANGERS[rng.integers(len(_STRANGERS))]
-  return str(rng.choice(list(_ENDING.values()))), content
+  return str(rng.choice([*_ENDING.values(), '.dng', '.nef'])), content
 
 
 def _truncated(rng: np.random.Generator) -> tuple[str, bytes]:
@@ -197,7 +214,7 @@ def _spliced(rng: np.random.Generator) -> tuple[str, bytes]:
 
 
 def _sound(rng: np.random.Generator) -> tuple[str, bytes]:
-  return (_whole, _whole, _tiff)[rng.integers(3)](rng)
+  return (_whole, _whole, _tiff, _raw)[rng.integers(4)](rng)
 
 
 def png_of(
@@ -224,11 +241,16 @@ _LIES = (0, 1, 65535, 2**16, 2**20, 2**31 - 1, 2**31, 2**32 - 1)
 def _lying(rng: np.random.Generator) -> tuple[str, bytes]:
   """A header that says another size, depth or number of channels."""
   big = [int(rng.choice(_LIES)) for _ in range(2)]
-  kind = rng.choice(['PNG', 'BMP', 'JPEG', 'TIFF', 'WEBP'])
+  kind = rng.choice(['PNG', 'BMP', 'JPEG', 'TIFF', 'WEBP', 'DNG', 'HEIF'])
   if kind == 'PNG':
     depth, color = int(rng.choice([1, 8, 16, 3])), int(rng.choice([0, 2, 6, 5]))
     return '.png', png_of(*big, depth=depth, color=color, rows=bytes(100))
-  content = bytearray(_bytes_of(Image.fromarray(_pixels(rng)), kind))
+  if kind == 'DNG':
+    ending, sound = _raw(rng)
+  else:
+    ending = _ENDING[kind]
+    sound = _bytes_of(Image.fromarray(_pixels(rng)), kind)
+  content = bytearray(sound)
   if kind == 'BMP':
     content[18:26] = struct.pack('<II', *big)
   elif kind == 'JPEG':
@@ -236,17 +258,21 @@ def _lying(rng: np.random.Generator) -> tuple[str, bytes]:
     content[at + 5 : at + 9] = struct.pack('>HH', *(b % 2**16 for b in big))
   elif kind == 'WEBP':
     content[26:30] = struct.pack('<HH', *(b % 2**16 for b in big))
+  elif kind == 'HEIF':
+    at = content.find(b'ispe')
+    content[at + 8 : at + 16] = struct.pack('>II', *big)
   else:
     for tag, value in zip((256, 257), big, strict=True):
       at = content.find(struct.pack('<HH', tag, 4))
       if at >= 0:
         content[at + 8 : at + 12] = struct.pack('<I', value)
-  return _ENDING[kind], bytes(content)
+  return ending, bytes(content)
 
 
 _MAKERS: dict[str, Callable[[np.random.Generator], tuple[str, bytes]]] = {
   'whole': _whole,
   'tiff': _tiff,
+  'raw': _raw,
   'animated': _animated,
   'stranger': _stranger,
   'truncated': _truncated,

@@ -6,6 +6,7 @@ import sys
 import zlib
 
 import cv2
+from helpers import camera_files
 from helpers.commands import ROOT
 import numpy as np
 from PIL import Image
@@ -15,6 +16,7 @@ import tifffile
 from sel_jax import files
 from sel_jax.errors import InputError
 from sel_jax.images import codec
+from sel_jax.images import heif
 
 
 def _photo(height=7, width=5, seed=0):
@@ -176,11 +178,16 @@ def test_decoding_takes_no_more_than_is_said(tmp_path):
   deep = np.zeros((1500, 2000, 4), np.uint16)
   deep[::2] = 1000
   shallow = (deep[:, :, :3] // 100).astype(np.uint8)
-  paths = [tmp_path / name for name in ('a.png', 'a.tif', 'a.webp', 'a.jpg')]
+  names = ('a.png', 'a.tif', 'a.webp', 'a.jpg', 'a.avif', 'a.heic', 'a.dng')
+  paths = [tmp_path / name for name in names]
   cv2.imwrite(str(paths[0]), deep)
   tifffile.imwrite(paths[1], deep[:, :, :3].copy())
   Image.fromarray(shallow).save(paths[2], lossless=True)
   Image.fromarray(shallow).convert('CMYK').save(paths[3])
+  Image.fromarray(shallow).save(paths[4], speed=10)
+  heif.require(paths[5])
+  Image.fromarray(shallow).save(paths[5])
+  camera_files.write_dng(paths[6], shallow / 255)
   done = subprocess.run(
     [sys.executable, '-c', _MEASURE, *map(str, [*paths, *paths])],
     cwd=ROOT,

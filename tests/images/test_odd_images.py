@@ -55,7 +55,7 @@ def _read(path) -> bool:
   assert channels == 3 and min(height, width) > 0
   assert picture.pixels.dtype in (np.uint8, np.uint16)
   assert codec.read_size(path) == (height, width)
-  again = path.with_name(f'again{path.suffix}')
+  again = codec.result_path(path.with_name(f'again{path.suffix}'))
   metadata.write_picture(again, codec.to_float(picture.pixels), picture)
   assert codec.read_size(again) == (height, width)
   again.unlink()
