@@ -3,8 +3,9 @@
 python -m experiments.evaluate --checkpoint=runs/lol --data=/data/LOL \
       --split=test --html=report.html --json=test.json
 
---checkpoint may be given several times: they are compared. Saved outputs of
-other methods: experiments.compare.
+--checkpoint may be given several times: they are compared, and so are images
+that other methods saved, --outputs=NAME=FOLDER. A folder of photographs without
+clean ones is measured by what can be said without.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,16 @@ def parser() -> command_line.Parser:
   flags.add_model(made, many=True)
   flags.add_report(made)
   made.add_argument(
-    '--data', help="folder of pairs, or 'sample'; default: the training set's"
+    '--data',
+    help="folder of pairs, or of photographs alone, or 'sample'; default: the "
+    "training set's",
+  )
+  made.add_argument(
+    '--outputs',
+    action='append',
+    default=[],
+    metavar='NAME=FOLDER',
+    help='images that another method saved, named as the pairs',
   )
   made.add_argument('--output', help='also write the images to this folder')
   made.add_argument('--limit', type=int, default=0, help='images; 0 is all')
@@ -47,7 +57,8 @@ def main() -> None:
   for checkpoint in checkpoints:
     places.find(checkpoint)
   flags.check_data(args)
-  names = flags.metrics(args.metrics)
+  names = flags.metrics(args)
+  outputs = flags.outputs(args.outputs, taken=checkpoints)
   flags.check_report(args)
   folders = _folders(args.output, checkpoints)
 
@@ -55,15 +66,13 @@ def main() -> None:
   from sel_jax.evaluation import text_report
 
   if args.dry_run:
-    measuring.rehearse(args, folders, names)
+    measuring.rehearse(args, folders, outputs, names)
     return
   entries, shots = [], {}
-  for checkpoint, folder in folders.items():
-    entry, shots[checkpoint] = measuring.measure(
-      args, checkpoint, names, folder
-    )
+  for entry, taken in measuring.measure_all(args, folders, outputs, names):
     entries.append(entry)
-    heading = f'{checkpoint}: {entry.heading()}'
+    shots[entry.name] = taken
+    heading = f'{entry.name}: {entry.heading()}'
     print(text_report.format_table(entry.rows, heading))
   if len(entries) > 1:
     print(text_report.compare_table(entries))

@@ -5,6 +5,7 @@ about it is written here.
 """
 
 import argparse
+from collections.abc import Sequence
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -112,30 +113,58 @@ def _about_metrics() -> str:
   return f'of {",".join(METRICS)}; default: all whose weights exist'
 
 
-def metrics(text: str | None) -> list[str]:
-  """Names of the metrics to measure.
+def outputs(
+  texts: Sequence[str], *, taken: Sequence[str] = ()
+) -> dict[str, Path]:
+  """Name -> folder of 'NAME=FOLDER', or of a folder by its own name.
+
+  Args:
+    texts: what the flags say.
+    taken: names that others have.
+
+  Raises:
+    InputError: for two of one name, or a folder that is not there.
+  """
+  methods: dict[str, Path] = {}
+  for text in texts:
+    name, equals, folder = text.partition('=')
+    if not equals:
+      name, folder = Path(text).name, text
+    if not name or name in methods or name in taken:
+      raise InputError(f'{text}: give every folder a name of its own, NAME=DIR')
+    if not Path(folder).is_dir():
+      raise InputError(f'{folder}: no such folder; check the path')
+    methods[name] = Path(folder)
+  return methods
+
+
+def metrics(args: argparse.Namespace) -> list[str]:
+  """Names of the metrics to measure, of --data by --metrics.
 
   Raises:
     InputError: for an unknown one, or one whose weights are missing.
   """
-  from sel_jax.evaluation import METRICS
+  from sel_jax.evaluation import metrics as known
 
-  names = text.split(',') if text else list(METRICS)
+  text, unpaired = args.metrics, is_unpaired(args)
+  table = known.UNPAIRED if unpaired else known.METRICS
+  names = text.split(',') if text else list(table)
   for name in list(names):
-    if name not in METRICS:
+    if name not in table:
+      needs = ', which need no clean photographs' if unpaired else ''
       raise InputError(
-        f'--metrics: {name!r} is none of {", ".join(METRICS)}; '
+        f'--metrics: {name!r} is none of {", ".join(table)}{needs}; '
         f'{imports.hint(())}'
       )
     try:
-      if available := METRICS[name].available:
+      if available := table[name].available:
         available()
     except InputError as error:
       if text:
         raise
       print(f'{name} is left out: {error}')
       names.remove(name)
-  if 'psnr' not in names:
+  if not unpaired and 'psnr' not in names:
     names.insert(0, 'psnr')  # the report ranks by it
   return names
 
@@ -159,11 +188,22 @@ def check_report(args: argparse.Namespace) -> None:
   from sel_jax.evaluation import fid
 
   if args.fid:
+    if is_unpaired(args):
+      raise InputError(f'--fid: {args.data} has no clean photographs')
     fid.require()
   for path in (args.json, args.csv, args.html):
     if path:
       folder = Path(path).absolute().parent
       dry_run.ensure_directory(folder, dry_run=args.dry_run)
+
+
+def is_unpaired(args: argparse.Namespace) -> bool:
+  """Whether --data is a folder of photographs without clean ones."""
+  from sel_jax.data import photographs
+
+  if args.tfds or args.low or args.data in (None, '', 'sample'):
+    return False
+  return photographs.is_folder(args.data)
 
 
 def pairs(args: argparse.Namespace, settings: 'Settings') -> 'PairsSpec':

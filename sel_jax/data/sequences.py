@@ -46,8 +46,11 @@ class Pairs(abc.ABC):
   """Pairs at random access.
 
   `marks` tells them apart without decoding: a string each that changes when
-  the files behind it do.
+  the files behind it do. Where `has_clean` is false there is no clean image,
+  and the low one stands for it.
   """
+
+  has_clean = True
 
   @abc.abstractmethod
   def marks(self) -> list[str]:
@@ -80,6 +83,7 @@ class Part(Pairs):
   def __init__(self, pairs: Pairs, indices: np.ndarray):
     """Takes indices into the pairs, in order."""
     self._pairs, self._indices = pairs, indices
+    self.has_clean = pairs.has_clean
 
   def marks(self) -> list[str]:
     """Those of the photographs that are in it."""

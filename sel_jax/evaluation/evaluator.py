@@ -62,9 +62,9 @@ class OnImage(Protocol):
     *,
     low: Rgb8,
     restored: Rgb8,
-    clean: Rgb8,
+    clean: Rgb8 | None,
   ) -> None:
-    """Takes the pair's name and three images, [H, W, 3] uint8."""
+    """Takes the pair's name and its images, [H, W, 3] uint8."""
 
 
 def measure(
@@ -91,6 +91,33 @@ def measure(
   for name in names if matched is None else matched:
     values[f'{name}_gt_mean'] = find[name](restored=restored, clean=clean)
   return values
+
+
+def has_clean(pairs: PairSource) -> bool:
+  """Whether there are clean images to measure against."""
+  return not isinstance(pairs, Pairs) or pairs.has_clean
+
+
+def _figures(
+  names: Sequence[str],
+  *,
+  restored: Rgb8,
+  low: Rgb8,
+  clean: Rgb8 | None,
+  matched: Sequence[str] | None = None,
+) -> dict[str, float]:
+  """As `measure`; where there is no clean image, of `metrics.UNPAIRED`."""
+  if clean is not None:
+    return measure(restored=restored, clean=clean, names=names, matched=matched)
+  find = {name: metrics.UNPAIRED[name].function for name in names}
+  return {n: f(restored=restored, low=low) for n, f in find.items()}
+
+
+def _in_8_bits(pair: Pair, paired: bool) -> tuple[Rgb8, Rgb8 | None]:
+  """Low and clean, as they are measured and shown."""
+  images = (pair.low, pair.clean) if paired else (pair.low,)
+  low, *clean = (codec.to_uint8(codec.to_float(image)) for image in images)
+  return low, clean[0] if clean else None
 
 
 def chosen(count: int, limit: int) -> list[int]:
@@ -139,7 +166,8 @@ def evaluate(
   Args:
     restorer: restores `restorer.at_once` photographs at a time.
     pairs: what `open_pairs` gives.
-    names: rows of `metrics.METRICS`.
+    names: rows of `metrics.METRICS`; of `metrics.UNPAIRED` where there is no
+      clean image.
     matched: those that are measured with GT-mean too; None is all.
     limit: how many, evenly spread over the split; 0 is all.
     share: which of how many processes share the work: this one takes
@@ -154,28 +182,24 @@ def evaluate(
   mine = chosen(len(pairs), limit)[share[0] :: share[1]]
   sizes = [_size(pairs, index) for index in mine]
   _tell(len(set(sizes)), len(set(restorer.plan(sizes))))
-  rows = []
+  rows, paired = [], has_clean(pairs)
   for start in range(0, len(mine), restorer.at_once):
     group = [pairs[i] for i in mine[start : start + restorer.at_once]]
     lows = [codec.to_float(pair.low) for pair in group]
     begin = time.perf_counter()
     results = restorer.many(lows)
     seconds = (time.perf_counter() - begin) / len(group)
-    given = _given(restorer, group, lows)
-    for pair, low, result, told in zip(
-      group, lows, results, given, strict=True
-    ):
-      restored = codec.to_uint8(result)
-      clean = codec.to_uint8(codec.to_float(pair.clean))
-      values = measure(
-        restored=restored, clean=clean, names=names, matched=matched
+    given = _given(restorer, group, lows) if paired else [None] * len(group)
+    for pair, result, told in zip(group, results, given, strict=True):
+      restored, (low, clean) = codec.to_uint8(result), _in_8_bits(pair, paired)
+      values = _figures(
+        names, restored=restored, low=low, clean=clean, matched=matched
       )
-      if told is not None:
+      if told is not None and clean is not None:
         told = measure(restored=told, clean=clean, names=names, matched=())
         values |= {f'{name}_given': value for name, value in told.items()}
       rows.append({'name': pair.name, **values, 'seconds': seconds})
       if on_image:
-        low = codec.to_uint8(low)
         on_image(pair.name, low=low, restored=restored, clean=clean)
   return rows
 
@@ -195,7 +219,7 @@ def evaluate_outputs(
   Args:
     folder: images, named as the pairs.
     pairs: what `open_pairs` gives.
-    names: rows of `metrics.METRICS`.
+    names: the metrics, those of `evaluate`.
     on_image: called after each photograph, as in `evaluate`.
 
   Returns:
@@ -210,7 +234,7 @@ def evaluate_outputs(
   images = folders.list_images(folder)
   by_stem = {folders.key_of(path): path for path in images}
   by_stem |= {path.stem: path for path in images}
-  rows = []
+  rows, paired = [], has_clean(pairs)
   for pair in pairs:
     if pair.name not in by_stem:
       raise InputError(
@@ -220,16 +244,16 @@ def evaluate_outputs(
       )
     path = by_stem[pair.name]
     restored = codec.to_uint8(codec.to_float(codec.read_image(path)))
-    clean = codec.to_uint8(codec.to_float(pair.clean))
-    if restored.shape != clean.shape:
-      sizes = [f'{x.shape[1]}x{x.shape[0]}' for x in (restored, clean)]
+    low, clean = _in_8_bits(pair, paired)
+    other = low if clean is None else clean
+    if restored.shape != other.shape:
+      sizes = [f'{x.shape[1]}x{x.shape[0]}' for x in (restored, other)]
+      whose = 'the photograph' if clean is None else 'its clean image'
       raise InputError(
-        f'{path}: is {sizes[0]} and its clean image {sizes[1]}; save whole '
-        'outputs'
+        f'{path}: is {sizes[0]} and {whose} {sizes[1]}; save whole outputs'
       )
-    values = measure(restored=restored, clean=clean, names=names)
+    values = _figures(names, restored=restored, low=low, clean=clean)
     rows.append({'name': pair.name, **values})
     if on_image:
-      low = codec.to_uint8(codec.to_float(pair.low))
       on_image(pair.name, low=low, restored=restored, clean=clean)
   return rows

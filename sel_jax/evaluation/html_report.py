@@ -4,9 +4,7 @@ Contract: self-contained, images and script inside, nothing is loaded from
 anywhere; everything that comes from outside is escaped.
 """
 
-import base64
 from collections.abc import Sequence
-import dataclasses
 import functools
 import html
 import math
@@ -18,15 +16,17 @@ import numpy as np
 
 from sel_jax import entropy
 from sel_jax import files
+from sel_jax.evaluation import shots as pictures
+from sel_jax.evaluation import sliders
 from sel_jax.evaluation import text_report
 from sel_jax.evaluation.metrics import METRICS
+from sel_jax.evaluation.metrics import UNPAIRED
+from sel_jax.evaluation.shots import Shot
 
 # Images of each kind, best and worst, that a report shows of an entry.
 SHOWN = 3
-_WIDTH = 720
 _BINS = 64
 _MAP_LEVELS = 16
-_QUALITY = 88
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
@@ -74,48 +74,6 @@ for (const pair of document.querySelectorAll('.pair')) {
 """
 
 
-@dataclasses.dataclass(frozen=True)
-class Shot:
-  """One image of an entry, encoded.
-
-  Attributes:
-    low: JPEG of the input.
-    restored: JPEG of the result.
-    clean: JPEG of the clean image.
-  """
-
-  low: bytes
-  restored: bytes
-  clean: bytes
-
-  @classmethod
-  def create(
-    cls, *, low: np.ndarray, restored: np.ndarray, clean: np.ndarray
-  ) -> 'Shot':
-    """From [H, W, 3] uint8 images."""
-    return cls(*(_jpeg(image) for image in (low, restored, clean)))
-
-
-def _jpeg(image: np.ndarray) -> bytes:
-  scale = min(1.0, _WIDTH / image.shape[1])
-  size = [max(1, round(side * scale)) for side in image.shape[1::-1]]
-  small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-  quality = [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]
-  return cv2.imencode('.jpg', small[:, :, ::-1], quality)[1].tobytes()
-
-
-def _uri(jpeg: bytes) -> str:
-  return 'data:image/jpeg;base64,' + base64.b64encode(jpeg).decode()
-
-
-def _decoded(jpeg: bytes) -> np.ndarray:
-  raw = np.frombuffer(jpeg, np.uint8)
-  image = cv2.imdecode(raw, cv2.IMREAD_COLOR)
-  if image is None:
-    raise ValueError('not a JPEG')
-  return image[:, :, ::-1]
-
-
 @functools.cache
 def _map_function():
   spec = entropy.EntropySpec(
@@ -134,7 +92,7 @@ def _entropy_maps(shots: Sequence[np.ndarray]) -> list[bytes]:
   span = max(max(m.max() for m in maps) - low, 1e-6)
   levels = [(255 * (m - low) / span).astype(np.uint8) for m in maps]
   colored = [cv2.applyColorMap(m, cv2.COLORMAP_VIRIDIS) for m in levels]
-  return [_jpeg(np.ascontiguousarray(m[:, :, ::-1])) for m in colored]
+  return [pictures.jpeg(np.ascontiguousarray(m[:, :, ::-1])) for m in colored]
 
 
 def _histogram(shots: dict[str, np.ndarray]) -> str:
@@ -165,9 +123,10 @@ def _better(key: str, values: Sequence[float]) -> float | None:
   """The best of some figures; None where there is none, or of one entry."""
   finite = [value for value in values if math.isfinite(value)]
   name = text_report.plain(key)
-  if len(values) < 2 or not finite or name not in METRICS:
+  metric = METRICS.get(name) or UNPAIRED.get(name)
+  if len(values) < 2 or not finite or metric is None or metric.higher is None:
     return None
-  return max(finite) if METRICS[name].higher else min(finite)
+  return max(finite) if metric.higher else min(finite)
 
 
 def _summary_table(entries: Sequence[text_report.Entry]) -> str:
@@ -211,10 +170,14 @@ def _image_table(entry: text_report.Entry) -> str:
 
 def _card(row: dict, shot: Shot) -> str:
   """One image: slider, histograms, entropy maps."""
-  pixels = {
-    name: _decoded(getattr(shot, name)) for name in ('low', 'restored', 'clean')
+  encoded = {
+    'low': shot.low,
+    'restored': shot.restored,
+    'clean': shot.clean or shot.low,
   }
-  maps = _entropy_maps([pixels['restored'], pixels['clean']])
+  pixels = {side: pictures.decoded(jpeg) for side, jpeg in encoded.items()}
+  low, restored, clean = map(pictures.uri, encoded.values())
+  maps = map(pictures.uri, _entropy_maps([pixels['restored'], pixels['clean']]))
   figures = ', '.join(
     f'{title} {format(row[key], form)}'
     for key, (title, form) in text_report.columns([row]).items()
@@ -224,15 +187,15 @@ def _card(row: dict, shot: Shot) -> str:
   return f"""<div class="card"><h4>{name}</h4><p class="note">{figures}</p>
 <p><button data-show="clean" aria-pressed="true">clean | restored</button>
 <button data-show="low" aria-pressed="false">low | restored</button></p>
-<div class="row"><div class="pair" data-clean="{_uri(shot.clean)}"
- data-low="{_uri(shot.low)}"><img src="{_uri(shot.clean)}" alt="{name}: left">
-<img src="{_uri(shot.restored)}" alt="{name}: restored">
+<div class="row"><div class="pair" data-clean="{clean}"
+ data-low="{low}"><img src="{clean}" alt="{name}: left">
+<img src="{restored}" alt="{name}: restored">
 <input type="range" value="50" aria-label="where to cut"></div>
 <figure>{_histogram(pixels)}<figcaption>luminance, root of the counts
 </figcaption></figure>
-<figure><img src="{_uri(maps[0])}" alt="entropy of the output"><figcaption>
+<figure><img src="{next(maps)}" alt="entropy of the output"><figcaption>
 spatial entropy, restored</figcaption></figure>
-<figure><img src="{_uri(maps[1])}" alt="entropy of the clean image"><figcaption>
+<figure><img src="{next(maps)}" alt="entropy of the clean image"><figcaption>
 spatial entropy, clean; one scale</figcaption></figure></div></div>"""
 
 
@@ -261,7 +224,8 @@ def write_html(
 
   Args:
     path: where the file goes.
-    entries: what was measured; 'psnr' is among the figures.
+    entries: what was measured; 'psnr' is among the figures where there were
+      clean images.
     shots: entry's name -> image's name -> its pictures.
 
   Raises:
@@ -275,18 +239,22 @@ def write_html(
     '<p class="note">Mean over images, below it the 95 % bootstrap interval of '
     f'the mean.{marks}</p>'
   )
+  paired = 'psnr' in text_report.columns(text_report.merged(entries))
+  if not paired:
+    parts.append(f'<h2>Photographs</h2>{sliders.cards(entries, shots)}')
   for entry in entries:
     parts.append(
       f'<h2>{html.escape(entry.name)}</h2>'
       f'<p class="note">{html.escape(entry.heading())}</p>'
       f'<details><summary>Every image</summary>{_image_table(entry)}</details>'
-      f'{_pictures(entry, shots.get(entry.name, {}))}'
     )
+    if paired:
+      parts.append(_pictures(entry, shots.get(entry.name, {})))
   page = (
     '<!doctype html><html lang="en"><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width">'
-    f'<title>Evaluation</title><style>{_STYLE}</style><body>{"".join(parts)}'
-    f'<script>{_SCRIPT}</script></body></html>\n'
+    f'<title>Evaluation</title><style>{_STYLE}{sliders.STYLE}</style><body>'
+    f'{"".join(parts)}<script>{_SCRIPT}{sliders.SCRIPT}</script></body></html>\n'
   )
   with files.replacing(path) as part:
     part.write_text(page)

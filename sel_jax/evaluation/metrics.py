@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import math
 
+import cv2
 import jax
 import numpy as np
 from skimage.color import deltaE_ciede2000
@@ -24,6 +25,10 @@ from sel_jax.losses import perceptual
 # ITU-R BT.601 luma, the gray of the GT-mean protocol.
 _GRAY = np.array([0.299, 0.587, 0.114])
 _SSIM_SIDE = 11
+# Exponent between light and encoded samples.
+_GAMMA = 2.2
+# How much smaller `structure` looks at images, so that grain is averaged.
+_REDUCED = 4
 
 
 def _check(restored: np.ndarray, clean: np.ndarray) -> None:
@@ -181,22 +186,95 @@ def naturalness(*, restored: Rgb8, clean: Rgb8) -> float:
   return niqe.niqe(restored)
 
 
+def _niqe_alone(*, restored: Rgb8, low: Rgb8) -> float:
+  del low
+  return niqe.niqe(restored)
+
+
+def exposure(*, restored: Rgb8, low: Rgb8) -> float:
+  """Mean intensity of the result, 0 to 1.
+
+  Args:
+    restored: [H, W, 3] uint8.
+    low: not looked at.
+  """
+  del low
+  return float(restored.mean() / 255)
+
+
+def stops(*, restored: Rgb8, low: Rgb8) -> float:
+  """By how much the result is brighter, in stops of light.
+
+    2.2 log2(mean restored / mean low), with half a level added to each
+
+  Args:
+    restored: [H, W, 3] uint8.
+    low: the same shape.
+  """
+  ratio = (restored.mean() + 0.5) / (low.mean() + 0.5)
+  return float(_GAMMA * math.log2(ratio))
+
+
+def black(*, restored: Rgb8, low: Rgb8) -> float:
+  """Pixels of the result whose samples are all 0, per cent.
+
+  Args:
+    restored: [H, W, 3] uint8.
+    low: not looked at.
+  """
+  del low
+  return 100 * float((restored.max(2) == 0).mean())
+
+
+def white(*, restored: Rgb8, low: Rgb8) -> float:
+  """Pixels of the result with a sample at its end, 255, per cent.
+
+  Args:
+    restored: [H, W, 3] uint8.
+    low: not looked at.
+  """
+  del low
+  return 100 * float((restored.max(2) == 255).mean())
+
+
+def structure(*, restored: Rgb8, low: Rgb8) -> float:
+  """What was kept: SSIM of the result and the photograph at equal means.
+
+  Both at a quarter of their sides, so that grain hardly counts, the photograph
+  lifted as `match_gt_mean` does. A low figure shows what was made up.
+
+  Args:
+    restored: [H, W, 3] uint8.
+    low: the same shape.
+
+  Returns:
+    At most 1; NaN if a side is below 44 pixels.
+  """
+  size = [max(1, side // _REDUCED) for side in restored.shape[1::-1]]
+  found, given = (
+    cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    for image in (restored, low)
+  )
+  return ssim(restored=found, clean=match_gt_mean(restored=given, clean=found))
+
+
 @dataclasses.dataclass(frozen=True)
 class Metric:
   """How a figure is made and shown.
 
   Attributes:
-    function: (*, restored, clean) -> value.
+    function: (*, restored, clean) -> value, or (*, restored, low) where there
+      is no clean image.
     title: its column's heading.
     form: how its numbers are formatted.
-    higher: whether more is better.
+    higher: whether more is better; None where neither is.
     available: None, or a check that raises an InputError with the remedy.
   """
 
   function: Callable[..., float]
   title: str
   form: str
-  higher: bool
+  higher: bool | None
   available: Callable[[], None] | None = None
 
 
@@ -219,6 +297,16 @@ METRICS = {
     'Detail entropy', '.4f', False,
   ),
 }  # fmt: skip
+
+# Where there is no clean image: (restored, low) to a number.
+UNPAIRED = {
+  'niqe': Metric(_niqe_alone, 'NIQE', '.2f', False),
+  'exposure': Metric(exposure, 'exposure', '.3f', None),
+  'stops': Metric(stops, 'stops', '+.2f', None),
+  'black': Metric(black, 'black %', '.2f', None),
+  'white': Metric(white, 'white %', '.2f', None),
+  'structure': Metric(structure, 'structure', '.4f', None),
+}
 
 # Cheap enough for every validation.
 BASIC = ('psnr', 'ssim')

@@ -16,6 +16,7 @@ import numpy as np
 
 from sel_jax import files
 from sel_jax.evaluation.metrics import METRICS
+from sel_jax.evaluation.metrics import UNPAIRED
 
 GT_MEAN = '_gt_mean'
 GIVEN = '_given'
@@ -56,7 +57,7 @@ def plain(key: str) -> str:
 
 def column(key: str) -> tuple[str, str]:
   """(title, form) of a figure; GT-mean ones end in '*', given ones in '+'."""
-  metric = METRICS[plain(key)]
+  metric = METRICS.get(plain(key)) or UNPAIRED[plain(key)]
   return metric.title + _MARKS[key.removeprefix(plain(key))], metric.form
 
 
@@ -68,7 +69,7 @@ def columns(rows: Sequence[dict]) -> dict[str, tuple[str, str]]:
   keys = set(rows[0]) if rows else set()
   found = {}
   for suffix in _MARKS:
-    for name in METRICS:
+    for name in {**METRICS, **UNPAIRED}:
       if name + suffix in keys:
         found[name + suffix] = column(name + suffix)
   if 'seconds' in keys:
@@ -137,6 +138,10 @@ def summarize(rows: Sequence[dict]) -> dict[str, dict[str, float]]:
   return summary
 
 
+_NIQE = (
+  'NIQE: with the parameters of its release, blocks of 96 pixels, luma of '
+  'BT.601; other implementations differ by whole points'
+)
 _NOTES = {
   GT_MEAN: '* GT-mean: rescaled by the ground truth, not comparable to plain',
   GIVEN: '+ exposure given: told the mean of the ground truth',
@@ -147,7 +152,9 @@ def notes(rows: Sequence[dict]) -> list[str]:
   """What the marks of `columns` mean, a sentence each."""
   ends = tuple(key.removeprefix(plain(key)) for key in columns(rows)
                if key != 'seconds')  # fmt: skip
-  return [text for suffix, text in _NOTES.items() if suffix in ends]
+  found = [text for suffix, text in _NOTES.items() if suffix in ends]
+  alone = {'niqe', 'exposure'} <= columns(rows).keys()
+  return found + [_NIQE] * alone
 
 
 def _lines(names: Sequence[str], cells: Sequence[Sequence[str]], titles):
