@@ -2,7 +2,7 @@
 
 python -m experiments.prepare_data --list
 python -m experiments.prepare_data --dataset=lol_v1 --manual-dir=/data/LOL \
-      --check
+      --check --against=/data/unseen
 python -m experiments.prepare_data --dataset=lol_v1 --manual-dir=/data/LOL \
       --data-dir=/data/tfds
 python -m experiments.prepare_data --manual-dir=/data/LOL --split=test \
@@ -14,6 +14,7 @@ Training reads folders as well as records; see docs/guides/data.md.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -27,11 +28,11 @@ from sel_jax.data import tfds
 from sel_jax.errors import InputError
 
 
-def _check(manual_dir: str, name: str) -> int:
+def _check(manual_dir: str, name: str, against: Sequence[str]) -> int:
   counts = inspection.counts(manual_dir, name)
   pairs = ', '.join(f'{count} {split}' for split, count in counts.items())
   print(f'{manual_dir}: {pairs or "no"} pairs')
-  found = inspection.inspect(manual_dir, name)
+  found = inspection.inspect(manual_dir, name, against=against)
   for finding in found:
     print(f'{finding.kind}: {finding.text}')
   problems = sum(finding.kind == 'problem' for finding in found)
@@ -110,6 +111,13 @@ def parser() -> command_line.Parser:
   made.add_argument('--split', default='val', help='of --darken')
   made.add_argument('--seed', type=int, default=0, help='of --darken')
   made.switch('--check', help='look at every file, write nothing')
+  made.add_argument(
+    '--against',
+    action='append',
+    default=[],
+    metavar='FOLDER',
+    help='with --check: another data set, which may have scenes in common',
+  )
   return made
 
 
@@ -122,13 +130,15 @@ def main() -> int:
     return 0
   if not args.manual_dir:
     raise InputError(f'give --manual-dir. {public.instructions(args.dataset)}')
+  if args.against and not args.check:
+    raise InputError('--against: compares by --check; give it too')
   if args.darken:
     return _darken(args)
   if args.check and args.dry_run:
     _rehearse(args.manual_dir, args.dataset, None)
     return 0
   if args.check:
-    return _check(args.manual_dir, args.dataset)
+    return _check(args.manual_dir, args.dataset, args.against)
   if not args.data_dir:
     raise InputError('give --data-dir, the folder to write records to')
   if args.dry_run:

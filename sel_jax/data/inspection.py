@@ -5,6 +5,7 @@ unusable as it is; a note is something to know before training on it.
 """
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
 import hashlib
@@ -14,8 +15,8 @@ import cv2
 import numpy as np
 
 from sel_jax.data import folders
+from sel_jax.data import overlap
 from sel_jax.data import public
-from sel_jax.data import splits
 from sel_jax.errors import InputError
 
 # Phase correlation below which two images hardly show the same view, and
@@ -45,12 +46,20 @@ class Finding:
 class _Looked:
   """What is kept of a pair after it was read."""
 
-  name: str
-  clean_hash: str
+  seen: overlap.Seen
   low_hash: str
-  descriptor: np.ndarray
   shift: tuple[float, float]
   likeness: float
+
+  @property
+  def name(self) -> str:
+    """The pair's."""
+    return self.seen.name
+
+  @property
+  def clean_hash(self) -> str:
+    """That of the clean image's samples."""
+    return self.seen.picture
 
 
 def _contrast(image: np.ndarray) -> np.ndarray:
@@ -87,10 +96,8 @@ def _look(pair: folders.FilePair) -> _Looked | InputError:
     return error
   shift, likeness = alignment(low=low, clean=clean)
   return _Looked(
-    pair.name,
-    hashlib.sha256(clean.tobytes()).hexdigest(),
+    overlap.Seen.create(pair.name, clean),
     hashlib.sha256(low.tobytes()).hexdigest(),
-    splits.descriptor(clean),
     shift,
     likeness,
   )
@@ -127,27 +134,6 @@ def _misplaced(looked: list[_Looked], split: str, bad) -> Iterator[Finding]:
         'note',
         f'{split}: the images of {item.name} are apart by {x:.1f} columns '
         f'and {y:.1f} rows',
-      )
-
-
-def _leaks(looked: dict[str, list[_Looked]]) -> Iterator[Finding]:
-  train = looked.get('train')
-  for split in ('val', 'test'):
-    others = looked.get(split)
-    if not train or not others:
-      continue
-    known = np.stack([item.descriptor for item in train])
-    leaking = []
-    for item in others:
-      alike = splits.shared(known, item.descriptor[None])
-      names = [t.name for t, same in zip(train, alike, strict=True) if same]
-      if names:
-        leaking.append(f'{item.name} ({", ".join(names)})')
-    if leaking:
-      yield Finding(
-        'note',
-        f'{len(leaking)} of {len(others)} scenes of {split} are in train too: '
-        + '; '.join(leaking),
       )
 
 
@@ -193,12 +179,15 @@ def counts(manual_dir: str | Path, name: str) -> dict[str, int]:
   return found
 
 
-def inspect(manual_dir: str | Path, name: str) -> list[Finding]:
+def inspect(
+  manual_dir: str | Path, name: str, *, against: Sequence[str | Path] = ()
+) -> list[Finding]:
   """Everything that is missing, broken, doubled, misplaced or leaking.
 
   Args:
     manual_dir: as `public.instructions` describe it.
     name: a row of `public.DATA_SETS`.
+    against: folders of other data sets, which may have scenes in common.
 
   Returns:
     Problems first, then notes.
@@ -231,5 +220,13 @@ def inspect(manual_dir: str | Path, name: str) -> list[Finding]:
     looked[split] = [r for r in results if isinstance(r, _Looked)]
     found += _twins(looked[split], split)
     found += _misplaced(looked[split], split, data.bad)
-  found += _leaks(looked)
+  parts = [
+    overlap.Part(split, split, [item.seen for item in items])
+    for split, items in looked.items()
+  ]
+  for root in against:
+    parts += overlap.look(root)
+  found += [Finding('note', str(one)) for one in overlap.overlaps(parts)]
+  if against:
+    found += [Finding('note', text) for text in overlap.advice(parts)]
   return sorted(found, key=lambda finding: finding.kind != 'problem')
