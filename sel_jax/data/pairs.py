@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 import dataclasses
 import functools
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ from sel_jax.data.sequences import Part
 from sel_jax.errors import InputError
 from sel_jax.fields import key
 from sel_jax.images import codec
+
+_log = logging.getLogger(__name__)
 
 # Stands for every split, where pairs are measured.
 ALL = 'all'
@@ -252,6 +255,28 @@ def _descriptors(spec: PairsSpec, split: str) -> np.ndarray:
     return np.stack(list(pool.map(describe, range(len(pairs)))))
 
 
+@functools.lru_cache(4)  # once
+def _tell_of_test(spec: PairsSpec) -> None:
+  """A word where training will have seen the scenes that figures are of."""
+  try:
+    if spec.open('test') is None:
+      return
+  except InputError:  # told where it is used
+    return
+  train, test = (_descriptors(spec, split) for split in ('train', 'test'))
+  seen, pairs = splits.shared(test, train), splits.shared(train, test)
+  if seen.any():
+    _log.warning(
+      '%s: %d of %d scenes of test are in train, in %d pairs: figures on them '
+      'are not those of new photographs; config.data.leave_test_scenes=True '
+      'leaves these pairs out',
+      spec.place,
+      seen.sum(),
+      len(seen),
+      pairs.sum(),
+    )
+
+
 def _cut(
   spec: PairsSpec, train: Pairs, split: str, has_val: bool
 ) -> np.ndarray:
@@ -266,6 +291,8 @@ def _cut(
       )
     test = _descriptors(whole, 'test')
     kept = kept[~splits.shared(_descriptors(whole, 'train'), test)]
+  elif split == 'train':
+    _tell_of_test(whole)
   if has_val:
     return kept
   scene = splits.group(_descriptors(whole, 'train')[kept])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 
@@ -88,6 +89,29 @@ def test_scenes_of_the_test_split_can_leave_train(lol_like):
   )
   assert _names(spec, 'train') == ['3']
   assert _names(spec, 'val') == ['6']
+
+
+def test_a_word_says_that_train_has_scenes_of_test(lol_like, caplog):
+  spec = PairsSpec.create(root=str(lol_like), held_out=1)
+  open_pairs(spec, 'val')
+  assert not caplog.records
+  open_pairs(spec, 'train')
+  open_pairs(spec, 'train')
+  (said,) = caplog.records
+  words = r'\d of 2 scenes of test are in train, in \d pairs: .*leave_test_sc'
+  assert re.search(words, said.getMessage())
+  caplog.clear()
+  open_pairs(dataclasses.replace(spec, leave_test_scenes=True), 'train')
+  assert not caplog.records
+
+
+def test_a_test_split_that_is_broken_stops_no_training(tmp_path, caplog):
+  views = [(0, 1.0), (1, 1.0)]
+  write_views(tmp_path, views, 'train/low', 'train/high')
+  (tmp_path / 'test/low').mkdir(parents=True)
+  spec = PairsSpec.create(root=str(tmp_path), held_out=1)
+  assert _names(spec, 'train') == ['1']
+  assert not caplog.records
 
 
 def test_all_is_every_pair_and_nothing_held_out(lol_like):
