@@ -123,12 +123,13 @@ def _in_torch(
   import torch
 
   from benchmarks.lib import torch_baseline
+  from benchmarks.lib import torch_density
 
   found = measure.images(args.input, size, args.batch)
   pred, target = torch_baseline.images(*found)
   pred.requires_grad_()
   loss = functools.partial(
-    torch_baseline.hellinger_loss,
+    torch_density.published_loss,
     target=target,
     levels=args.levels,
     bandwidth=args.bandwidth,

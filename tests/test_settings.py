@@ -11,6 +11,7 @@ import ml_collections
 import pytest
 
 from sel_jax import build
+from sel_jax import entropy
 from sel_jax import fields
 from sel_jax import settings
 from sel_jax import stored_keys
@@ -79,6 +80,13 @@ def test_every_key_is_described_and_every_number_has_a_range():
 def test_the_table_of_keys_is_the_one_of_the_docs():
   path = Path(__file__).parents[1] / 'docs' / 'settings.md'
   assert path.read_text() == settings.table(), 'run `make settings`'
+
+
+def test_the_preset_of_the_release_is_its_definition():
+  found = Settings.parse(lol.get_config('release'))
+  assert found.entropy == entropy.EntropySpec.reference()
+  assert found.optim.clip_norm == 0
+  assert found.model == Settings().model and found.loss == Settings().loss
 
 
 def test_presets_that_do_not_exist_are_refused():

@@ -1,7 +1,7 @@
-"""What is compared against: the same loss and network in plain PyTorch.
+"""What is compared against: the same network and step in plain PyTorch.
 
-Contract: written anew, in the dense way of the published release; images are
-[B, C, H, W], on a GPU if there is one. PyTorch is needed here and nowhere else
+Contract: written anew, after the published release; images are [B, C, H, W], on
+a GPU if there is one. PyTorch is needed here and nowhere else
 (`pip install torch`).
 """
 
@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.lib import measure
+from benchmarks.lib import torch_density
 from sel_jax import build
 from sel_jax.errors import InputError
 from sel_jax.settings import Settings
@@ -24,7 +25,6 @@ DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 # As XLA multiplies on GPUs: 10 bits of mantissa.
 torch.backends.cuda.matmul.allow_tf32 = True
 
-_TINY = 1e-30
 # The least that the network's gamma is applied to.
 _DARKEST = 0.5 / 255
 
@@ -52,81 +52,6 @@ def peak_extra_megabytes(function: Callable[[], object]) -> float:
   function()
   wait()
   return (torch.cuda.max_memory_allocated() - before) / 2**20
-
-
-def density(image: Tensor, levels: int, bandwidth: float) -> Tensor:
-  """Joint kernel values of every pixel and every pair of bins.
-
-  The published definition with uniform neighbour weights.
-
-  Args:
-    image: [B, C, H, W] in [0, 1].
-    levels: L.
-    bandwidth: h in bin units.
-
-  Returns:
-    [B, L * L, C, H, W].
-  """
-  batch, channels, *shape = image.shape
-  own = (levels - 1) * image
-  ring = torch.full((1, 1, 3, 3), 1 / 8, device=image.device)
-  ring[0, 0, 1, 1] = 0
-  flat = own.reshape(batch * channels, 1, *shape)
-  # The published sum of the weights runs over all channels.
-  mean = F.conv2d(flat, ring, padding=1).reshape(image.shape) / channels
-  bins = torch.arange(levels, dtype=image.dtype, device=image.device)
-  i = bins.repeat_interleave(levels).reshape(1, -1, 1, 1, 1)
-  j = bins.repeat(levels).reshape(1, -1, 1, 1, 1)
-
-  def kernel(offset):
-    s = torch.sigmoid(offset / bandwidth)
-    return s * (1 - s)
-
-  joint = kernel(own[:, None] - i) * kernel(mean[:, None] - j)
-  return joint / (0.5 * bandwidth)
-
-
-def _windowed(joint: Tensor, window: int) -> Tensor:
-  batch, bins, channels, *sides = joint.shape
-  x = joint.transpose(1, 2).reshape(batch * channels, bins, *sides)
-  if window > 1:
-    shape = bins, 1, window, window
-    box = torch.full(shape, 1 / window**2, device=joint.device)
-    x = F.conv2d(x, box, padding=window // 2, groups=bins)
-  return x
-
-
-def hellinger_loss(
-  pred: Tensor,
-  target: Tensor,
-  *,
-  levels: int = 32,
-  bandwidth: float = 0.5,
-  windows: tuple[int, ...] = (1, 3, 5),
-) -> Tensor:
-  """Hellinger distance of the published densities, all bins in memory.
-
-  Its roots are floored, where the release gives NaN gradients.
-
-  Args:
-    pred: [B, C, H, W] in [0, 1].
-    target: the same shape.
-    levels: L.
-    bandwidth: h in bin units.
-    windows: odd sizes.
-
-  Returns:
-    A scalar.
-  """
-  densities = [density(x, levels, bandwidth) for x in (pred, target)]
-  total = 0.0
-  for window in windows:
-    roots = [
-      torch.sqrt(_windowed(d, window).clamp_min(_TINY)) for d in densities
-    ]
-    squared = 0.5 * (roots[0] - roots[1]).square().sum(dim=1)
-    total = total + torch.sqrt(squared.clamp_min(_TINY)).mean()
-  return total / len(windows)
 
 
 class ChannelNorm(nn.Module):
@@ -256,20 +181,35 @@ class ConditionalNAFNet(nn.Module):
 class TrainingStep:
   """The step of `sel_jax.training.step` with the same pieces.
 
-  Perturb, network, distance of the clean estimate from the clean image, clipped
-  gradient, AdamW, moving average of the parameters.
+  Perturb, network, distance of the clean estimate from the clean image, or of
+  the Euler mean from the optimum, clipped gradient, AdamW, moving average of
+  the parameters.
   """
 
-  def __init__(self, net: nn.Module, sde, loss, *, lr: float, clip_norm: float):
+  def __init__(
+    self,
+    net: nn.Module,
+    sde,
+    loss,
+    *,
+    lr: float,
+    clip_norm: float,
+    optimum: bool = False,
+  ):
     """Takes the pieces.
 
     Args:
-      net: (x_t, mu, t) -> x_0_hat - mu.
+      net: (x_t, mu, t) -> x_0_hat - mu, or the noise in x_t.
       sde: the diffusion, see `sel_jax.diffusion.IRSDE`.
       loss: (pred, target) -> a scalar.
       lr: learning rate.
       clip_norm: largest global norm of the gradient; 0 is off.
+      optimum: the network estimates the noise, and x_{t-1} is compared.
     """
+    self.optimum = optimum
+    self.rate = 0.005  # how much of an update the average takes
+    self.theta = torch.tensor(np.asarray(sde.thetas), device=DEVICE)
+    self.dt, self.scale = float(sde.dt), float(sde.scale)
     self.net, self.loss = net.to(DEVICE), loss
     self.clip_norm = clip_norm or math.inf
     self.a = torch.tensor(np.asarray(sde.decay), device=DEVICE)
@@ -281,8 +221,18 @@ class TrainingStep:
     )
 
   @classmethod
-  def create(cls, settings: Settings) -> 'TrainingStep':
-    """The step that the settings describe; it always compares clean images.
+  def create(
+    cls, settings: Settings, *, ring: Tensor | None = None, finite: bool = True
+  ) -> 'TrainingStep':
+    """The step that the settings describe.
+
+    It compares x_{t-1} if the objective is 'optimum', and clean images else.
+
+    Args:
+      settings: of the run.
+      ring: neighbour weights of the published density; uniform ones if not
+        given.
+      finite: as in `torch_density.published_loss`.
 
     Raises:
       InputError: for a bandwidth by rule.
@@ -307,23 +257,56 @@ class TrainingStep:
       total = l1 * (pred - target).abs().mean()
       if settings.loss.entropy:
         # Estimates beyond [0, 1] are cut off, as by the release's definition.
-        total = total + settings.loss.entropy * hellinger_loss(
+        total = total + settings.loss.entropy * torch_density.published_loss(
           pred.clamp(0, 1),
-          target,
+          target.clamp(0, 1),
+          distance=spec.distance,
           levels=spec.levels,
           bandwidth=bandwidth,
           windows=spec.windows,
+          ring=ring,
+          finite=finite,
         )
       return total
 
     sde = build.build_method(settings).sde
     optim = settings.optim
-    return cls(net, sde, loss, lr=optim.lr, clip_norm=optim.clip_norm)
+    return cls(
+      net,
+      sde,
+      loss,
+      lr=optim.lr,
+      clip_norm=optim.clip_norm,
+      optimum=settings.loss.objective == 'optimum',
+    )
 
   def __call__(self, low: Tensor, clean: Tensor) -> float:
     """One update on [B, 3, H, W] images at drawn times; the loss."""
     t = torch.randint(1, len(self.a), (len(low),), device=low.device)
     return self.update(low, clean, t, torch.randn_like(low))[0]
+
+  def pair(
+    self, x: Tensor, low: Tensor, clean: Tensor, t: Tensor
+  ) -> tuple[Tensor, Tensor]:
+    """What is compared: prediction and target, of x_t at the times t."""
+    output = self.net(x, low, t.float())
+    if not self.optimum:
+      # The output is the clean image less the low one, as `predicts` has it.
+      return low + output, clean
+
+    def at(values: Tensor, times: Tensor) -> Tensor:
+      return values[times][:, None, None, None]
+
+    theta, s = at(self.theta, t), at(self.s, t)
+    score = -output / s
+    variance = 2 * self.scale**2 * theta
+    pred = x - (theta * (low - x) - variance * score) * self.dt
+    # The published optimum (arXiv 2301.11699 eq. 14).
+    unit = torch.exp(-theta * self.dt)
+    total, before = at(self.a, t), at(self.a, t - 1)
+    left = unit * (1 - before**2) * (x - low)
+    right = before * (1 - unit**2) * (clean - low)
+    return pred, low + (left + right) / (1 - total**2)
 
   def update(
     self, low: Tensor, clean: Tensor, t: Tensor, noise: Tensor
@@ -341,12 +324,11 @@ class TrainingStep:
     """
     a, s = self.a[t][:, None, None, None], self.s[t][:, None, None, None]
     x = low + a * (clean - low) + s * noise
-    # The output is the clean image less the low one, as `predicts` has it.
-    loss = self.loss(low + self.net(x, low, t.float()), clean)
+    loss = self.loss(*self.pair(x, low, clean, t))
     self.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(self.parameters, self.clip_norm)
     self.optimizer.step()
     with torch.no_grad():
-      torch._foreach_lerp_(self.average, self.parameters, 0.005)
+      torch._foreach_lerp_(self.average, self.parameters, self.rate)
     return float(loss.detach()), float(norm)
