@@ -35,7 +35,7 @@ def main() -> None:
   from sel_jax.evaluation import text_report
   from sel_jax.settings import Settings
 
-  names = flags.metrics(args)
+  names = flags.metrics(args.metrics, unpaired=flags.is_unpaired(args))
   flags.check_report(args)
   place, pairs = measuring.chosen(args, Settings())
   if args.dry_run:

@@ -57,7 +57,7 @@ def main() -> None:
   for checkpoint in checkpoints:
     places.find(checkpoint)
   flags.check_data(args)
-  names = flags.metrics(args)
+  names = flags.metrics(args.metrics, unpaired=flags.is_unpaired(args))
   outputs = flags.outputs(args.outputs, taken=checkpoints)
   flags.check_report(args)
   folders = _folders(args.output, checkpoints)

@@ -138,15 +138,18 @@ def outputs(
   return methods
 
 
-def metrics(args: argparse.Namespace) -> list[str]:
-  """Names of the metrics to measure, of --data by --metrics.
+def metrics(text: str | None, *, unpaired: bool = False) -> list[str]:
+  """Names of the metrics to measure.
+
+  Args:
+    text: what --metrics says.
+    unpaired: of photographs that have no clean ones.
 
   Raises:
     InputError: for an unknown one, or one whose weights are missing.
   """
   from sel_jax.evaluation import metrics as known
 
-  text, unpaired = args.metrics, is_unpaired(args)
   table = known.UNPAIRED if unpaired else known.METRICS
   names = text.split(',') if text else list(table)
   for name in list(names):
