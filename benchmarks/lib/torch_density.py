@@ -110,10 +110,10 @@ def published_loss(
   Returns:
     A scalar.
   """
-  densities = [density(x, levels, bandwidth, ring) for x in (pred, target)]
+  p, q = (density(x, levels, bandwidth, ring) for x in (pred, target))
   least = _TINY if finite else -math.inf
   found = [
-    DISTANCES[distance](*(_windowed(d, window) for d in densities), least)
+    DISTANCES[distance](_windowed(p, window), _windowed(q, window), least)
     for window in windows
   ]
   return sum(each.mean() for each in found) / len(windows)
