@@ -229,10 +229,11 @@ class TrainingStep:
     It compares x_{t-1} if the objective is 'optimum', and clean images else.
 
     Args:
-      settings: of the run.
+      settings: those of the run.
       ring: neighbour weights of the published density; uniform ones if not
         given.
-      finite: as in `torch_density.published_loss`.
+      finite: whether roots and logarithms are floored, see
+        `torch_density.published_loss`.
 
     Raises:
       InputError: for a bandwidth by rule.

@@ -99,7 +99,7 @@ def published_loss(
   Args:
     pred: [B, C, H, W] in [0, 1].
     target: the same shape.
-    distance: of `DISTANCES`.
+    distance: a row of `DISTANCES`.
     levels: L.
     bandwidth: h in bin units.
     windows: odd sizes.

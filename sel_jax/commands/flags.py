@@ -143,7 +143,7 @@ def metrics(text: str | None, *, unpaired: bool = False) -> list[str]:
 
   Args:
     text: what --metrics says.
-    unpaired: of photographs that have no clean ones.
+    unpaired: they are of photographs that have no clean ones.
 
   Raises:
     InputError: for an unknown one, or one whose weights are missing.

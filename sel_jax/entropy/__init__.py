@@ -4,6 +4,7 @@ from sel_jax.entropy.bandwidth import RULES as BANDWIDTH_RULES
 from sel_jax.entropy.bandwidth import scott
 from sel_jax.entropy.bandwidth import silverman
 from sel_jax.entropy.density import DensitySpec
+from sel_jax.entropy.density import global_density
 from sel_jax.entropy.density import local_density
 from sel_jax.entropy.density import patch_density
 from sel_jax.entropy.divergences import cross_entropy

@@ -179,9 +179,9 @@ def axis_masses(
 
 
 def patch_density(
-  u: Float[AnyArray, 'w w'],
-  v: Float[AnyArray, 'w w'],
-  inside: Float[AnyArray, 'w w'],
+  u: Float[AnyArray, 'h w'],
+  v: Float[AnyArray, 'h w'],
+  inside: Float[AnyArray, 'h w'],
   *,
   bandwidth: Float[AnyArray, ''] | float,
   spec: DensitySpec,
@@ -191,9 +191,9 @@ def patch_density(
     p(i, j) = 1/|W| sum_{q in W} a_i(u_q) b_j(v_q)
 
   Args:
-    u: [w, w] own values in bin units.
-    v: [w, w] neighbour means in bin units.
-    inside: [w, w], 1 for pixels that exist and 0 beyond the border.
+    u: [h, w] own values in bin units.
+    v: [h, w] neighbour means in bin units.
+    inside: [h, w], 1 for pixels that exist and 0 beyond the border.
     bandwidth: h in bin units, a scalar.
     spec: levels, kernel, mass, border.
 
@@ -207,6 +207,21 @@ def patch_density(
   count = present.size if spec.border == 'zero' else jnp.sum(present)
   total = jnp.einsum('qi,qj,q->ij', a, b, present, precision='highest')
   return total / count
+
+
+def _samples(
+  image: Images,
+  spec: DensitySpec,
+  weights: Float[AnyArray, '3 3'] | None,
+  bandwidth: Bandwidth | None,
+) -> tuple[Float[Array, 'B H W C'], Float[Array, 'B H W C'], Floats]:
+  """The sample (u, v) of every pixel, and the bandwidth of each image."""
+  image = jnp.asarray(image)
+  if weights is None:
+    weights = neighborhood.uniform_weights(dtype=image.dtype)
+  u, v = coordinates(image, weights, spec=spec)
+  given = spec.bandwidth if bandwidth is None else bandwidth
+  return u, v, bandwidths.per_image(given, u)
 
 
 def local_density(
@@ -230,12 +245,7 @@ def local_density(
   Returns:
     [B, H, W, C, L, L], L*L values for every pixel: mind the memory.
   """
-  image = jnp.asarray(image)
-  if neighbor_weights is None:
-    neighbor_weights = neighborhood.uniform_weights(dtype=image.dtype)
-  u, v = coordinates(image, neighbor_weights, spec=spec)
-  given = spec.bandwidth if bandwidth is None else bandwidth
-  h = bandwidths.per_image(given, u)
+  u, v, h = _samples(image, spec, neighbor_weights, bandwidth)
 
   def channel_density(u, v, h):  # [H, W] -> [H, W, L, L]
     patches_u, inside = neighborhood.extract_patches(u, window)
@@ -244,4 +254,33 @@ def local_density(
     return jax.vmap(jax.vmap(one))(patches_u, patches_v, inside)
 
   over_channels = jax.vmap(channel_density, in_axes=(2, 2, None), out_axes=2)
+  return jax.vmap(over_channels)(u, v, h)
+
+
+def global_density(
+  image: Images,
+  *,
+  spec: DensitySpec,
+  neighbor_weights: Float[AnyArray, '3 3'] | None = None,
+  bandwidth: Bandwidth | None = None,
+) -> Float[Array, 'B C L L']:
+  """Joint density of a whole image: one window that holds every pixel.
+
+  Args:
+    image: [B, H, W, C] intensities; of gray images, C is 1.
+    spec: which density; its windows are not looked at.
+    neighbor_weights: [3, 3]; uniform if left out.
+    bandwidth: h in bin units, a number or one for each image, instead of the
+      spec's.
+
+  Returns:
+    [B, C, L, L].
+  """
+  u, v, h = _samples(image, spec, neighbor_weights, bandwidth)
+  inside = jnp.ones(u.shape[1:3], u.dtype)
+
+  def channel_density(u, v, h):  # [H, W] -> [L, L]
+    return patch_density(u, v, inside, bandwidth=h, spec=spec)
+
+  over_channels = jax.vmap(channel_density, in_axes=(2, 2, None))
   return jax.vmap(over_channels)(u, v, h)

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from sel_jax import entropy
 from sel_jax.entropy import extract_patches
 from sel_jax.entropy import neighbor_mean
 from sel_jax.entropy import positive_weights
@@ -64,3 +65,22 @@ def test_a_single_pixel_is_its_own_neighbourhood():
 def test_weights_of_another_shape_are_refused():
   with pytest.raises(ValueError, match=r'\(3, 3\), not \(5, 5\)'):
     neighbor_mean(jnp.zeros((1, 4, 4, 1)), jnp.ones((5, 5)))
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+@pytest.mark.parametrize('mass', ['exact', 'reference'])
+def test_a_whole_image_is_the_mean_of_its_pixels(mass, channels, x64):
+  """The release's density of a window that holds everything."""
+  spec = entropy.EntropySpec(
+    levels=8, mass=mass, border='zero', neighbor_normalization='image'
+  )
+  image = np.random.default_rng(0).random((2, 5, 7, channels))
+  ring = np.random.default_rng(1).normal(size=(3, 3))
+  found = entropy.global_density(image, spec=spec, neighbor_weights=ring)
+  each = entropy.local_density(
+    image, spec=spec, neighbor_weights=ring, window=1
+  )
+  assert found.shape == (2, channels, 8, 8)
+  np.testing.assert_allclose(found, each.mean((1, 2)), rtol=1e-12, atol=1e-15)
+  if mass == 'exact':
+    np.testing.assert_allclose(found.sum((2, 3)), 1, rtol=1e-12)
