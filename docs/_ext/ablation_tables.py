@@ -51,7 +51,14 @@ def tables(found: Summary, over: list[str]) -> str:
   gains = [report.gains(_beside(rows, name), names) for name in over or [first]]
   # A mark at the beginning of a line would make a list of it.
   notes = [f'\\{text}' for text in text_report.notes([dict.fromkeys(names)])]
-  return '\n\n'.join([head, report.means(rows, names), *gains, *notes])
+  shown = [_unbroken(table) for table in (report.means(rows, names), *gains)]
+  return '\n\n'.join([head, *shown, *notes])
+
+
+def _unbroken(table: str) -> str:
+  """With figures that stay on one line, and their intervals too."""
+  space = '\N{NO-BREAK SPACE}'
+  return table.replace(' ± ', f'{space}±{space}').replace(', +', f',{space}+')
 
 
 def _beside(rows: list[dict[str, Any]], base: str) -> list[dict[str, Any]]:
