@@ -76,13 +76,13 @@ class Shared:
 
   def __str__(self) -> str:
     """As a sentence."""
-    same = f', {self.pictures} by the same picture' if self.pictures else ''
+    same = f', {self.pictures} are the same picture' if self.pictures else ''
     names = [f'{a} ({", ".join(b)})' for a, b in self.scenes.items()]
     more = len(names) - _SHOWN
     listed = '; '.join(names[:_SHOWN]) + (f' and {more} more' * (more > 0))
     return (
-      f'{len(names)} of {len(self.second.seen)} scenes of {self.second.label} '
-      f'are in {self.first.label} too{same}: {listed}'
+      f'{len(names)} of {len(self.second.seen)} photographs of '
+      f'{self.second.label} show scenes of {self.first.label}{same}: {listed}'
     )
 
 
@@ -145,7 +145,7 @@ def advice(parts: Sequence[Part]) -> Iterator[str]:
     found = [shared(train, test) for train in trains]
     clear = [s.first.label for s in found if not s.scenes]
     known = [
-      f'{s.first.label} ({len(s.scenes)} of {len(test.seen)} scenes)'
+      f'{s.first.label} ({len(s.scenes)} of {len(test.seen)})'
       for s in found
       if s.scenes
     ]

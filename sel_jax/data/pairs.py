@@ -267,9 +267,9 @@ def _tell_of_test(spec: PairsSpec) -> None:
   seen, pairs = splits.shared(test, train), splits.shared(train, test)
   if seen.any():
     _log.warning(
-      '%s: %d of %d scenes of test are in train, in %d pairs: figures on them '
-      'are not those of new photographs; config.data.leave_test_scenes=True '
-      'leaves these pairs out',
+      '%s: %d of %d photographs of test show scenes of train, of %d pairs '
+      'there: figures on them are not those of new scenes; '
+      'config.data.leave_test_scenes=True leaves these pairs out',
       spec.place,
       seen.sum(),
       len(seen),

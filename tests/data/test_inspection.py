@@ -46,7 +46,9 @@ def test_sound_files_have_notes_only(root):
   assert any('wrong hardly look alike' in text for text in notes)
   assert any('1 low image(s) ' in n and 'moved, plain' in n for n in notes)
   assert any(n.endswith('pair: moved, wrong; plain, twin') for n in notes)
-  assert notes[-1] == '1 of 1 scenes of test are in train too: leak (scene)'
+  assert (
+    notes[-1] == '1 of 1 photographs of test show scenes of train: leak (scene)'
+  )
 
 
 def test_what_makes_a_set_unusable_is_listed_completely(root):

@@ -42,8 +42,8 @@ def test_scenes_and_pictures_that_are_shared_are_counted(roots):
   assert found.first.label == f'{roots[0]} train'
   assert found.scenes == {'a': ['0'], 'b': ['2']} and found.pictures == 1
   assert str(found) == (
-    f'2 of 3 scenes of {roots[1]} test are in {roots[0]} train too, 1 by the '
-    'same picture: a (0); b (2)'
+    f'2 of 3 photographs of {roots[1]} test show scenes of {roots[0]} train, 1 '
+    'are the same picture: a (0); b (2)'
   )
 
 
@@ -60,9 +60,8 @@ def test_what_may_be_compared_is_said(roots):
   assert list(overlap.advice(parts)) == [
     f'{first} test is new to what was trained on {first} train, {second} train',
     f'{second} test is new to what was trained on {second} train',
-    f'{second} test is not new to what was trained on {first} train (2 of 3 '
-    'scenes): say so beside such figures, and compare them with their like '
-    'alone',
+    f'{second} test is not new to what was trained on {first} train (2 of 3): '
+    'say so beside such figures, and compare them with their like alone',
   ]
 
 
@@ -71,7 +70,8 @@ def test_a_check_compares_with_other_sets(roots):
   found = inspection.inspect(second, 'low_light_pairs', against=[first])
   notes = [finding.text for finding in found if finding.kind == 'note']
   assert any(
-    n.startswith(f'2 of 3 scenes of test are in {first}') for n in notes
+    n.startswith(f'2 of 3 photographs of test show scenes of {first}')
+    for n in notes
   )
   assert 'test is new to what was trained on train' in notes
   alone = inspection.inspect(second, 'low_light_pairs')
@@ -83,7 +83,7 @@ def test_the_command_says_it(run, roots):
   flags = ('--dataset=low_light_pairs', f'--manual-dir={second}')
   done = run('prepare_data', *flags, '--check', f'--against={first}')
   assert done.returncode == 0
-  assert '1 by the same picture' in done.stdout
+  assert '1 are the same picture' in done.stdout
   refused(run('prepare_data', *flags, f'--against={first}'), 'give it too')
 
 

@@ -98,7 +98,9 @@ def test_a_word_says_that_train_has_scenes_of_test(lol_like, caplog):
   open_pairs(spec, 'train')
   open_pairs(spec, 'train')
   (said,) = caplog.records
-  words = r'\d of 2 scenes of test are in train, in \d pairs: .*leave_test_sc'
+  words = (
+    r'\d of 2 photographs of test show scenes of train, of \d pairs .*test_'
+  )
   assert re.search(words, said.getMessage())
   caplog.clear()
   open_pairs(dataclasses.replace(spec, leave_test_scenes=True), 'train')
