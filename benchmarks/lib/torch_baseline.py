@@ -178,6 +178,11 @@ class ConditionalNAFNet(nn.Module):
     return F.pixel_shuffle(self.ending(y), self.patch)
 
 
+def _at(values: Tensor, t: Tensor) -> Tensor:
+  """values[t], to broadcast against a batch of images."""
+  return values[t][:, None, None, None]
+
+
 class TrainingStep:
   """The step of `sel_jax.training.step` with the same pieces.
 
@@ -295,16 +300,13 @@ class TrainingStep:
       # The output is the clean image less the low one, as `predicts` has it.
       return low + output, clean
 
-    def at(values: Tensor, times: Tensor) -> Tensor:
-      return values[times][:, None, None, None]
-
-    theta, s = at(self.theta, t), at(self.s, t)
+    theta, s = _at(self.theta, t), _at(self.s, t)
     score = -output / s
     variance = 2 * self.scale**2 * theta
     pred = x - (theta * (low - x) - variance * score) * self.dt
     # The published optimum (arXiv 2301.11699 eq. 14).
     unit = torch.exp(-theta * self.dt)
-    total, before = at(self.a, t), at(self.a, t - 1)
+    total, before = _at(self.a, t), _at(self.a, t - 1)
     left = unit * (1 - before**2) * (x - low)
     right = before * (1 - unit**2) * (clean - low)
     return pred, low + (left + right) / (1 - total**2)
@@ -323,7 +325,7 @@ class TrainingStep:
     Returns:
       The loss, and the gradient's norm before it is clipped.
     """
-    a, s = self.a[t][:, None, None, None], self.s[t][:, None, None, None]
+    a, s = _at(self.a, t), _at(self.s, t)
     x = low + a * (clean - low) + s * noise
     loss = self.loss(*self.pair(x, low, clean, t))
     self.optimizer.zero_grad(set_to_none=True)

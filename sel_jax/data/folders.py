@@ -64,6 +64,12 @@ def list_images(folder: Path) -> list[Path]:
   )
 
 
+def mark(path: Path) -> str:
+  """Path, size and time of change: another one when the file changes."""
+  found = path.stat()
+  return f'{path.absolute()} {found.st_size} {found.st_mtime_ns}'
+
+
 def _by_key(folder: Path) -> dict[str, Path]:
   found: dict[str, Path] = {}
   for path in list_images(folder):

@@ -43,9 +43,10 @@ class _Files(Pairs):
 
   def marks(self) -> list[str]:
     """Path, size and time of change of both files."""
-    files = [(p, p.stat()) for q in self._pairs for p in (q.low, q.clean)]
-    marks = [f'{p.absolute()} {s.st_size} {s.st_mtime_ns}' for p, s in files]
-    return [f'{a} {b}' for a, b in zip(marks[::2], marks[1::2], strict=True)]
+    return [
+      f'{folders.mark(pair.low)} {folders.mark(pair.clean)}'
+      for pair in self._pairs
+    ]
 
   def __len__(self) -> int:
     return len(self._pairs)

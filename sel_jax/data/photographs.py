@@ -45,8 +45,7 @@ class Photographs(Pairs):
 
   def marks(self) -> list[str]:
     """Path, size and time of change."""
-    files = [(path.absolute(), path.stat()) for path in self._paths]
-    return [f'{path} {s.st_size} {s.st_mtime_ns}' for path, s in files]
+    return [folders.mark(path) for path in self._paths]
 
   def __len__(self) -> int:
     return len(self._paths)

@@ -16,11 +16,10 @@ import numpy as np
 
 from sel_jax import entropy
 from sel_jax import files
+from sel_jax.evaluation import metrics
 from sel_jax.evaluation import shots as pictures
 from sel_jax.evaluation import sliders
 from sel_jax.evaluation import text_report
-from sel_jax.evaluation.metrics import METRICS
-from sel_jax.evaluation.metrics import UNPAIRED
 from sel_jax.evaluation.shots import Shot
 
 # Images of each kind, best and worst, that a report shows of an entry.
@@ -123,7 +122,7 @@ def _better(key: str, values: Sequence[float]) -> float | None:
   """The best of some figures; None where there is none, or of one entry."""
   finite = [value for value in values if math.isfinite(value)]
   name = text_report.plain(key)
-  metric = METRICS.get(name) or UNPAIRED.get(name)
+  metric = metrics.known().get(name)
   if len(values) < 2 or not finite or metric is None or metric.higher is None:
     return None
   return max(finite) if metric.higher else min(finite)

@@ -308,5 +308,11 @@ UNPAIRED = {
   'structure': Metric(structure, 'structure', '.4f', None),
 }
 
+
+def known() -> dict[str, Metric]:
+  """The rows of both tables, those against a clean image first."""
+  return {**METRICS, **UNPAIRED}
+
+
 # Cheap enough for every validation.
 BASIC = ('psnr', 'ssim')

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from sel_jax import files
-from sel_jax.evaluation.metrics import METRICS
-from sel_jax.evaluation.metrics import UNPAIRED
+from sel_jax.evaluation import metrics
 
 GT_MEAN = '_gt_mean'
 GIVEN = '_given'
@@ -57,7 +56,7 @@ def plain(key: str) -> str:
 
 def column(key: str) -> tuple[str, str]:
   """(title, form) of a figure; GT-mean ones end in '*', given ones in '+'."""
-  metric = METRICS.get(plain(key)) or UNPAIRED[plain(key)]
+  metric = metrics.known()[plain(key)]
   return metric.title + _MARKS[key.removeprefix(plain(key))], metric.form
 
 
@@ -69,7 +68,7 @@ def columns(rows: Sequence[dict]) -> dict[str, tuple[str, str]]:
   keys = set(rows[0]) if rows else set()
   found = {}
   for suffix in _MARKS:
-    for name in {**METRICS, **UNPAIRED}:
+    for name in metrics.known():
       if name + suffix in keys:
         found[name + suffix] = column(name + suffix)
   if 'seconds' in keys:

@@ -16,7 +16,6 @@ import zlib
 
 import cv2
 import numpy as np
-from PIL import ExifTags
 from PIL import Image
 from PIL import ImageFile
 from PIL import UnidentifiedImageError
@@ -27,6 +26,7 @@ import tifffile
 from sel_jax import files
 from sel_jax import limits
 from sel_jax.errors import InputError
+from sel_jax.images import exif
 from sel_jax.images import heif
 from sel_jax.images import raw
 
@@ -154,20 +154,18 @@ def _decode(opened: Image.Image, path: Path) -> np.ndarray:
 
 def _orientation(opened: Image.Image) -> int:
   """By its EXIF data; upright where they are broken."""
-  exif = tags(opened)
-  return 1 if exif is None else exif.get(_EXIF_ORIENTATION, 1)
+  found = tags(opened)
+  return 1 if found is None else found.get(_EXIF_ORIENTATION, 1)
 
 
 def tags(opened: Image.Image) -> Image.Exif | None:
   """An open file's EXIF data, or None if they are broken."""
   try:
-    exif = opened.getexif()
-    for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-      exif.get_ifd(part)  # loads it: it would be lost else
-    exif.tobytes()
+    found = exif.loaded(opened.getexif())
+    found.tobytes()
   except Exception:  # whatever a library stumbles over costs no picture
     return None
-  return exif
+  return found
 
 
 def _require_file(path: Path) -> None:

@@ -20,6 +20,7 @@ import tifffile
 from sel_jax import files
 from sel_jax.errors import InputError
 from sel_jax.images import codec
+from sel_jax.images import exif as directories
 from sel_jax.images import heif
 from sel_jax.images import raw
 
@@ -42,8 +43,6 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 
 _BROKEN_EXIF = 'its EXIF data are broken and were left out'
 _ORIENTATION = 0x0112
-# Directories of their own: the camera's settings, and the place.
-_PARTS = 0x8769, 0x8825
 # Tags that describe how the old samples were stored, or a thumbnail of them.
 _OF_THE_SAMPLES = (
   254, 255, 256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 317, 320,
@@ -195,7 +194,7 @@ def _deep_png(samples: np.ndarray, like: Picture) -> bytes:
 
 def _write_deep_tiff(path: Path, samples: np.ndarray, like: Picture) -> None:
   """With the tags of text in the first directory, and the camera's and GPS."""
-  parts = {tag: dict(like.exif.get_ifd(tag)) for tag in _PARTS}
+  parts = {tag: dict(like.exif.get_ifd(tag)) for tag in directories.PARTS}
   tags: list[Any] = [
     (int(tag), 's', 0, value, True)
     for tag, value in like.exif.items()

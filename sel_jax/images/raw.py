@@ -16,6 +16,7 @@ from PIL import Image
 
 from sel_jax import limits
 from sel_jax.errors import InputError
+from sel_jax.images import exif as directories
 
 ENDINGS = (
   '.dng', '.cr2', '.cr3', '.nef', '.arw', '.raf', '.orf', '.rw2', '.pef',
@@ -27,9 +28,8 @@ RESULT = '.tif'
 _CURVE = 2.4, 12.92
 # LibRaw's quarter turns.
 _TURNED = 5, 6
-# Description, maker, model, date, author, rights; then where they point to.
+# Description, maker, model, date, author, rights.
 _TEXTS = 270, 271, 272, 306, 315, 33432
-_PARTS = 0x8769, 0x8825
 _MAKER_NOTE = 37500
 
 
@@ -95,16 +95,11 @@ def _tags(path: Path) -> Image.Exif:
     file.seek(0)
     if head[:2] in (b'II', b'MM') and 42 in head[2:]:
       found.load_from_fp(file)
-      for part in _PARTS:
-        found.get_ifd(part)  # loads it: the file is closed after
-      return found
+      return directories.loaded(found)
   with _opening(path) as opened:
     preview = opened.extract_thumb()
   with Image.open(io.BytesIO(preview.data), formats=['JPEG']) as opened:
-    found = opened.getexif()
-    for part in _PARTS:
-      found.get_ifd(part)
-    return found
+    return directories.loaded(opened.getexif())
 
 
 def _kept(found: Image.Exif) -> Image.Exif:
@@ -113,7 +108,7 @@ def _kept(found: Image.Exif) -> Image.Exif:
   for tag in _TEXTS:
     if isinstance(found.get(tag), str):
       exif[tag] = found[tag]
-  for part in _PARTS:
+  for part in directories.PARTS:
     if values := dict(found.get_ifd(part)):
       values.pop(_MAKER_NOTE, None)
       exif.get_ifd(part).update(values)
