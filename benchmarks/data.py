@@ -3,25 +3,35 @@
 Counts the crops a second that `TrainingData` makes, for each cache and each
 number of threads and worker processes, on every core of the machine; and how
 long a consumer waits for a batch that is busy for a while with the last one.
+'MB' is the memory at its peak, from the first file to the last batch; pages of
+the disk's cache, which the system takes back when it needs them, do not count.
 
   python -m benchmarks.data                     # the built-in set
+  python -m benchmarks.data --make=12 --megapixels=24 --crop=128
   python -m benchmarks.data --root=/data/LOL --crop=128 --batch=16
   python -m benchmarks.data --root=/data/tfds --tfds=lol_v1
 """
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 import tempfile
 import time
 from typing import Any
 
+import cv2
+import numpy as np
+import skimage.data
+
 from benchmarks.lib import front
+from benchmarks.lib import measure
 from benchmarks.lib import rows
 from sel_jax.data import cache
 from sel_jax.data import pairs
 from sel_jax.data import pipeline
 from sel_jax.data.augment import AugmentSpec
 from sel_jax.errors import InputError
+from sel_jax.images import codec
 
 COLUMNS = {
   'cache': 's',
@@ -29,17 +39,34 @@ COLUMNS = {
   'workers': 'd',
   'pairs': 'd',
   'decode': '.2f',
-  'crops/s': ',.0f',
+  'crops/s': ',.3g',
+  'MB': ',.0f',
   'wait ms': '.2f',
   'times': '.1f',
 }
 
 
+def _make(args: argparse.Namespace, folder: str) -> str:
+  """Pairs of noisy photographs, 3 by 2, in the layout of NTIRE 2024."""
+  height = round((args.megapixels * 1e6 / 1.5) ** 0.5)
+  size = round(1.5 * height), height
+  rng = np.random.default_rng(0)
+  clean = cv2.resize(skimage.data.coffee(), size)
+  for number in range(args.make):
+    grain = rng.integers(0, 9, clean.shape, np.uint8)
+    for side, image in (('GT', clean), ('Input', clean // 12 + grain)):
+      path = Path(folder, side, f'{number}.png')
+      path.parent.mkdir(exist_ok=True)
+      codec.write_image(path, np.roll(image, 97 * number, 1))
+  return folder
+
+
 def _spec(args: argparse.Namespace) -> pairs.PairsSpec:
   if args.tfds:
     return pairs.PairsSpec.create(source='tfds', root=args.root, name=args.tfds)
-  source = 'folder' if args.root else 'sample'
-  return pairs.PairsSpec.create(source=source, root=args.root)
+  if args.root:
+    return pairs.PairsSpec.create(root=args.root, held_out=0)
+  return pairs.PairsSpec.create(source='sample')
 
 
 def _walk(data, steps: int, busy: float) -> tuple[float, float]:
@@ -62,7 +89,8 @@ def _row(
   threads: int,
   workers: int,
 ) -> rows.Row:
-  with tempfile.TemporaryDirectory() as folder:
+  memory = measure.Anonymous()
+  with tempfile.TemporaryDirectory() as folder, memory:
     start = time.perf_counter()
     kept = cache.keep(opened, cache.CacheSpec(kind, cache_dir=folder))
     decode = time.perf_counter() - start
@@ -80,6 +108,7 @@ def _row(
     'pairs': len(kept),
     'decode': decode,
     'crops/s': rate,
+    'MB': memory.megabytes,
     'wait ms': 1e3 * wait,
     'times': rate * args.busy / args.batch,
   }
@@ -90,6 +119,10 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
   add = parser.add_argument
   add('--root', default='', help='folder of pairs or records')
   add('--tfds', default='', help='name of a prepared data set')
+  make = front.number(0)
+  add('--make', type=make, default=0, help='pairs to make, instead of --root')
+  size = front.number(0, float)
+  add('--megapixels', type=size, default=24.0, help='of each of these')
   add('--batch', type=front.number(), default=8, help='examples')
   add('--crop', type=front.number(), default=64, help='side, pixels')
   add('--steps', type=front.number(2), default=200, help='batches')
@@ -115,6 +148,13 @@ def _check(args: argparse.Namespace, opened: pairs.Pairs) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
   """Prints a table; 'times' is against a step that takes --busy seconds."""
   args = _parse(arguments)
+  with tempfile.TemporaryDirectory() as folder:
+    if args.make:
+      args.root = _make(args, folder)
+    return _measure(args)
+
+
+def _measure(args: argparse.Namespace) -> int:
   opened = pairs.open_pairs(_spec(args), 'train')
   _check(args, opened)
   makers = [(threads, 0) for threads in args.threads]

@@ -13,7 +13,7 @@ from sel_jax.data import cache
 from sel_jax.data import soundness
 from sel_jax.data.pairs import open_pairs
 from sel_jax.data.pipeline import TrainingData
-from sel_jax.data.sequences import Pair
+from sel_jax.data.sequences import PairSource
 from sel_jax.diffusion import SDES
 from sel_jax.method import Density
 from sel_jax.method import ENTROPY
@@ -86,15 +86,18 @@ def build_optimizer(settings: Settings) -> optax.GradientTransformation:
   return optimizers.build_optimizer(settings.optim, settings.train.steps)
 
 
-def validation_pairs(settings: Settings) -> list[Pair]:
-  """The photographs of the validation split, decoded.
+def validation_pairs(settings: Settings) -> PairSource:
+  """The photographs of the validation split, kept as those of training are.
 
   Raises:
     InputError: if there are none, or a file is broken and none is to be left
       out.
   """
-  pairs, skip = settings.data.pairs, settings.data.cache.skip_broken
-  return list(soundness.read_all(open_pairs(pairs, 'val'), skip_broken=skip))
+  pairs, spec = open_pairs(settings.data.pairs, 'val'), settings.data.cache
+  if spec.cache == 'none' and spec.skip_broken:
+    # Figures are means over each photograph once.
+    return soundness.usable(pairs, range(len(pairs)), skip_broken=True)
+  return cache.keep(pairs, spec)
 
 
 def training_data(

@@ -13,6 +13,7 @@ import numpy as np
 
 from sel_jax import fields
 from sel_jax.data import cameras
+from sel_jax.data.sequences import Brightness
 from sel_jax.fields import key
 from sel_jax.images import codec
 
@@ -20,8 +21,6 @@ _SHRINK = 0.8
 EXPOSURES = ('crop', 'photograph')
 # Gains of a clean image at another exposure, drawn log-uniformly.
 _GAINS = 1 / 3, 3.0
-# Rows and columns of it that a mean is taken of.
-_ENOUGH = 128
 
 
 @fields.spec
@@ -79,7 +78,7 @@ def tell_exposure(
   spec: AugmentSpec,
   *,
   crop: np.ndarray,
-  photograph: np.ndarray,
+  photograph: Brightness,
 ) -> tuple[np.ndarray, np.ndarray]:
   """The clean crop, and what the network is told of how bright it is.
 
@@ -87,7 +86,7 @@ def tell_exposure(
     rng: draws whether anything is told, and at which exposure.
     spec: names crop or photograph, and says how likely what is.
     crop: the clean one, float32 in [0, 1].
-    photograph: the clean one that it is of, uint8 or uint16.
+    photograph: of the clean one that it is of.
 
   Returns:
     The crop, at another exposure if that is drawn, and the mean intensity of
@@ -95,14 +94,16 @@ def tell_exposure(
   """
   if rng.random() < spec.exposure_dropout:
     return crop, np.asarray(np.nan, np.float32)
-  whole = {'crop': crop, 'photograph': photograph}[spec.exposure]
   if spec.reexpose and rng.random() < spec.reexpose:
     gain = float(np.exp(rng.uniform(*np.log(_GAINS))))
-    step = max(1, max(whole.shape[:2]) // _ENOUGH)
-    whole = np.ascontiguousarray(whole[::step, ::step])
-    whole = whole if whole.dtype.kind == 'f' else codec.to_float(whole)
-    crop, whole = exposed(crop, gain), exposed(whole, gain)
-  return crop, np.asarray(codec.mean_intensity(whole), np.float32)
+    crop = exposed(crop, gain)
+    few = exposed(codec.to_float(photograph.few), gain)
+    mean = codec.mean_intensity(few)
+  else:
+    mean = photograph.mean
+  if spec.exposure == 'crop':
+    mean = codec.mean_intensity(crop)
+  return crop, np.asarray(mean, np.float32)
 
 
 def exposed(image: Any, gain: Any) -> Any:

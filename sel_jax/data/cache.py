@@ -5,7 +5,7 @@ memory, or to one file on disk that processes share. A broken file is named; it
 is left out only where that was asked for.
 """
 
-import hashlib
+import dataclasses
 import json
 import logging
 import os
@@ -19,6 +19,7 @@ import numpy as np
 from sel_jax import fields
 from sel_jax import files
 from sel_jax.data import soundness
+from sel_jax.data.sequences import Brightness
 from sel_jax.data.sequences import Pair
 from sel_jax.data.sequences import Pairs
 from sel_jax.data.sequences import PairSource
@@ -96,37 +97,35 @@ class DiskPairs:
       size = int(np.prod(shape)) * np.dtype(dtype).itemsize
       return samples[start : start + size].view(dtype).reshape(shape)
 
-    return Pair(
-      entry['name'], *(image(*entry[kept]) for kept in _SIDES.values())
-    )
-
-
-def _fingerprint(pairs: Pairs) -> str:
-  """Of the files behind the photographs, or of their number of records."""
-  digest = hashlib.sha256()
-  for mark in pairs.marks():
-    digest.update(f'{mark}\n'.encode())
-  return digest.hexdigest()[:16]
+    known = None  # in caches of before
+    if 'mean' in entry:
+      known = Brightness(entry['mean'], image(*entry['few']))
+    sides = (image(*entry[kept]) for kept in _SIDES.values())
+    return Pair(entry['name'], *sides, known=known)
 
 
 def _write(folder: Path, pairs: PairSource, skip_broken: bool) -> None:
-  index, start = [], 0
+  index = []
   with open(folder / _FILE, 'wb') as file:
+
+    def added(image: np.ndarray) -> tuple[int, tuple[int, ...], str]:
+      start, image = file.tell(), np.ascontiguousarray(image)
+      file.write(image.data)
+      # Views of 16-bit samples must start at an even byte.
+      file.write(b'\0' * (-image.nbytes % 8))
+      return start, image.shape, image.dtype.str
+
     for pair in soundness.read_all(pairs, skip_broken=skip_broken):
-      entry: dict[str, Any] = {'name': pair.name}
+      bright = pair.brightness
+      entry: dict[str, Any] = {'name': pair.name, 'mean': bright.mean}
       for side, kept in _SIDES.items():
-        image = np.ascontiguousarray(getattr(pair, side))
-        entry[kept] = (start, image.shape, image.dtype.str)
-        file.write(image.data)
-        # Views of 16-bit samples must start at an even byte.
-        file.write(b'\0' * (-image.nbytes % 8))
-        start += image.nbytes + -image.nbytes % 8
-      index.append(entry)
+        entry[kept] = added(getattr(pair, side))
+      index.append(entry | {'few': added(bright.few)})
   (folder / _INDEX).write_text(json.dumps(index))
 
 
 def _on_disk(pairs: Pairs, directory: Path, skip_broken: bool) -> DiskPairs:
-  folder = directory / f'decoded-{_fingerprint(pairs)}-{int(skip_broken)}'
+  folder = directory / f'decoded-{pairs.fingerprint()}-{int(skip_broken)}'
   if not folder.is_dir():
     try:
       directory.mkdir(parents=True, exist_ok=True)
@@ -167,7 +166,10 @@ def keep(pairs: Pairs, spec: CacheSpec) -> PairSource:
     soundness.require(pairs)
     return pairs
   if spec.cache == 'memory':
-    return list(soundness.read_all(pairs, skip_broken=spec.skip_broken))
+    return [
+      dataclasses.replace(pair, known=pair.brightness)
+      for pair in soundness.read_all(pairs, skip_broken=spec.skip_broken)
+    ]
   home = files.cache_home() / 'decoded'
   where = Path(spec.cache_dir) if spec.cache_dir else home
   return _on_disk(pairs, where, spec.skip_broken)

@@ -5,11 +5,9 @@ for validation, or left out of it for the test's sake, is cut by whole scenes.
 """
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 import dataclasses
 import functools
 import logging
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from sel_jax import fields
 from sel_jax.data import builtin
 from sel_jax.data import folders
 from sel_jax.data import patterns
+from sel_jax.data import scenes
 from sel_jax.data import splits
 from sel_jax.data import tfds
 from sel_jax.data import whereabouts
@@ -67,12 +66,12 @@ class _Files(Pairs):
 class _Records(Pairs):
   """Examples of a TFDS split."""
 
-  def __init__(self, examples: Sequence[dict], origin: str):
-    self._examples, self._origin = examples, origin
+  def __init__(self, split: tfds.Split):
+    self._examples, self._mark = split.examples, split.mark
 
   def marks(self) -> list[str]:
-    """Folder of the data set and number of the record."""
-    return [f'{self._origin} {n}' for n in range(len(self))]
+    """The split's and the number of the record."""
+    return [f'{self._mark} {n}' for n in range(len(self))]
 
   def __len__(self) -> int:
     return len(self._examples)
@@ -167,11 +166,10 @@ class Records(_Rooted):
 
   def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
     """Pairs of a split but for those named; None if it has none."""
-    examples = tfds.open_split(self.root, self.data_set, split)
-    if examples is None:
+    found = tfds.open_split(self.root, self.data_set, split)
+    if found is None:
       return None
-    origin = f'{Path(self.root).absolute()} {self.data_set} {split}'
-    records = _Records(examples, origin)
+    records = _Records(found)
     if not exclude:
       return records
     names = [pair.name for pair in records]
@@ -245,15 +243,7 @@ def _descriptors(spec: PairsSpec, split: str) -> np.ndarray:
   pairs = spec.open(split)
   if pairs is None:
     raise InputError(f'{spec.place}: has no {split} split')
-
-  def describe(index):
-    try:
-      return splits.descriptor(pairs[index].clean)
-    except InputError:  # told, or allowed, where the photograph is used
-      return splits.descriptor(np.zeros((1, 1, 3), np.uint8))
-
-  with ThreadPoolExecutor(4) as pool:
-    return np.stack(list(pool.map(describe, range(len(pairs)))))
+  return scenes.describe(pairs)
 
 
 @functools.lru_cache(4)  # once
@@ -294,7 +284,7 @@ def _cut(
     kept = kept[~splits.shared(_descriptors(whole, 'train'), test)]
   elif split == 'train':
     _tell_of_test(whole)
-  if has_val:
+  if has_val or (split == 'train' and not spec.held_out):
     return kept
   scene = splits.group(_descriptors(whole, 'train')[kept])
   rest, cut = splits.hold_out(scene, spec.held_out)

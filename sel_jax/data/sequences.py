@@ -8,19 +8,58 @@ import abc
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
+import hashlib
 from typing import Protocol
 from typing import runtime_checkable
 
 import numpy as np
 
+from sel_jax.images import codec
+
+# Rows and columns of `Brightness.few`, about.
+_FEW = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class Brightness:
+  """How bright a photograph is, without its pixels.
+
+  Attributes:
+    mean: intensity, in [0, 1].
+    few: rows and columns of it, evenly spread, [h, w, 3], uint8 or uint16.
+  """
+
+  mean: float
+  few: np.ndarray
+
+  @classmethod
+  def of(cls, image: np.ndarray) -> 'Brightness':
+    """That of a photograph [H, W, 3], uint8 or uint16."""
+    step = max(1, max(image.shape[:2]) // _FEW)
+    few = np.ascontiguousarray(image[::step, ::step])
+    return cls(codec.mean_intensity(image), few)
+
 
 @dataclasses.dataclass(frozen=True)
 class Pair:
-  """A decoded pair: integers [H, W, 3], upright."""
+  """A decoded pair: integers [H, W, 3], upright.
+
+  Attributes:
+    name: of both files.
+    low: the dark photograph.
+    clean: the other one, of the same size.
+    known: the clean one's brightness, where that is kept beside its pixels.
+  """
 
   name: str
   low: np.ndarray
   clean: np.ndarray
+  known: Brightness | None = None
+
+  @property
+  def brightness(self) -> Brightness:
+    """That of the clean image."""
+    return self.known or Brightness.of(self.clean)
 
   @property
   def size(self) -> tuple[int, int]:
@@ -71,6 +110,11 @@ class Pairs(abc.ABC):
   def check(self, index: int) -> None:
     """Raises InputError for what the headers of a pair's files show."""
     del index  # what has no files is sound
+
+  def fingerprint(self) -> str:
+    """Of all marks: 16 hexadecimal digits."""
+    lines = ''.join(f'{mark}\n' for mark in self.marks())
+    return hashlib.sha256(lines.encode()).hexdigest()[:16]
 
   def __iter__(self) -> Iterator[Pair]:
     # Not every source ends with an IndexError.

@@ -4,6 +4,7 @@ Contract: all that is wrong is said, a sentence for each pair; a mean over fewer
 photographs than a person thinks is a wrong figure, so none is left out unasked.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -23,12 +24,19 @@ _log = logging.getLogger(__name__)
 
 _T = TypeVar('_T')
 _NONE = 'no photograph of the data set can be read'
+# Pairs that are read at the same time, and are in memory at most.
+_AT_ONCE = 4
 
 
-def _tried(
+def tried(
   call: Callable[[int], _T], indices: Sequence[int]
 ) -> Iterator[_T | InputError]:
-  """What a call makes of each pair, or what is wrong with it, in order."""
+  """What a call makes of each index, or what is wrong with it, in order.
+
+  Args:
+    call: reads a pair; an `InputError` of it is a result.
+    indices: those it is called with, four at a time.
+  """
 
   def one(index: int) -> _T | InputError:
     try:
@@ -36,8 +44,14 @@ def _tried(
     except InputError as error:
       return error
 
-  with ThreadPoolExecutor(4) as pool:
-    yield from pool.map(one, indices)
+  coming = collections.deque()
+  with ThreadPoolExecutor(_AT_ONCE) as pool:
+    for index in indices:
+      if len(coming) == _AT_ONCE:
+        yield coming.popleft().result()
+      coming.append(pool.submit(one, index))
+    while coming:
+      yield coming.popleft().result()
 
 
 def _refuse(errors: Sequence[InputError], count: int) -> None:
@@ -67,7 +81,7 @@ def require(pairs: PairSource, *, indices: Sequence[int] | None = None) -> None:
   if not isinstance(pairs, Pairs):
     return
   indices = range(len(pairs)) if indices is None else indices
-  found = _tried(pairs.check, indices)
+  found = tried(pairs.check, indices)
   errors = [error for error in found if isinstance(error, InputError)]
   _refuse(errors, len(indices))
 
@@ -89,7 +103,7 @@ def read_all(pairs: PairSource, *, skip_broken: bool) -> Iterator[Pair]:
   if not skip_broken:
     require(pairs)
   errors, left = [], len(pairs)
-  for found in _tried(pairs.__getitem__, range(len(pairs))):
+  for found in tried(pairs.__getitem__, range(len(pairs))):
     if not isinstance(found, InputError):
       yield found
       continue
@@ -125,7 +139,7 @@ def usable(
     return index
 
   kept = []
-  for found in _tried(read, indices):
+  for found in tried(read, indices):
     if isinstance(found, InputError):
       _log.warning('left out: %s', found)
     else:

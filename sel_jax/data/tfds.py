@@ -7,6 +7,7 @@ checks names, sizes and counts, and writes array_record files of PNG images.
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+import dataclasses
 import functools
 from pathlib import Path
 from typing import Any
@@ -150,10 +151,23 @@ def prepare(data_dir: str | Path, manual_dir: str | Path, name: str) -> Any:
   return builder
 
 
+@dataclasses.dataclass(frozen=True)
+class Split:
+  """A prepared split.
+
+  Attributes:
+    examples: its records, at random access.
+    mark: folder, name and bytes of it: another one for other records.
+  """
+
+  examples: Sequence[dict[str, Any]]
+  mark: str
+
+
 def open_split(
   data_dir: str | Path, name: str, split: str
-) -> Sequence[dict[str, Any]] | None:
-  """Examples of a prepared split at random access; None if it has none.
+) -> Split | None:
+  """A prepared split; None if the data set has none of that name.
 
   Raises:
     InputError: if the data set was not prepared there.
@@ -167,7 +181,9 @@ def open_split(
     )
   if split not in builder.info.splits:
     return None
-  return builder.as_data_source(split)
+  size = builder.info.splits[split].num_bytes
+  where = f'{Path(data_dir).absolute()} {name} {split} {size}'
+  return Split(builder.as_data_source(split), where)
 
 
 def content(example: dict[str, Any]) -> tuple[str, np.ndarray, np.ndarray]:

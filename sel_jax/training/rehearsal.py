@@ -65,10 +65,13 @@ def check_data(settings: Settings) -> DataFound:
   # Kept nowhere: what fills the cache in a run is read once and let go.
   kept = settings.changed({'data.cache': 'none'}) if on_disk else settings
   data = build.training_data(kept)
+  validation = build.validation_pairs(kept)
   if on_disk:
     for step in range(-(-len(data) // settings.data.loader.batch_size)):
       data.batch(step)
-  return DataFound(len(data), len(build.validation_pairs(settings)))
+    for index in range(len(validation)):
+      validation[index]
+  return DataFound(len(data), len(validation))
 
 
 @functools.lru_cache(8)  # variants of an ablation mostly share it

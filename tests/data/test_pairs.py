@@ -185,6 +185,8 @@ def _assert_same(found, pairs):
     np.testing.assert_array_equal(a.low, b.low)
     np.testing.assert_array_equal(a.clean, b.clean)
     assert a.low.dtype == b.low.dtype
+    assert a.brightness.mean == b.brightness.mean
+    np.testing.assert_array_equal(a.brightness.few, b.brightness.few)
 
 
 def test_every_cache_holds_the_same_photographs(lol_like, tmp_path):

@@ -8,6 +8,7 @@ from sel_jax.data.augment import AugmentSpec
 from sel_jax.data.augment import exposed
 from sel_jax.data.augment import tell_exposure
 from sel_jax.data.pairs import Pair
+from sel_jax.data.sequences import Brightness
 from sel_jax.errors import InputError
 
 
@@ -224,7 +225,10 @@ def test_another_exposure_of_the_clean_image_is_told_as_it_is(whose):
   crop, changed, means = square.astype(np.float32) / 255, 0, []
   for seed in range(300):
     clean, told = tell_exposure(
-      np.random.default_rng(seed), spec, crop=crop, photograph=square
+      np.random.default_rng(seed),
+      spec,
+      crop=crop,
+      photograph=Brightness.of(square),
     )
     assert clean.min() >= 0 and clean.max() <= 1
     if np.isnan(told):
