@@ -16,6 +16,7 @@ against the bright picture it was made of, when it shares a program.
 import argparse
 from collections.abc import Sequence
 import dataclasses
+import functools
 from pathlib import Path
 import tempfile
 import time
@@ -133,7 +134,8 @@ def _loss(
     low = codec.to_float(codec.read_image(path))
     if low.shape != last or restore is None:
       last = low.shape
-      restore = Restorer(enhancer.method, enhancer.spec).bind(enhancer.params)
+      restorer = Restorer(enhancer.method, enhancer.spec)
+      restore = functools.partial(restorer, enhancer.params)
     alone = codec.to_uint8(restore(low))
     shared = codec.read_image(out / path.with_suffix('.png').name)
     of = [metrics.psnr(restored=x, clean=bright) for x in (alone, shared)]

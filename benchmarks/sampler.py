@@ -11,6 +11,7 @@ Seconds are of whole restorations with a preset's network at random weights.
 import argparse
 from collections.abc import Sequence
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -75,7 +76,8 @@ def _row(
   """Error and, for a size, seconds of one sampler."""
   found = _errors(method, spec.sampler, spec.grid, spec.steps)
   if size:
-    restore = Restorer(method, spec).bind(params)
+    restorer = Restorer(method, spec)
+    restore = functools.partial(restorer, jax.device_put(params))
     found |= _timed(restore, size, spec.steps, repeats)
   return found
 

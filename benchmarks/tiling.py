@@ -131,7 +131,8 @@ class Seams:
 
   def _restore(self, **settings: Any) -> Callable[[np.ndarray], np.ndarray]:
     spec = dataclasses.replace(self._enhancer.spec, **settings)
-    return Restorer(self._enhancer.method, spec).bind(self._enhancer.params)
+    restorer = Restorer(self._enhancer.method, spec)
+    return functools.partial(restorer, self._enhancer.params)
 
   @functools.cached_property
   def _single(self) -> Callable[[np.ndarray], np.ndarray]:

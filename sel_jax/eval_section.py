@@ -75,6 +75,13 @@ class EvalSpec:
     ge=0,
     le=8_192,
   )
+  reduce: float = key(
+    'share of its size at which a photograph with a side of 4,000 pixels or '
+    'more is restored, as the published test does by 0.8; 1 is whole',
+    default=1.0,
+    ge=0.1,
+    le=1,
+  )
   pool: int = key(
     'side of the window that the channel attention averages over, pixels; 0 '
     'is the whole image or tile',

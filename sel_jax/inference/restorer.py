@@ -35,6 +35,7 @@ from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion.samplers import coefficients_of
 from sel_jax.eval_section import EvalSpec
 from sel_jax.inference import canvases
+from sel_jax.inference import reducing
 from sel_jax.inference import tone
 from sel_jax.inference.canvases import Need
 from sel_jax.inference.canvases import Programs
@@ -178,7 +179,8 @@ class Restorer:
       Of each photograph, whether it is restored whole or in tiles, and on
       which canvas.
     """
-    sizes, counts = list(sizes), collections.Counter()
+    sizes = [reducing.size_at(size, self._spec.reduce) for size in sizes]
+    counts = collections.Counter()
     needs = [self._need(size) for size in sizes]
     for size, (kind, shape) in zip(sizes, needs, strict=True):
       if 0 in size:
@@ -232,14 +234,16 @@ class Restorer:
     Returns:
       [H, W, 3] float32, clamped to [0, 1].
     """
-    key = jax.random.key(seed)
+    size, key = image.shape[:2], jax.random.key(seed)
+    image = reducing.reduced(image, self._spec.reduce)
     if self._is_large(image.shape):
-      return self._in_tiles(params, key, image, exposure, on_progress)
-    canvas = self._wholes.canvas(self._rounded(image.shape))
-    restored = self._whole(params, key, [image], [exposure], canvas)[0]
-    if on_progress:
-      on_progress(1.0)
-    return restored
+      restored = self._in_tiles(params, key, image, exposure, on_progress)
+    else:
+      canvas = self._wholes.canvas(self._rounded(image.shape))
+      restored = self._whole(params, key, [image], [exposure], canvas)[0]
+      if on_progress:
+        on_progress(1.0)
+    return reducing.enlarged(restored, size)
 
   def _finished(self, restored: np.ndarray, exposure: float) -> np.ndarray:
     asked = None if math.isnan(exposure) else exposure
@@ -294,7 +298,8 @@ class Restorer:
     Returns:
       Each restored, in order, float32, clamped to [0, 1].
     """
-    key = jax.random.key(seed)
+    sizes, key = [image.shape[:2] for image in images], jax.random.key(seed)
+    images = [reducing.reduced(x, self._spec.reduce) for x in images]
     told = exposures or [math.nan] * len(images)
     results: dict[int, np.ndarray] = {}
     by_canvas: dict[Shape, list[int]] = {}
@@ -311,7 +316,7 @@ class Restorer:
         restored = self._whole(params, key, *parts, canvas)
         for index, result in zip(group, restored, strict=True):
           results[index] = result
-    return [results[index] for index in range(len(images))]
+    return [reducing.enlarged(results[n], s) for n, s in enumerate(sizes)]
 
   def _is_large(self, shape: tuple[int, ...]) -> bool:
     return bool(self._tile) and max(shape[:2]) > self._tile
@@ -394,7 +399,3 @@ class Restorer:
       self._finished(np.clip(row[: image.shape[0], : image.shape[1]], 0, 1), e)
       for row, image, e in zip(np.asarray(restored), images, exposures)
     ]
-
-  def bind(self, params: Any) -> Callable[..., Rgb]:
-    """Image -> restored image, with these parameters."""
-    return functools.partial(self, jax.device_put(params))

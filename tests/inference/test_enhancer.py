@@ -1,5 +1,6 @@
 """Enhancer: many together, other settings, other parameters."""
 
+import cv2
 import jax
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from sel_jax import programs
 from sel_jax.configs import sample
 from sel_jax.errors import InputError
 from sel_jax.inference import Enhancer
+from sel_jax.inference import reducing
 from sel_jax.inference import spread
 from sel_jax.settings import Settings
 
@@ -104,3 +106,36 @@ def test_a_trajectory_ends_at_the_result():
   np.testing.assert_allclose(found, enhancer(image, seed=2), atol=1e-6)
   large = np.full((40, 80, 3), 0.1, np.float32)
   assert enhancer.trajectory(large).shape == (4, 16, 32, 3)
+
+
+def test_a_large_photograph_can_be_restored_at_a_share_of_its_size(enhancer):
+  """By the side of 4,000 pixels; others, and the result's size, stay."""
+  reduced = enhancer.with_settings(reduce=0.5, tile=0)
+  whole = enhancer.with_settings(tile=0)
+  rng = np.random.default_rng(0)
+  small = rng.uniform(0, 0.3, (20, 30, 3)).astype(np.float32)
+  np.testing.assert_array_equal(reduced(small), whole(small))
+  large = np.full((6, reducing.LARGE, 3), 0.1, np.float32)
+  large[:, ::2] = 0.3
+  need = reduced.plan([(6, reducing.LARGE), (6, reducing.LARGE - 1)])
+  assert [canvas[1] for _, canvas in need] == [2016, 4000]
+  found = reduced(large)
+  assert found.shape == large.shape and found.dtype == np.float32
+  assert 0 <= found.min() <= found.max() <= 1
+  # Columns that alternate are one shade at half the size.
+  half = whole(np.full((3, reducing.LARGE // 2, 3), 0.2, np.float32))
+  wide = np.clip(cv2.resize(half, (reducing.LARGE, 6), None, 0, 0, 2), 0, 1)
+  np.testing.assert_allclose(found, wide, atol=1e-4)
+  assert np.abs(found - whole(large)).max() > 0.1
+  np.testing.assert_array_equal(reduced.many([large, small])[0], found)
+
+
+def test_a_large_photograph_in_tiles_can_be_reduced_too(enhancer, monkeypatch):
+  monkeypatch.setattr(reducing, 'LARGE', 100)
+  reduced = enhancer.with_settings(reduce=0.8, tile=64, overlap=16)
+  flat = np.full((90, 120, 3), 0.2, np.float32)
+  found = reduced(flat)
+  assert found.shape == flat.shape
+  expected = enhancer.with_settings(tile=64, overlap=16)(flat[:72, :96])
+  assert np.abs(found[20:70, 20:90].mean() - expected.mean()) < 0.01
+  assert reduced.plan([(90, 120)]) == reduced.plan([(72, 96)])
