@@ -29,6 +29,7 @@ from sel_jax import places
 from sel_jax.commands import command_line
 from sel_jax.commands import dry_run
 from sel_jax.commands import flags
+from sel_jax.commands import submission
 from sel_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
   from sel_jax.inference.exposure import Plausible
 
 _AUTO, _SHARED = 'auto', 'shared'
+# The data set of whose challenge a submission says what trained the model.
+_CHALLENGE = 'ntire2024_low_light'
 
 
 def parser() -> command_line.Parser:
@@ -79,6 +82,12 @@ def parser() -> command_line.Parser:
   )
   made.switch('--spread', help='also write a map of where the samples differ')
   made.switch('--trajectory', help="also write a strip of the sampler's states")
+  made.add_argument(
+    '--submission',
+    metavar='FILE.zip',
+    help='also pack the results, with the readme.txt that challenges of NTIRE '
+    'ask for',
+  )
   made.switch(
     '--overwrite',
     help='redo results that are there; of several processes at work in one '
@@ -174,6 +183,10 @@ def main() -> int:
   exposure = _check_exposure(args)
   if args.spread and args.samples < 2:
     raise InputError('--spread: compares samples; give --samples=2 or more')
+  if args.submission:
+    submission.check(args.submission)
+    if args.samples > 1 or args.bracket > 1:
+      raise InputError('--submission: takes one result of each photograph')
   _check_inputs(args.inputs)
   places.find(args.checkpoint)
 
@@ -195,8 +208,38 @@ def main() -> int:
     return _rehearse(args, jobs, extras, enhancer)
   if exposure == _SHARED:
     exposure = _shared(enhancer, jobs)
+  begin = time.monotonic()
   outcomes = _enhance(args, jobs, extras, enhancer, exposure)
-  return _report(outcomes, output)
+  seconds = time.monotonic() - begin
+  status = _report(outcomes, output)
+  if args.submission and not status:
+    _submit(args, outcomes, enhancer, seconds)
+  return status
+
+
+def _submit(
+  args: argparse.Namespace,
+  outcomes: 'list[listing.Outcome]',
+  enhancer: 'Enhancer',
+  seconds: float,
+) -> None:
+  """Packs all results, written now or before."""
+  import jax
+
+  data = enhancer.settings.data.pairs.origin
+  alone = getattr(data, 'name', '') == _CHALLENGE and not enhancer.settings.init
+  written = sum(outcome.state == 'written' for outcome in outcomes)
+  submission.write(
+    Path(args.submission),
+    [outcome.job.destination for outcome in outcomes],
+    seconds=seconds / written if written else None,
+    cpu=jax.default_backend() == 'cpu',
+    extra=not alone,
+    model=dry_run.describe(
+      enhancer, args.checkpoint and Path(args.checkpoint).name
+    ),
+  )
+  print(f'{len(outcomes)} result(s) packed into {args.submission}')
 
 
 class _Bar:

@@ -86,7 +86,7 @@ def tell_exposure(
     rng: draws whether anything is told, and at which exposure.
     spec: names crop or photograph, and says how likely what is.
     crop: the clean one, float32 in [0, 1].
-    photograph: of the clean one that it is of.
+    photograph: brightness of the whole clean one.
 
   Returns:
     The crop, at another exposure if that is drawn, and the mean intensity of

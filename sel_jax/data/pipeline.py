@@ -47,9 +47,7 @@ def _augmented(
   """A random crop of a pair, see `augment_pair`."""
   _check_size(pair, spec.crop)
   low, clean = augment_pair(rng, spec, low=pair.low, clean=pair.clean)
-  clean, told = tell_exposure(
-    rng, spec, crop=clean, photograph=pair.brightness
-  )
+  clean, told = tell_exposure(rng, spec, crop=clean, photograph=pair.brightness)
   return {'low': low, 'clean': clean, 'exposure': told}
 
 

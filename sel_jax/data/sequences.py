@@ -45,7 +45,7 @@ class Pair:
   """A decoded pair: integers [H, W, 3], upright.
 
   Attributes:
-    name: of both files.
+    name: what both files have in common.
     low: the dark photograph.
     clean: the other one, of the same size.
     known: the clean one's brightness, where that is kept beside its pixels.

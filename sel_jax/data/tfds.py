@@ -164,9 +164,7 @@ class Split:
   mark: str
 
 
-def open_split(
-  data_dir: str | Path, name: str, split: str
-) -> Split | None:
+def open_split(data_dir: str | Path, name: str, split: str) -> Split | None:
   """A prepared split; None if the data set has none of that name.
 
   Raises:

@@ -19,7 +19,7 @@ def size_at(size: tuple[int, int], share: float) -> tuple[int, int]:
 
   Args:
     size: its own.
-    share: of it, in 0 to 1.
+    share: its sides' part that is left, in 0 to 1.
   """
   if share == 1 or max(size) < LARGE:
     return size
@@ -35,9 +35,7 @@ def reduced(image: Rgb, share: float) -> Float[np.ndarray, 'h w 3']:
   return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA)
 
 
-def enlarged(
-  image: Float[np.ndarray, 'h w 3'], size: tuple[int, ...]
-) -> Rgb:
+def enlarged(image: Float[np.ndarray, 'h w 3'], size: tuple[int, ...]) -> Rgb:
   """A restored photograph at its own height and width, in [0, 1]."""
   if size == image.shape[:2]:
     return image

@@ -37,8 +37,8 @@ SMALLEST = {
     + [{'device': name} for name in cost.DEVICES],
   ),
   'data': (
-    '--root={pairs} --crop=16 --batch=4 --steps=10 --busy=0.01 --threads=1 '
-    '--workers=',
+    '--make=3 --megapixels=0.01 --crop=16 --batch=4 --steps=10 --busy=0.01 '
+    '--threads=1 --workers=',
     [{'cache': name, 'threads': 1} for name in ('memory', 'disk', 'none')],
   ),
   'endurance': ('--steps=4', [{'step': n} for n in (1, 2, 3, 4)]),

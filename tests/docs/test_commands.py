@@ -52,6 +52,9 @@ NAMES = {
   '/data/tfds': 'data/tfds',
   '/data/mine': 'data/mine',
   '/data/unseen': 'data/LOL',
+  '/data/LOL-v2/Real_captured': 'data/LOL',
+  '/data/NTIRE': 'data/LOL',
+  '/data/NTIRE/Test/Input': 'data/LOL/eval15/low',
   'runs/lol': 'trained/lol',
   'runs/lol-tune': 'trained/lol',
   'runs/sample': 'trained/sample',
@@ -59,6 +62,7 @@ NAMES = {
   'runs/light': 'trained/light.safetensors',
   'runs/dense': 'trained/light.safetensors',
   'runs/finish': 'trained/light.safetensors',
+  'runs/ntire2024': 'trained/lol',
   'outputs/retinexformer': 'outputs/retinexformer',
   'photo.jpg': 'photo.jpg',
   'folder/': 'folder',
@@ -68,7 +72,7 @@ NAMES = {
 VARIABLES = {'$JOB_COMPLETION_INDEX': '1'}
 # Flags whose values a command writes to, or makes.
 WRITTEN = ['workdir', 'output', 'html', 'json', 'csv', 'data-dir', 'folder',
-           'darken']  # fmt: skip
+           'darken', 'submission']  # fmt: skip
 # Command -> which of its words without a flag is written to.
 DESTINATIONS = {'experiments.convert': 1, 'experiments.export': 0}
 # Module that may be missing -> lines that need it, and what they say then.
