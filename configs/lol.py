@@ -19,6 +19,8 @@ lol.py:small  1.24 M parameters, 2,500 steps of 8x64x64: about 15 minutes on two
               test, 15 images, trained on 120 pairs of other scenes, posterior
               sampler, 10 steps, one run: PSNR 19.4 dB, SSIM 0.69 without
               GT-mean, 23.1 dB and 0.71 with it.
+lol.py:unet   the paper's setting with the network of IR-SDE, ConditionalUNet of
+              137 M parameters. Not run in full either.
 lol.py:light  where the model that ships began, see docs/model.md: 6.9 M
               parameters on squares of 2x2 pixels, x_0 by L1 and SSIM.
 lol.py:tune   fine-tunes the shipped model on other pairs, 3,000 steps of
@@ -64,6 +66,10 @@ def _release(config: ml_collections.ConfigDict) -> None:
     cross_order='prediction',
   )
   config.optim.clip_norm = 0.0
+
+
+def _unet(config: ml_collections.ConfigDict) -> None:
+  config.model.name = 'unet'
 
 
 def _small(config: ml_collections.ConfigDict) -> None:
@@ -166,6 +172,7 @@ def _tiny(config: ml_collections.ConfigDict) -> None:
 _PRESETS = {
   '': _paper,
   'release': _release,
+  'unet': _unet,
   'light': _light,
   'tune': _tune,
   'told': _told,

@@ -94,6 +94,10 @@ class ConditionalUNet(nn.Module):
     'channels at the finest stage, even', default=64, ge=4, le=4_096
   )
   depth: int = key('stages', default=4, ge=1, le=12)
+  remat: bool = key(
+    'recompute activations in the backward pass: less memory, slower',
+    default=False,
+  )
   exposure: bool = key(
     'the network is told how bright the result is to be: the mean intensity of '
     'the clean photograph',
@@ -111,10 +115,13 @@ class ConditionalUNet(nn.Module):
 
   def _blocks(self, features, name):
     """Two residual blocks and an attention."""
+    block, attention = ResBlock, LinearAttention
+    if self.remat:
+      block, attention = nn.remat(block), nn.remat(attention)
     return (
-      ResBlock(features, self.dtype, name=f'{name}_block_1'),
-      ResBlock(features, self.dtype, name=f'{name}_block_2'),
-      LinearAttention(dtype=self.dtype, name=f'{name}_attention'),
+      block(features, self.dtype, name=f'{name}_block_1'),
+      block(features, self.dtype, name=f'{name}_block_2'),
+      attention(dtype=self.dtype, name=f'{name}_attention'),
     )
 
   def _encode(self, y, t, masks):

@@ -216,9 +216,11 @@ def test_half_precision_depthwise_sums_its_gradient_in_single():
   assert half.dtype == jnp.float32 and error < 0.01
 
 
-def test_rematerialisation_changes_no_gradient():
-  plain = ConditionalNAFNet(4, (2,), 0, (0,))
-  remat = ConditionalNAFNet(4, (2,), 0, (0,), remat=True)
+@pytest.mark.parametrize(
+  'plain', [ConditionalNAFNet(4, (2,), 0, (0,)), ConditionalUNet(4, 1)]
+)
+def test_rematerialisation_changes_no_gradient(plain):
+  remat = plain.clone(remat=True)
   params = init_params(jax.random.key(0), plain)
   x = jax.random.uniform(jax.random.key(1), (1, 4, 4, 3))
 
