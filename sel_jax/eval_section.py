@@ -42,6 +42,13 @@ class EvalSpec:
     default='time',
     choices=_grids,
   )
+  sigma: float = key(
+    'deviation of the noise of a photograph, 8-bit units, which a denoising '
+    "model starts from; 0 is each photograph's own, estimated",
+    default=0.0,
+    ge=0,
+    le=255,
+  )
   clip: bool = key('keep the clean estimate in [0, 1]', default=True)
   dynamic: float = key(
     'quantile of dynamic thresholding, such as 0.995, which scales what '

@@ -166,6 +166,7 @@ class Method:
       exposure: [B] mean intensity of the clean images, for a network that
         takes it, see `takes_exposure`; NaN is not told.
     """
+    mu = self.sde.condition(x_t, mu)
     given: Any = {} if mask is None else {'mask': mask}
     if exposure is not None and self.takes_exposure:
       given['exposure'] = exposure

@@ -9,6 +9,7 @@ import typing
 from typing import Any
 
 from sel_jax import fields
+from sel_jax.diffusion import SDES
 from sel_jax.entropy import EntropySpec
 from sel_jax.errors import InputError
 from sel_jax.eval_section import EvalSpec
@@ -51,6 +52,17 @@ def _check_pool(spec: EvalSpec, model: ModelSpec) -> None:
   if spec.pool and not hasattr(model.network, 'pool'):
     _refuse(
       'eval', spec, 'pool', f'{model.name} has no channel attention; give 0'
+    )
+
+
+def _check_sigma(spec: EvalSpec, diffusion: DiffusionSpec) -> None:
+  if spec.sigma and not SDES[diffusion.name].by_noise:
+    _refuse(
+      'eval',
+      spec,
+      'sigma',
+      'only a model of config.sde.name=denoising starts from the noise of a '
+      'photograph; give 0',
     )
 
 
@@ -127,6 +139,7 @@ RULES: tuple[tuple[tuple[str, ...], Callable[..., None]], ...] = (
   (('eval', 'sde'), _check_steps),
   (('loss', 'sde'), _check_unroll),
   (('eval', 'model'), _check_pool),
+  (('eval', 'sde'), _check_sigma),
   (('data', 'model'), _check_exposure),
   (('eval', 'loss'), _check_bias),
   (('data', 'loss'), _check_crop),

@@ -131,6 +131,19 @@ def told(trained, tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
+def denoising(pairs, tmp_path_factory):
+  """A finished tiny run of the denoising diffusion."""
+  workdir = tmp_path_factory.mktemp('runs') / 'denoising'
+  settings = {
+    'data.noise': '(25.0,)', 'sde.name': 'denoising', 'sde.max_sigma': 75.0,
+    'sde.steps': 50, 'eval.steps': 1,
+  }  # fmt: skip
+  done = run_process('train', *train_args(pairs, workdir, **settings))
+  assert done.returncode == 0, done.stderr
+  return workdir
+
+
+@pytest.fixture(scope='session')
 def trained(pairs, tmp_path_factory):
   """A finished tiny run."""
   workdir = tmp_path_factory.mktemp('runs') / 'tiny'

@@ -94,6 +94,13 @@ def add_report(parser: Parser) -> None:
       help=f'pattern of {side} photographs in --data, as config.data.{side}',
     )
   parser.add_argument(
+    '--noise',
+    type=float,
+    metavar='SIGMA',
+    help='low photographs are the clean ones, or those of the folder --data, '
+    'with Gaussian noise of this deviation, 8-bit units',
+  )
+  parser.add_argument(
     '--tfds', help='name of a prepared TFDS set; --data is its folder'
   )
   parser.explain(parser.add_argument('--metrics'), _about_metrics)
@@ -206,7 +213,7 @@ def is_unpaired(args: argparse.Namespace) -> bool:
 
   if args.tfds or args.low or args.data in (None, '', 'sample'):
     return False
-  return photographs.is_folder(args.data)
+  return args.noise is None and photographs.is_folder(args.data)
 
 
 def pairs(args: argparse.Namespace, settings: 'Settings') -> 'PairsSpec':
@@ -216,6 +223,7 @@ def pairs(args: argparse.Namespace, settings: 'Settings') -> 'PairsSpec':
     InputError: if there is no such data set, or the settings' own has a part
       that is not here.
   """
+  from sel_jax.data import photographs
   from sel_jax.data.pairs import PairsSpec
 
   own = PairsSpec()
@@ -226,12 +234,17 @@ def pairs(args: argparse.Namespace, settings: 'Settings') -> 'PairsSpec':
     for field in dataclasses.fields(own)
     if field.name not in ('source', 'origin')
   }
+  if args.noise is not None:
+    rest['noise'] = (args.noise,)
+    own = dataclasses.replace(own, noise=(args.noise,))
   if args.data == 'sample' and not args.tfds:
-    return PairsSpec.create(source='sample')
+    return PairsSpec.create(source='sample', noise=rest['noise'])
   if args.tfds:
     found = PairsSpec.create(
       source='tfds', root=args.data or '', name=args.tfds, **rest
     )
+  elif args.data and args.noise and photographs.is_folder(args.data):
+    return PairsSpec.create(source='photographs', root=args.data, **rest)
   elif args.data:
     found = PairsSpec.create(
       source='folder', root=args.data, low=args.low, clean=args.clean, **rest

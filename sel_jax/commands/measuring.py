@@ -95,7 +95,8 @@ def chosen(
     place, pairs = args.data, Photographs(args.data)
   else:
     spec = flags.pairs(args, settings)
-    place, pairs = args.tfds or spec.place, open_pairs(spec, args.split)
+    split = args.split if spec.source != 'photographs' else 'all'
+    place, pairs = args.tfds or spec.place, open_pairs(spec, split)
   indices = evaluator.chosen(len(pairs), limit)
   return place, soundness.usable(pairs, indices, skip_broken=args.skip_broken)
 

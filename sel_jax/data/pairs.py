@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import logging
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ from sel_jax.data import scenes
 from sel_jax.data import splits
 from sel_jax.data import tfds
 from sel_jax.data import whereabouts
+from sel_jax.data.noise import Noisy
+from sel_jax.data.photographs import Clean
 from sel_jax.data.sequences import Joined
 from sel_jax.data.sequences import Pair
 from sel_jax.data.sequences import Pairs
@@ -100,14 +103,20 @@ class _Samples(Pairs):
 
 
 @fields.spec
-class _Rooted:
-  """Pairs below a folder."""
+class _Below:
+  """Photographs below a folder."""
 
   root: str = key(
     'folder of the data set, for tfds its data_dir; if empty, the set of this '
     'name in $SEL_JAX_DATA or data/',
     default='',
   )
+
+
+@fields.spec
+class _Rooted(_Below):
+  """Pairs below a folder."""
+
   name: str = key(
     f"the data set, such as 'lol_v2/real'; {whereabouts.USUAL} if empty",
     default='',
@@ -189,11 +198,40 @@ class Sample:
     return _Samples(split)
 
 
+@fields.spec
+class Singles(_Below):
+  """Clean photographs alone, in one folder or one for each split."""
+
+  @property
+  def place(self) -> str:
+    """Its folder."""
+    return self.root
+
+  def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
+    """Photographs of a split but for those named; None if it has none."""
+    if not self.root or not (folder := Path(self.root)).is_dir():
+      raise InputError(
+        f'{self.root or "photographs"}: no such folder; set config.data.root'
+      )
+    if any((folder / one).is_dir() for one in folders.SPLITS):
+      folder = folder / split
+    elif split != 'train':
+      return None
+    if not folder.is_dir():
+      return None
+    pairs = Clean(folder)
+    kept = [i for i, name in enumerate(pairs.names) if name not in exclude]
+    if not kept:
+      raise InputError(f'{folder}: no photographs in it')
+    return Part(pairs, np.asarray(kept))
+
+
 # Where pairs come from: the fields of a row are its keys, `open` gives a split.
 SOURCES: dict[str, type] = {
   'folder': Folder,
   'tfds': Records,
   'sample': Sample,
+  'photographs': Singles,
 }
 
 
@@ -205,6 +243,14 @@ class PairsSpec:
     'where pairs come from; sample is the built-in set',
     default='folder',
     choices=SOURCES,
+  )
+  noise: tuple[float, ...] = key(
+    'deviations of Gaussian noise, 8-bit units, that low photographs are made '
+    'of the clean ones by: one, or least and greatest; none leaves them as '
+    'they are',
+    default=(),
+    ge=0,
+    le=255,
   )
   exclude: tuple[str, ...] = key('names of pairs to leave out', default=())
   held_out: int = key(
@@ -231,6 +277,12 @@ class PairsSpec:
   def open(self, split: str) -> Pairs | None:
     """What the source has of a split; None if it has no such split."""
     return self.origin.open(split, self.exclude)
+
+  def __post_init__(self):
+    if self.source == 'photographs' and not self.noise:
+      raise fields.refuse(
+        self, 'source', 'clean photographs alone need config.data.noise'
+      )
 
   @property
   def place(self) -> str:
@@ -309,6 +361,12 @@ def open_pairs(spec: PairsSpec, split: str) -> Pairs:
     InputError: if the folder or the split does not exist, or a
       file has no partner.
   """
+  found = _opened(spec, split)
+  return Noisy(found, spec.noise) if spec.noise else found
+
+
+def _opened(spec: PairsSpec, split: str) -> Pairs:
+  """As `open_pairs`, without noise."""
   known = (*folders.SPLITS, ALL)
   if split not in known:
     raise InputError(f'split {split!r}: choose one of {list(known)}')

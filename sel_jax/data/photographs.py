@@ -1,7 +1,7 @@
-"""Dark photographs that nobody has a clean one of.
+"""Photographs that nobody has the other one of.
 
 Contract: pairs that hold each photograph twice, so that whatever reads, counts
-or checks pairs does it for them; `has_clean` says that the second one is no
+or checks pairs does it for them; `has_clean` says whether the second one is an
 answer.
 """
 
@@ -43,6 +43,11 @@ class Photographs(Pairs):
           f"{path} and '{other.name}' have one name; remove one of them"
         )
 
+  @property
+  def names(self) -> list[str]:
+    """Those of the pairs."""
+    return [path.stem for path in self._paths]
+
   def marks(self) -> list[str]:
     """Path, size and time of change."""
     return [folders.mark(path) for path in self._paths]
@@ -62,3 +67,9 @@ class Photographs(Pairs):
   def check(self, index: int) -> None:
     """The header."""
     self.size(index)
+
+
+class Clean(Photographs):
+  """The same of clean photographs, which others are made of."""
+
+  has_clean = True

@@ -165,9 +165,11 @@ SAMPLERS = {
 }
 
 
-def coefficients_of(
-  sde: IRSDE, sampler: str, times: Grid | None
-) -> tuple[Coefficients, Int[np.ndarray, ' N']]:
+# The steps of a sampler, leaves [S], and the times that they join, [S + 1].
+Way = tuple[Coefficients, Int[np.ndarray, ' N']]
+
+
+def coefficients_of(sde: IRSDE, sampler: str, times: Grid | None) -> Way:
   """The steps of a sampler over times, leaves [S], and the times [S + 1].
 
   Args:
@@ -307,6 +309,7 @@ def sample(
   *,
   sampler: str = 'posterior',
   times: Grid | None = None,
+  way: tuple[Coefficients, Int[AnyArray, ' N']] | None = None,
   clip: bool = True,
   dynamic: float = 0.0,
   noise_at: Callable[[Times], Images] | None = None,
@@ -322,6 +325,8 @@ def sample(
     mu: low-light images in [0, 1]; noisy ones for a denoising diffusion.
     sampler: a row of `SAMPLERS`.
     times: decreasing to 0, see `GRIDS`; all T..0 if left out.
+    way: what `coefficients_of` gives, instead of both: an argument of a
+      compiled program.
     clip: keep x_0_hat, amplified by 1/a_t at large t, in [0, 1].
     dynamic: quantile of dynamic thresholding instead of the plain clip, such
       as 0.995; 0 is off.
@@ -337,7 +342,7 @@ def sample(
   Raises:
     ValueError: for an unknown sampler or times that do not decrease to 0.
   """
-  steps, times = coefficients_of(sde, sampler, times)
+  steps, times = coefficients_of(sde, sampler, times) if way is None else way
   draw = noise_at or per_example_noise(key, mu.shape)
   limit = _limit_by(dynamic, mask)
 

@@ -54,9 +54,10 @@ class IRSDE:
   variance-preserving diffusion of y / lambda.
 
   A further SDE is a subclass and a row of `SDES`. Samplers, grids and tiles ask
-  it for `start`, `center`, `signal`, `damping`, `marginal_mean`,
-  `clean_from_noise`, `bridge` and `euler`, the objective `optimum` also for
-  `reverse_mean`, `optimum` and `noise_from_euler`. No code asks which it is.
+  it for `start`, `first`, `condition`, `center`, `signal`, `damping`,
+  `marginal_mean`, `clean_from_noise`, `bridge` and `euler`, the objective
+  `optimum` also for `reverse_mean`, `optimum` and `noise_from_euler`. No code
+  asks which it is.
 
   Attributes:
     thetas: theta_t, [T + 1].
@@ -70,6 +71,8 @@ class IRSDE:
   """
 
   Spec = SDESpec
+  # Whether sampling starts where the photograph's own noise is, see `first`.
+  by_noise = False
 
   thetas: Float[AnyArray, ' T']
   cumulative: Float[AnyArray, ' T']
@@ -120,6 +123,20 @@ class IRSDE:
   def start(self, mu: Same, noise: Same) -> Same:
     """The state where sampling begins, x_T = mu + lambda e."""
     return mu + self.scale * noise
+
+  def first(self, std: float) -> int:
+    """The time where sampling of a photograph starts: T.
+
+    Args:
+      std: deviation of the photograph's noise, in intensity.
+    """
+    del std
+    return self.steps
+
+  def condition(self, x_t: Same, mu: Same) -> Same:
+    """What the network sees beside the state: mu."""
+    del x_t
+    return mu
 
   def center(self, x_0_hat: Same, mu: Same) -> Same:
     """What the state reverts to: mu."""
@@ -285,20 +302,26 @@ class DenoisingSDE(IRSDE):
 
   Methods keep `IRSDE`'s signatures; `mu` is ignored, because the process
   reverts to the clean image itself. Source: IR-SDE, arXiv 2301.11699 sec. 5.
+  The network sees the state alone: a second look at the clean image, with other
+  noise, is not to be had when a photograph is restored.
   """
+
+  by_noise = True
 
   @classmethod
   def create(cls, spec: SDESpec = SDESpec(eps=0.04)) -> 'IRSDE':
     """As `IRSDE.create`; the release fixes eps = 0.04 here."""
     return super().create(spec)
 
-  def time_of_noise(self, std: float) -> int:
-    """Time whose noise level s_t is nearest to a photograph's, 1..T.
+  def first(self, std: float) -> int:
+    """Time whose noise level s_t is nearest to a photograph's, 1..T."""
+    levels = np.asarray(self.marginal_std)[1:]
+    return int(np.abs(levels - std).argmin()) + 1
 
-    Sampling a photograph with noise of deviation `std` (in intensity) starts
-    there: `times=time_grid(sde.time_of_noise(std), steps)`.
-    """
-    return int(jnp.argmin(jnp.abs(self.marginal_std[1:] - std))) + 1
+  def condition(self, x_t: Same, mu: Same) -> Same:
+    """The state itself."""
+    del mu
+    return x_t
 
   @property
   def signal(self) -> Float[AnyArray, ' T']:

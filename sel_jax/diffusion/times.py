@@ -42,8 +42,10 @@ def log_snr(sde: IRSDE) -> Float[AnyArray, ' T']:
   return -sde.damping - jnp.log(sde.marginal_std)
 
 
-def log_snr_grid(sde: IRSDE, steps: int) -> Int[np.ndarray, ' N']:
-  """Times T = t_0 > ... > t_S = 0, uniform in log-SNR from T to 1.
+def log_snr_grid(
+  sde: IRSDE, steps: int, *, first: int | None = None
+) -> Int[np.ndarray, ' N']:
+  """Times t_0 > ... > t_S = 0, uniform in log-SNR from t_0 to 1.
 
   Source: DPM-Solver, arXiv 2206.00927 section 3.3. The step to 0, where the
   ratio is infinite, comes last. Where several fall on one integer time, they
@@ -51,15 +53,17 @@ def log_snr_grid(sde: IRSDE, steps: int) -> Int[np.ndarray, ' N']:
 
   Args:
     sde: the diffusion.
-    steps: S, network calls, 1..T.
+    steps: S, network calls, 1..t_0.
+    first: t_0; T if left out.
 
   Raises:
-    ValueError: if `steps` is not in 1..T.
+    ValueError: if `steps` is not in 1..t_0.
   """
-  _check_steps(sde.steps, steps)
-  known = np.asarray(log_snr(sde))[1:]  # increases towards t = 1
+  first = first or sde.steps
+  _check_steps(first, steps)
+  known = np.asarray(log_snr(sde))[1 : first + 1]  # increases towards t = 1
   wanted = np.linspace(known[-1], known[0], steps) if steps > 1 else known[-1:]
-  exact = np.interp(wanted, known[::-1], np.arange(sde.steps, 0, -1))
+  exact = np.interp(wanted, known[::-1], np.arange(first, 0, -1))
   times = np.rint(exact).astype(np.int32)
   for i in range(1, steps):
     times[i] = min(times[i], times[i - 1] - 1)
@@ -69,6 +73,8 @@ def log_snr_grid(sde: IRSDE, steps: int) -> Int[np.ndarray, ' N']:
 
 
 GRIDS = {
-  'time': lambda sde, steps: time_grid(sde.steps, steps),
+  'time': lambda sde, steps, *, first=None: time_grid(
+    first or sde.steps, steps
+  ),
   'log_snr': log_snr_grid,
 }

@@ -12,6 +12,8 @@ from typing import Any
 from sel_jax.arrays import Images
 from sel_jax.diffusion import GRIDS
 from sel_jax.diffusion import sample
+from sel_jax.diffusion.samplers import coefficients_of
+from sel_jax.diffusion.samplers import Way
 from sel_jax.eval_section import EvalSpec
 from sel_jax.method import Method
 
@@ -33,24 +35,41 @@ def denoiser(method: Method, spec: EvalSpec) -> Callable[..., Images]:
   return run
 
 
+def way_from(method: Method, spec: EvalSpec, first: int) -> Way:
+  """The steps of the settings' sampler.
+
+  Args:
+    method: has the diffusion.
+    spec: sampler, grid and number of steps; fewer from a time below it.
+    first: where they start, at most T.
+  """
+  sde, grid = method.sde, GRIDS[spec.grid]
+  if first == sde.steps:  # a grid need not know of other times
+    times = grid(sde, spec.steps)
+  else:
+    times = grid(sde, min(spec.steps, first), first=first)
+  return coefficients_of(sde, spec.sampler, times)
+
+
 def whole_sampler(
   method: Method, spec: EvalSpec, *, trajectory: bool = False
 ) -> Callable[..., Any]:
-  """(params, key, mu [B, H, W, 3], mask=, exposure=) -> restored, not clamped.
+  """(params, key, mu [B, H, W, 3], way=, ...) -> restored, not clamped.
 
-  With `trajectory` also the states, [steps + 1, B, H, W, 3].
+  `way` is what `way_from` gives, that from T if left out; `mask` and `exposure`
+  are those of `Method.estimate_noise`. With `trajectory` also the states,
+  [steps + 1, B, H, W, 3].
   """
   denoise = denoiser(method, spec)
-  times = GRIDS[spec.grid](method.sde, spec.steps)
+  usual = way_from(method, spec, method.sde.steps)
 
-  def run(params, key, mu, *, mask=None, exposure=None):
+  def run(params, key, mu, *, way=None, mask=None, exposure=None):
     return sample(
       functools.partial(denoise, params, mask=mask, exposure=exposure),
       method.sde,
       key,
       mu,
-      sampler=spec.sampler,
-      times=times,
+      way=usual if way is None else way,
       clip=spec.clip,
       dynamic=spec.dynamic,
       trajectory=trajectory,

@@ -17,6 +17,7 @@ from sel_jax import files
 from sel_jax.errors import InputError
 from sel_jax.inference import tone
 from sel_jax.inference.denoising import denoiser
+from sel_jax.inference.denoising import way_from
 from sel_jax.inference.denoising import whole_sampler
 from sel_jax.inference.enhancer import Enhancer
 from sel_jax.inference.tiling import side_multiple
@@ -66,6 +67,10 @@ def _check_stablehlo(
   """Raises InputError for what cannot be exported as StableHLO."""
   _check_size(enhancer, size)
   spec = enhancer.spec
+  if enhancer.method.sde.by_noise and not spec.sigma:
+    raise InputError(
+      'a denoising model is exported for one noise; give --sigma, 8-bit units'
+    )
   if size is None and (spec.pool or spec.dynamic):
     raise InputError(
       'eval.pool and eval.dynamic need fixed sizes in an export; give --size'
@@ -101,11 +106,13 @@ def stablehlo(
   """
   _check_stablehlo(enhancer, size=size)
   multiple, spec = side_multiple(enhancer.method.model), enhancer.spec
-  run = whole_sampler(_portable(enhancer), spec)
+  method = _portable(enhancer)
+  run = whole_sampler(method, spec)
+  way = way_from(method, spec, method.sde.first(spec.sigma / 255))
 
   def restore(low, seed, exposure=None):
     key = jax.random.key(seed)
-    image = run(enhancer.params, key, low, exposure=exposure)
+    image = run(enhancer.params, key, low, way=way, exposure=exposure)
     told = () if exposure is None else (exposure,)
     finish = jax.vmap(lambda one, e=None: tone.finished(one, spec, e))
     return finish(jnp.clip(image, 0, 1), *told)

@@ -31,8 +31,6 @@ from sel_jax.arrays import Images
 from sel_jax.arrays import Rgb
 from sel_jax.arrays import Rgbs
 from sel_jax.build import Method
-from sel_jax.diffusion import GRIDS
-from sel_jax.diffusion.samplers import coefficients_of
 from sel_jax.eval_section import EvalSpec
 from sel_jax.inference import canvases
 from sel_jax.inference import reducing
@@ -46,6 +44,8 @@ from sel_jax.inference.tiling import round_up
 from sel_jax.inference.tiling import side_multiple
 from sel_jax.inference.tiling import TiledSampler
 from sel_jax.inference.tiling import Tiling
+from sel_jax.inference.ways import joined
+from sel_jax.inference.ways import Ways
 
 # Kinds of programs: for photographs that fit into a tile, and for tiles.
 _WHOLE, _TILES = 'whole', 'tiles'
@@ -107,35 +107,35 @@ class Restorer:
       mesh: devices of this process to spread photographs over; none is one.
     """
     self.method, self._spec = method, spec
-    self._multiple = side_multiple(method.model)
+    self._ways, self._multiple = Ways(method, spec), side_multiple(method.model)
     self._tile = round_up(spec.tile, self._multiple)
     self.at_once = mesh.devices.size if mesh else 1
     sde, denoise = method.sde, denoiser(method, spec)
-    run = whole_sampler(method, spec)
-    follow = whole_sampler(method, spec, trajectory=True)
 
     def mask_of(mu, extents):
       return _mask(mu, extents) if method.takes_mask else None
 
-    def whole(params, key, mu, extents, exposure):
-      mask = mask_of(mu, extents)
-      return run(params, key, mu, mask=mask, exposure=exposure)
+    def sampled(**options):
+      run = whole_sampler(method, spec, **options)
 
-    def states(params, key, mu, extents, exposure):
-      mask = mask_of(mu, extents)
-      return follow(params, key, mu, mask=mask, exposure=exposure)
+      def whole(params, key, mu, extents, exposure, way):
+        mask, way = mask_of(mu, extents), joined(way)
+        return run(params, key, mu, way=way, mask=mask, exposure=exposure)
+
+      return whole
 
     def estimate(params, x, mu, t, extents, exposure):
       mask = mask_of(mu, extents)
       noise = denoise(params, x, mu, t, mask=mask, exposure=exposure)
       return sde.clean_from_noise(x, noise, mu, t)
 
+    whole, follow = sampled(), sampled(trajectory=True)
     if mesh:
       axis = P(*mesh.axis_names)
       spread = functools.partial(
         jax.shard_map, mesh=mesh, out_specs=axis, check_vma=False
       )
-      whole = spread(whole, in_specs=(P(), P(), axis, axis, axis))
+      whole = spread(whole, in_specs=(P(), P(), axis, axis, axis, P()))
       estimate = spread(estimate, in_specs=(P(), axis, axis, P(), axis, axis))
     held = functools.partial(
       Programs,
@@ -145,23 +145,20 @@ class Restorer:
     )
     made = lambda run: functools.partial(_Program, run, self._multiple)
     self._wholes = held(made(whole), calls=spec.steps)
-    self._follows = held(made(states), calls=spec.steps)
+    self._follows = held(made(follow), calls=spec.steps)
     self._estimates = held(made(estimate))
 
-  @functools.cached_property
-  def _tiled(self) -> TiledSampler:
-    """Made for the first large photograph: it takes a third of a second."""
-    sde, spec = self.method.sde, self._spec
-    times = GRIDS[spec.grid](sde, spec.steps)
+  def _tiled(self, first: int) -> TiledSampler:
+    """The sampler of large photographs from a time on."""
     return TiledSampler(
       self._estimate,
-      sde,
-      *coefficients_of(sde, spec.sampler, times),
+      self.method.sde,
+      *self._ways.starting(first),
       tile=self._tile,
-      overlap=spec.overlap,
+      overlap=self._spec.overlap,
       at_once=self.at_once,
-      clip=spec.clip,
-      dynamic=spec.dynamic,
+      clip=self._spec.clip,
+      dynamic=self._spec.dynamic,
       multiple=self._multiple,
     )
 
@@ -240,7 +237,8 @@ class Restorer:
       restored = self._in_tiles(params, key, image, exposure, on_progress)
     else:
       canvas = self._wholes.canvas(self._rounded(image.shape))
-      restored = self._whole(params, key, [image], [exposure], canvas)[0]
+      first = self._ways.first(image)
+      restored = self._whole(params, key, [image], [exposure], canvas, first)[0]
       if on_progress:
         on_progress(1.0)
     return reducing.enlarged(restored, size)
@@ -272,9 +270,9 @@ class Restorer:
       image = tone.thumbnail(image, self._tile)
     canvas = self._follows.canvas(self._rounded(image.shape))
     low, extents = self._batch([image], canvas)
-    key = jax.random.key(seed)
+    key, way = jax.random.key(seed), self._ways.arrays(self._ways.first(image))
     told = np.array([exposure], np.float32)
-    _, states = self._follows(canvas, params, key, low, extents, told)
+    _, states = self._follows(canvas, params, key, low, extents, told, way)
     height, width = image.shape[:2]
     return np.asarray(states)[:, 0, :height, :width]
 
@@ -302,18 +300,18 @@ class Restorer:
     images = [reducing.reduced(x, self._spec.reduce) for x in images]
     told = exposures or [math.nan] * len(images)
     results: dict[int, np.ndarray] = {}
-    by_canvas: dict[Shape, list[int]] = {}
+    alike = collections.defaultdict(list)
     for index, image in enumerate(images):
       if self._is_large(image.shape):
         results[index] = self._in_tiles(params, key, image, told[index], None)
       else:
         canvas = self._wholes.canvas(self._rounded(image.shape))
-        by_canvas.setdefault(canvas, []).append(index)
-    for canvas, indices in by_canvas.items():
+        alike[canvas, self._ways.first(image)].append(index)
+    for run, indices in alike.items():
       for start in range(0, len(indices), self.at_once):
         group = indices[start : start + self.at_once]
         parts = [images[n] for n in group], [told[n] for n in group]
-        restored = self._whole(params, key, *parts, canvas)
+        restored = self._whole(params, key, *parts, *run)
         for index, result in zip(group, restored, strict=True):
           results[index] = result
     return [reducing.enlarged(results[n], s) for n, s in enumerate(sizes)]
@@ -367,14 +365,14 @@ class Restorer:
     return self._estimates(canvas, params, x, mu, t, extents, exposures)
 
   def _in_tiles(self, params, key, image, exposure, on_progress) -> np.ndarray:
-    told = params, exposure
-    restored = self._tiled(told, key, image, on_tile=on_progress)
+    told, run = (params, exposure), self._tiled(self._ways.first(image))
+    restored = run(told, key, image, on_tile=on_progress)
     np.clip(restored, 0, 1, out=restored)
     if self._spec.anchor:
-      self._anchor(told, key, image, restored)
+      self._anchor(run, told, key, image, restored)
     return self._finished(restored, exposure)
 
-  def _anchor(self, told, key, image, restored) -> None:
+  def _anchor(self, run, told, key, image, restored) -> None:
     """Gives tiles that do not agree the tones of the restored thumbnail."""
     tile = self._tile
     small = tone.thumbnail(image, tile)
@@ -382,19 +380,20 @@ class Restorer:
     # A whole tile, so that one compilation serves every photograph.
     pads = ((0, tile - height), (0, tile - width), (0, 0))
     square = np.pad(small, pads, mode='symmetric')
-    wanted = self._tiled(told, key, square)[:height, :width]
+    wanted = run(told, key, square)[:height, :width]
     spread = self._spec.overlap / 4 * tile / max(image.shape)
     tone.match_tone(restored, np.clip(wanted, 0, 1), max(spread, 2.0))
     np.clip(restored, 0, 1, out=restored)
 
   def _whole(
-    self, params, key, images, exposures, canvas: Shape
+    self, params, key, images, exposures, canvas: Shape, first: int
   ) -> list[np.ndarray]:
     """At most `at_once` images on one canvas."""
     spare = self.at_once - len(images)
     batch, extents = self._batch(images + images[-1:] * spare, canvas)
     told = np.array([*exposures, *exposures[-1:] * spare], np.float32)
-    restored = self._wholes(canvas, params, key, batch, extents, told)
+    way = self._ways.arrays(first)
+    restored = self._wholes(canvas, params, key, batch, extents, told, way)
     return [
       self._finished(np.clip(row[: image.shape[0], : image.shape[1]], 0, 1), e)
       for row, image, e in zip(np.asarray(restored), images, exposures)

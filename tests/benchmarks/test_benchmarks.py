@@ -41,6 +41,11 @@ SMALLEST = {
     '--threads=1 --workers=',
     [{'cache': name, 'threads': 1} for name in ('memory', 'disk', 'none')],
   ),
+  'denoise': (
+    '--checkpoint={denoising} --sigmas=20,40 --limit=1 '
+    '--picture={folder}/strip.png',
+    [{'sigma': sigma, 'photographs': 1} for sigma in (20, 40)],
+  ),
   'endurance': ('--steps=4', [{'step': n} for n in (1, 2, 3, 4)]),
   'entropy': (
     '--sizes=8 --levels=4 --repeats=1 --baseline=dense --forms=tiles '
@@ -183,13 +188,13 @@ def start(monkeypatch, capsys):
 
 
 @pytest.fixture
-def smallest(model, told, pairs, alike, tmp_path):
+def smallest(model, told, denoising, pairs, alike, tmp_path):
   """Of a benchmark: its smallest flags, and the rows they give."""
 
   def flags(name):
     text, expected = SMALLEST[name]
     names = {'model': model, 'told': told, 'pairs': pairs, 'alike': alike}
-    text = text.format(**names, folder=tmp_path)
+    text = text.format(**names, denoising=denoising, folder=tmp_path)
     return text.split(), expected
 
   return flags
@@ -284,6 +289,7 @@ def test_dry_run_tells_the_rows_and_writes_nothing(
     ('sampler', '--samplers=euler', ['--samplers', 'euler']),
     ('sampler', '--preset=tiny --steps=99', ['steps=99', '10']),
     ('few_steps', '--checkpoint=/no/such', ['/no/such']),
+    ('denoise', '--checkpoint=/no/such', ['/no/such']),
     ('few_steps', '--metrics=beauty', ['--metrics', 'beauty']),
     ('pictures', '--pictures=cat.jpg', ['--pictures', 'cat.jpg']),
     (

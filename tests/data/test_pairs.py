@@ -166,7 +166,7 @@ def test_sample_set_has_three_splits_and_repeats_itself():
 
 
 def test_unknown_sources_and_splits_are_named():
-  with pytest.raises(InputError, match="choose one of .*'folder', 'sample'"):
+  with pytest.raises(InputError, match="choose .*'photographs', 'sample'"):
     open_pairs(PairsSpec.create(source='web'), 'train')
   with pytest.raises(InputError, match='config.data.root'):
     open_pairs(PairsSpec.create(), 'train')

@@ -334,11 +334,12 @@ def test_denoising_begins_with_the_noise_of_its_time():
 
 def test_denoising_starts_at_the_time_of_its_noise():
   sde = DenoisingSDE.create()
-  start = sde.time_of_noise(25 / 255)
+  start = sde.first(25 / 255)
   stds = np.asarray(sde.marginal_std)
   assert abs(stds[start] - 25 / 255) == np.abs(stds - 25 / 255).min()
   assert stds[start] == pytest.approx(25 / 255, rel=0.05)
-  assert sde.time_of_noise(1.0) == sde.steps and sde.time_of_noise(0.0) == 1
+  assert sde.first(1.0) == sde.steps and sde.first(0.0) == 1
+  assert IRSDE.create(SDESpec()).first(25 / 255) == 100
   noisy = CLEAN + 25 / 255 * jax.random.normal(jax.random.key(0), CLEAN.shape)
   times = time_grid(start, 5)
   result = sample(_exact(sde), sde, jax.random.key(1), noisy, times=times)

@@ -53,11 +53,13 @@ NAMES = {
   '/data/mine': 'data/mine',
   '/data/unseen': 'data/LOL',
   '/data/LOL-v2/Real_captured': 'data/LOL',
+  '/data/clean': 'folder',
   '/data/NTIRE': 'data/LOL',
   '/data/NTIRE/Test/Input': 'data/LOL/eval15/low',
   'runs/lol': 'trained/lol',
   'runs/lol-tune': 'trained/lol',
   'runs/sample': 'trained/sample',
+  'runs/denoise': 'trained/denoise',
   'runs/told': 'trained/told',
   'runs/light': 'trained/light.safetensors',
   'runs/dense': 'trained/light.safetensors',
@@ -72,7 +74,7 @@ NAMES = {
 VARIABLES = {'$JOB_COMPLETION_INDEX': '1'}
 # Flags whose values a command writes to, or makes.
 WRITTEN = ['workdir', 'output', 'html', 'json', 'csv', 'data-dir', 'folder',
-           'darken', 'submission']  # fmt: skip
+           'darken', 'submission', 'picture']  # fmt: skip
 # Command -> which of its words without a flag is written to.
 DESTINATIONS = {'experiments.convert': 1, 'experiments.export': 0}
 # Module that may be missing -> lines that need it, and what they say then.
@@ -314,7 +316,7 @@ def _write_torch(path, checkpoint):
 
 
 @pytest.fixture(scope='module')
-def layout(trained, told, tmp_path_factory):
+def layout(trained, told, denoising, tmp_path_factory):
   """A folder where every name of `NAMES` is there."""
   root = tmp_path_factory.mktemp('layout')
   lol_like.write(root / 'data' / 'LOL')
@@ -324,6 +326,7 @@ def layout(trained, told, tmp_path_factory):
   for name in ('lol', 'sample'):
     shutil.copytree(trained, root / 'trained' / name)
   shutil.copytree(told, root / 'trained' / 'told')
+  shutil.copytree(denoising, root / 'trained' / 'denoise')
   light = root / 'trained' / 'light.safetensors'
   light.symlink_to(places.find(None))  # a run of its size takes too long
   (root / 'data' / 'lol_v1').symlink_to('LOL')
