@@ -184,7 +184,7 @@ def main() -> int:
   if args.spread and args.samples < 2:
     raise InputError('--spread: compares samples; give --samples=2 or more')
   if args.submission:
-    submission.check(args.submission)
+    submission.check(args.submission, dry_run=args.dry_run)
     if args.samples > 1 or args.bracket > 1:
       raise InputError('--submission: takes one result of each photograph')
   _check_inputs(args.inputs)

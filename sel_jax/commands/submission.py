@@ -9,6 +9,7 @@ from pathlib import Path
 import zipfile
 
 from sel_jax import files
+from sel_jax.commands import dry_run as rehearsal
 from sel_jax.errors import InputError
 
 _README = 'readme.txt'
@@ -19,18 +20,19 @@ Other description : sel_jax, {model}
 """
 
 
-def check(path: str) -> Path:
+def check(path: str, *, dry_run: bool) -> None:
   """Early: whether the archive can be written.
 
+  Args:
+    path: where to; its folder is made.
+    dry_run: make nothing.
+
   Raises:
-    InputError: if its name does not end in .zip, or its folder is not there.
+    InputError: if its name does not end in .zip, or its folder cannot be made.
   """
-  found = Path(path)
-  if found.suffix.lower() != '.zip':
+  if Path(path).suffix.lower() != '.zip':
     raise InputError(f'--submission={path}: give a name that ends in .zip')
-  if not found.absolute().parent.is_dir():
-    raise InputError(f'{found.parent}: no such folder; make it first')
-  return found
+  rehearsal.ensure_directory(Path(path).absolute().parent, dry_run=dry_run)
 
 
 def write(

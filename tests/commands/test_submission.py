@@ -65,7 +65,7 @@ def test_nothing_is_packed_where_a_photograph_failed(run, trained, folder):
   ('flag', 'words'),
   [
     ('--submission=sent.tar', 'ends in .zip'),
-    ('--submission=/no/such/sent.zip', '/no/such'),
+    ('--submission=/dev/null/sent.zip', '/dev/null'),
     ('--samples=2', 'one result of each'),
   ],
 )

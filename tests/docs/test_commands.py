@@ -53,8 +53,8 @@ NAMES = {
   '/data/mine': 'data/mine',
   '/data/unseen': 'data/LOL',
   '/data/LOL-v2/Real_captured': 'data/LOL',
-  '/data/clean': 'folder',
-  '/data/NTIRE': 'data/LOL',
+  '/data/clean': 'data/LOL/our485/high',
+  '/data/NTIRE': 'data/NTIRE',
   '/data/NTIRE/Test/Input': 'data/LOL/eval15/low',
   'runs/lol': 'trained/lol',
   'runs/lol-tune': 'trained/lol',
@@ -320,6 +320,7 @@ def layout(trained, told, denoising, tmp_path_factory):
   """A folder where every name of `NAMES` is there."""
   root = tmp_path_factory.mktemp('layout')
   lol_like.write(root / 'data' / 'LOL')
+  lol_like.write(root / 'data' / 'NTIRE', train=17, test=1, size=264)
   tfds.prepare(root / 'data' / 'tfds', root / 'data' / 'LOL', 'lol_v1')
   outputs = root / 'outputs' / 'retinexformer'
   shutil.copytree(root / 'data' / 'LOL' / 'eval15' / 'high', outputs)
