@@ -21,22 +21,23 @@ lol.py:small  1.24 M parameters, 2,500 steps of 8x64x64: about 15 minutes on two
               GT-mean, 23.1 dB and 0.71 with it.
 lol.py:unet   the paper's setting with the network of IR-SDE, ConditionalUNet of
               137 M parameters. Not run in full either.
-lol.py:light  where the model that ships began, see docs/model.md: 6.9 M
+lol.py:light  where the model that ships began; it went on by `dense`,
+              `perceptual` and `finish`, see docs/model.md: 6.9 M
               parameters on squares of 2x2 pixels, x_0 by L1 and SSIM.
-lol.py:tune   fine-tunes the shipped model on other pairs, 3,000 steps of
-              2x128x128: some ten minutes on two CPU cores.
+lol.py:tune   fine-tunes the shipped model, 11.5 M parameters, on other pairs,
+              3,000 steps of 2x128x128: some ten minutes on two CPU cores.
+              Weights of fewer blocks, such as those of `light`, start it too.
 lol.py:told   the same, 12,000 steps, half of the dark photographs by other
               cameras and half of the clean ones at another exposure: an hour
               on two CPU cores.
 lol.py:dense  the same of three quarters of LOL's own camera, by L1 at equal
               means, SSIM and the density of detail: 8,500 steps of 2x192x192,
-              an hour and a half on one CPU core. A part of the model that
-              ships, see docs/model.md.
-lol.py:deep   from such a run, with LPIPS beside these and more blocks, which
-              change nothing at first: 11.5 M parameters, 20,000 steps, some
-              eight hours on one CPU core.
-lol.py:finish what ends `dense`: LPIPS too, and a call on the network's own
-              estimate, which makes further calls no worse.
+              two hours on one CPU core.
+lol.py:perceptual
+              `dense` with LPIPS beside these: 20,000 steps, some six hours on
+              one CPU core.
+lol.py:finish what ends `perceptual`: a call on the network's own estimate,
+              which makes further calls no worse, at a falling rate, 900 steps.
 lol.py:quick  1.38 M parameters on squares of 4x4 pixels, 800 steps of
               4x64x64: one or two minutes on two CPU cores, for ablations.
 lol.py:tiny   a few steps of a toy network, for tests.
@@ -112,7 +113,10 @@ def _light(config: ml_collections.ConfigDict) -> None:
 def _tune(config: ml_collections.ConfigDict) -> None:
   _light(config)
   config.init = 'shipped'
-  config.model.exposure = True
+  config.init_grow = True
+  config.model.update(
+    exposure=True, enc=(1, 2, 3, 4), middle=3, dec=(2, 2, 1, 1)
+  )
   config.data.crop = 128
   config.optim.update(lr=2e-4, warmup=50, ema_decay=0.998)
   config.train.update(steps=3000, eval_every=1500)
@@ -133,20 +137,18 @@ def _dense(config: ml_collections.ConfigDict) -> None:
   config.train.update(steps=8_500, best='ssim')
 
 
-def _finish(config: ml_collections.ConfigDict) -> None:
+def _perceptual(config: ml_collections.ConfigDict) -> None:
   _dense(config)
-  config.loss.update(unroll=1, lpips=0.5, lpips_sample=0.111)
-  config.optim.update(lr=2e-4, final_lr=1e-6)
-  config.train.update(steps=900, eval_every=500)
-
-
-def _deep(config: ml_collections.ConfigDict) -> None:
-  _dense(config)
-  config.init_grow = True
-  config.model.update(enc=(1, 2, 3, 4), middle=3, dec=(2, 2, 1, 1))
   config.loss.update(lpips=1.0, lpips_sample=0.111)
   config.optim.update(lr=3e-4, final_lr=1e-4)
   config.train.steps = 20_000
+
+
+def _finish(config: ml_collections.ConfigDict) -> None:
+  _perceptual(config)
+  config.loss.unroll = 1
+  config.optim.update(lr=2e-4, final_lr=1e-6)
+  config.train.update(steps=900, eval_every=500)
 
 
 def _quick(config: ml_collections.ConfigDict) -> None:
@@ -177,8 +179,8 @@ _PRESETS = {
   'tune': _tune,
   'told': _told,
   'dense': _dense,
+  'perceptual': _perceptual,
   'finish': _finish,
-  'deep': _deep,
   'small': _small,
   'quick': _quick,
   'tiny': _tiny,
