@@ -34,10 +34,11 @@ lol.py:dense  the same of three quarters of LOL's own camera, by L1 at equal
               means, SSIM and the density of detail: 8,500 steps of 2x192x192,
               two hours on one CPU core.
 lol.py:perceptual
-              `dense` with LPIPS beside these: 20,000 steps, some six hours on
-              one CPU core.
+              `dense` with LPIPS beside these: 9,000 steps, some three hours
+              on one CPU core.
 lol.py:finish what ends `perceptual`: a call on the network's own estimate,
-              which makes further calls no worse, at a falling rate, 900 steps.
+              which makes further calls no worse, at a falling rate: 2,500
+              steps, an hour and a half on one CPU core.
 lol.py:quick  1.38 M parameters on squares of 4x4 pixels, 800 steps of
               4x64x64: one or two minutes on two CPU cores, for ablations.
 lol.py:tiny   a few steps of a toy network, for tests.
@@ -140,15 +141,15 @@ def _dense(config: ml_collections.ConfigDict) -> None:
 def _perceptual(config: ml_collections.ConfigDict) -> None:
   _dense(config)
   config.loss.update(lpips=1.0, lpips_sample=0.111)
-  config.optim.update(lr=3e-4, final_lr=1e-4)
-  config.train.steps = 20_000
+  config.optim.update(lr=3e-4, final_lr=2e-4)
+  config.train.steps = 9_000
 
 
 def _finish(config: ml_collections.ConfigDict) -> None:
   _perceptual(config)
   config.loss.unroll = 1
   config.optim.update(lr=2e-4, final_lr=1e-6)
-  config.train.update(steps=900, eval_every=500)
+  config.train.update(steps=2_500, eval_every=500)
 
 
 def _quick(config: ml_collections.ConfigDict) -> None:
