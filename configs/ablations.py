@@ -343,8 +343,8 @@ _BASES = {
   'detail': 'quick',
   'seconds': 'quick',
   'exposure': 'quick',
-  'tuning': 'light',
-  'tuning_seconds': 'light',
+  'tuning': 'tune',
+  'tuning_seconds': 'tune',
   **dict.fromkeys(_HEAVY, 'told'),
 }
 # Updates of those on lol.py:quick that have many runs.
@@ -353,8 +353,7 @@ _SHORT |= dict.fromkeys(_FIELDS, 200)
 
 
 def _tune(base: ml_collections.ConfigDict) -> None:
-  base.data.crop = 128
-  base.optim.update(lr=2e-4, warmup=20, ema_decay=0.99)
+  base.optim.update(warmup=20, ema_decay=0.99)
   base.train.update(steps=200, eval_every=200, save_every=200)
   base.eval.images = 1
 
@@ -383,7 +382,6 @@ def get_config(preset: str = '') -> ml_collections.ConfigDict:
   config.metrics = ('psnr', 'ssim')
   if preset.startswith('tuning'):
     _tune(config.base)
-    config.base.init = 'shipped'
   if preset in _HEAVY:
     _tune_told(config.base)
   config.calls = (1, 4, 10) if preset == 'calls' else ()
