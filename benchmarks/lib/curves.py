@@ -115,7 +115,7 @@ def draw(parts: Sequence[Part], path: Path) -> None:
     middle = (part.first + part.last) / 2
     axes[0].annotate(
       part.name,
-      (middle, 1.02),
+      (middle, 1.16),  # above the title
       xycoords=('data', 'axes fraction'),
       ha='center',
       fontsize='small',

@@ -65,11 +65,11 @@ def test_it_brightens_a_photograph_it_has_not_seen(shipped, photograph):
   before = metrics.psnr(restored=low, clean=clean)
   found = metrics.psnr(restored=restored, clean=clean)
   assert found > before + 5
-  assert found == pytest.approx(24.295, abs=0.01)
+  assert found == pytest.approx(24.396, abs=0.01)
   ssim = metrics.ssim(restored=restored, clean=clean)
-  assert ssim == pytest.approx(0.8814, abs=0.001)
+  assert ssim == pytest.approx(0.8813, abs=0.001)
   np.testing.assert_allclose(
-    restored.mean((0, 1)), (137.20, 115.48, 96.61), atol=0.05
+    restored.mean((0, 1)), (137.39, 116.24, 95.73), atol=0.05
   )
 
 
@@ -80,7 +80,7 @@ def test_it_is_told_how_bright(shipped, photograph):
   assert restored.mean() == pytest.approx(mean, abs=0.005)
   samples = codec.to_uint8(restored)
   found = metrics.psnr(restored=samples, clean=clean)
-  assert found == pytest.approx(25.426, abs=0.01)
+  assert found == pytest.approx(25.512, abs=0.01)
 
 
 def test_readme_and_page_give_the_same_figures():
