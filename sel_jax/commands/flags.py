@@ -207,13 +207,23 @@ def check_report(args: argparse.Namespace) -> None:
       dry_run.ensure_directory(folder, dry_run=args.dry_run)
 
 
-def is_unpaired(args: argparse.Namespace) -> bool:
-  """Whether --data is a folder of photographs without clean ones."""
+def _is_single(args: argparse.Namespace) -> bool:
+  """Whether --data is a folder of photographs, and not of pairs."""
   from sel_jax.data import photographs
 
   if args.tfds or args.low or args.data in (None, '', 'sample'):
     return False
-  return args.noise is None and photographs.is_folder(args.data)
+  return photographs.is_folder(args.data)
+
+
+def is_unpaired(args: argparse.Namespace) -> bool:
+  """Whether --data is a folder of photographs without clean ones."""
+  return args.noise is None and _is_single(args)
+
+
+def _is_made_noisy(args: argparse.Namespace) -> bool:
+  """Whether --data is a folder of clean photographs, for --noise."""
+  return args.noise is not None and _is_single(args)
 
 
 def pairs(args: argparse.Namespace, settings: 'Settings') -> 'PairsSpec':
@@ -223,7 +233,6 @@ def pairs(args: argparse.Namespace, settings: 'Settings') -> 'PairsSpec':
     InputError: if there is no such data set, or the settings' own has a part
       that is not here.
   """
-  from sel_jax.data import photographs
   from sel_jax.data.pairs import PairsSpec
 
   own = PairsSpec()
@@ -243,7 +252,7 @@ def pairs(args: argparse.Namespace, settings: 'Settings') -> 'PairsSpec':
     found = PairsSpec.create(
       source='tfds', root=args.data or '', name=args.tfds, **rest
     )
-  elif args.data and args.noise and photographs.is_folder(args.data):
+  elif _is_made_noisy(args):
     return PairsSpec.create(source='photographs', root=args.data, **rest)
   elif args.data:
     found = PairsSpec.create(

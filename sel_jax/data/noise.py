@@ -27,15 +27,10 @@ class Noisy(Pairs):
         pair's is drawn; a single one is that of all.
 
     Raises:
-      InputError: if there are no clean photographs, or more than two numbers.
+      InputError: if there are no clean photographs.
     """
     if not pairs.has_clean:
       raise InputError('noise: is added to clean photographs; there are none')
-    if not 1 <= len(noise) <= 2 or noise[0] > noise[-1]:
-      raise InputError(
-        f'config.data.noise={noise}: give a deviation, or two, the smaller one '
-        'first'
-      )
     self._pairs, self._ends = pairs, (noise[0], noise[-1])
 
   def marks(self) -> list[str]:

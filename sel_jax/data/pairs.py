@@ -283,6 +283,10 @@ class PairsSpec:
       raise fields.refuse(
         self, 'source', 'clean photographs alone need config.data.noise'
       )
+    if len(self.noise) > 2 or sorted(self.noise) != list(self.noise):
+      raise fields.refuse(
+        self, 'noise', 'give a deviation, or two, the smaller one first'
+      )
 
   @property
   def place(self) -> str:
