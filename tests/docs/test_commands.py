@@ -63,6 +63,7 @@ NAMES = {
   'runs/told': 'trained/told',
   'runs/light': 'trained/light.safetensors',
   'runs/dense': 'trained/light.safetensors',
+  'runs/perceptual': 'trained/light.safetensors',
   'runs/finish': 'trained/light.safetensors',
   'runs/ntire2024': 'trained/lol',
   'outputs/retinexformer': 'outputs/retinexformer',
