@@ -63,7 +63,7 @@ CALLS = {
   ),
   'convert': (
     f'{SHIPPED} {{new}}.safetensors',
-    'would write {new}.safetensors: nafnet of 6,897,196 parameters in 182',
+    'would write {new}.safetensors: nafnet of 11,517,292 parameters in 182',
   ),
   'convert to a folder': (
     '{trained} {new} --set eval.steps=4',

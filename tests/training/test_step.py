@@ -175,7 +175,7 @@ def test_the_denoising_diffusion_trains_too():
   step = functools.partial(train_step, method=method, update=Update(tx))
   step, batch, state = jax.jit(step), _batch(2), first
   losses = []
-  for _ in range(40):
+  for _ in range(80):  # it sees the noisy state alone
     fixed = state.replace(step=jnp.zeros((), jnp.int32))
     state, scalars = step(fixed, batch, jax.random.key(0))
     losses.append(float(scalars['loss']))
