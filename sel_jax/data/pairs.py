@@ -112,6 +112,11 @@ class _Below:
     default='',
   )
 
+  @property
+  def place(self) -> str:
+    """Its folder; empty for that of TFDS."""
+    return self.root
+
 
 @fields.spec
 class _Rooted(_Below):
@@ -168,11 +173,6 @@ class Folder(_Rooted):
 class Records(_Rooted):
   """Pairs in a prepared TFDS data set."""
 
-  @property
-  def place(self) -> str:
-    """Folder of all sets; empty for that of TFDS."""
-    return self.root
-
   def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
     """Pairs of a split but for those named; None if it has none."""
     found = tfds.open_split(self.root, self.data_set, split)
@@ -201,11 +201,6 @@ class Sample:
 @fields.spec
 class Singles(_Below):
   """Clean photographs alone, in one folder or one for each split."""
-
-  @property
-  def place(self) -> str:
-    """Its folder."""
-    return self.root
 
   def open(self, split: str, exclude: Sequence[str]) -> Pairs | None:
     """Photographs of a split but for those named; None if it has none."""

@@ -301,6 +301,18 @@ def combine(
   )
 
 
+def _noise_of(
+  step: Coefficients,
+  draw: Callable[[Times], Images],
+  n: Times,
+  *,
+  like: Images,
+) -> Images:
+  """Draw n; the last step of most samplers, or each, takes none."""
+  quiet = lambda n: jnp.zeros_like(like)
+  return jax.lax.cond(step.random != 0, draw, quiet, n)
+
+
 def sample(
   denoise: Denoiser,
   sde: IRSDE,
@@ -325,8 +337,7 @@ def sample(
     mu: low-light images in [0, 1]; noisy ones for a denoising diffusion.
     sampler: a row of `SAMPLERS`.
     times: decreasing to 0, see `GRIDS`; all T..0 if left out.
-    way: what `coefficients_of` gives, instead of both: an argument of a
-      compiled program.
+    way: what `coefficients_of` gives, instead of both.
     clip: keep x_0_hat, amplified by 1/a_t at large t, in [0, 1].
     dynamic: quantile of dynamic thresholding instead of the plain clip, such
       as 0.995; 0 is off.
@@ -352,9 +363,7 @@ def sample(
     x_0_hat = sde.clean_from_noise(x_t, denoise(x_t, mu, t), mu, t)
     if clip:
       x_0_hat = restrict(x_0_hat, limit(x_0_hat))
-    # The last step of most samplers takes no noise, some take none at all.
-    quiet = lambda n: jnp.zeros_like(x_t)
-    random = jax.lax.cond(step.random != 0, draw, quiet, n)
+    random = _noise_of(step, draw, n, like=x_t)
     x_s = combine(sde, step, t, x_t, mu, x_0_hat, previous, random)
     return (x_s, x_0_hat), (x_s if trajectory else None)
 

@@ -61,7 +61,6 @@ def whole_sampler(
   [steps + 1, B, H, W, 3].
   """
   denoise = denoiser(method, spec)
-  usual = way_from(method, spec, method.sde.steps)
 
   def run(params, key, mu, *, way=None, mask=None, exposure=None):
     return sample(
@@ -69,7 +68,7 @@ def whole_sampler(
       method.sde,
       key,
       mu,
-      way=usual if way is None else way,
+      way=way or way_from(method, spec, method.sde.steps),
       clip=spec.clip,
       dynamic=spec.dynamic,
       trajectory=trajectory,

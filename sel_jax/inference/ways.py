@@ -34,7 +34,9 @@ class Ways:
     return sde.first(noise.of(image, self._spec) if sde.by_noise else 0.0)
 
   def arrays(self, first: int) -> tuple[Any, ...]:
-    """As `starting`, as arguments of a program."""
+    """As `starting`, as arguments of a program; none if it knows them."""
+    if not self._method.sde.by_noise:
+      return ()
     steps, times = self.starting(first)
     return (*jax.tree.leaves(steps), times)
 
@@ -48,7 +50,9 @@ class Ways:
     return jax.tree.map(join, stay, steps), times
 
 
-def joined(arrays: tuple[Any, ...]) -> tuple[Coefficients, Any]:
-  """The steps of `Ways.arrays`."""
+def joined(arrays: tuple[Any, ...]) -> tuple[Coefficients, Any] | None:
+  """The steps of `Ways.arrays`, if it gave any."""
+  if not arrays:
+    return None
   *leaves, times = arrays
   return Coefficients(*leaves), times

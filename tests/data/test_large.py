@@ -67,7 +67,7 @@ def test_batches_are_the_same_whatever_keeps_the_photographs(root, told):
 
 
 def test_a_disks_cache_tells_the_brightness_without_the_photograph(root):
-  (folder,) = (_kept(root, 'disk')._folder,)
+  folder = _kept(root, 'disk')._folder
   pairs = cache.DiskPairs(folder)
   for entry in pairs._index:  # whoever read pixels there would fail
     entry['low'][0] = entry['target'][0] = 10**9

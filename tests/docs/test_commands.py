@@ -325,10 +325,9 @@ def layout(trained, told, denoising, tmp_path_factory):
   tfds.prepare(root / 'data' / 'tfds', root / 'data' / 'LOL', 'lol_v1')
   outputs = root / 'outputs' / 'retinexformer'
   shutil.copytree(root / 'data' / 'LOL' / 'eval15' / 'high', outputs)
-  for name in ('lol', 'sample'):
-    shutil.copytree(trained, root / 'trained' / name)
-  shutil.copytree(told, root / 'trained' / 'told')
-  shutil.copytree(denoising, root / 'trained' / 'denoise')
+  runs = {'lol': trained, 'sample': trained, 'told': told}
+  for name, run in {**runs, 'denoise': denoising}.items():
+    shutil.copytree(run, root / 'trained' / name)
   light = root / 'trained' / 'light.safetensors'
   light.symlink_to(places.find(None))  # a run of its size takes too long
   (root / 'data' / 'lol_v1').symlink_to('LOL')
@@ -363,8 +362,7 @@ def start(layout, monkeypatch, capsys):
       warnings.filterwarnings('ignore', category=RuntimeWarning, module='runpy')
       runpy.run_module(program, run_name='__main__', alter_sys=True)
     printed = capsys.readouterr()
-    status = info.value.code or 0
-    return subprocess.CompletedProcess(words, status, *printed)
+    return subprocess.CompletedProcess(words, info.value.code or 0, *printed)
 
   yield call
   os.environ.clear()

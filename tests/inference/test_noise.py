@@ -8,6 +8,7 @@ import pytest
 import skimage.data
 
 from sel_jax.diffusion import DenoisingSDE
+from sel_jax.diffusion import IRSDE
 from sel_jax.diffusion import SDESpec
 from sel_jax.errors import InputError
 from sel_jax.eval_section import EvalSpec
@@ -145,3 +146,4 @@ def test_times_of_noise_are_the_nearest():
   levels = np.asarray(sde.marginal_std)[1:]
   for std in (0.0, 0.01, 0.1, 0.2, 0.5):
     assert levels[sde.first(std) - 1] == levels[np.abs(levels - std).argmin()]
+  assert IRSDE.create(SDESpec()).first(25 / 255) == 100
